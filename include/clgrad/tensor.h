@@ -1,0 +1,139 @@
+/*
+ * Tensor layer: data types, shapes, and the graph whose nodes are tensors.
+ *
+ * A tensor is a node: an operation, its inputs, its attributes and the shape of its result.
+ * Builders (ops.h) record nodes; nothing runs before a program (program.h) is compiled from the
+ * graph. Errors are sticky: after the first failure builders return NULL, and accept NULL, so that
+ * a chain needs one check at its end. A graph is used by one thread at a time.
+ */
+#ifndef CLGRAD_TENSOR_H
+#define CLGRAD_TENSOR_H
+
+#include "clgrad/base.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* One row per element type: identifier, bytes, name in files (safetensors), C type. */
+#define CLG_DTYPE_ROWS(X)                                                                          \
+    X(F32, 4, "F32", float)                                                                        \
+    X(I32, 4, "I32", int32_t)                                                                      \
+    X(U8, 1, "U8", uint8_t)
+
+typedef enum clg_dtype {
+#define CLG_DTYPE_ENUM(name, bytes, text, ctype) CLG_##name,
+    CLG_DTYPE_ROWS(CLG_DTYPE_ENUM)
+#undef CLG_DTYPE_ENUM
+        CLG_DTYPE_COUNT
+} clg_dtype;
+
+CLG_API size_t clg_dtype_size(clg_dtype dtype);
+CLG_API const char *clg_dtype_name(clg_dtype dtype);
+
+enum { CLG_MAX_DIMS = 6 };
+
+/*
+ * Row-major extents. Images are (N, H, W, C), conv weights (KH, KW, IC, OC), activations
+ * (rows, features). A scalar has ndim 0.
+ */
+typedef struct clg_shape {
+    int ndim;
+    int64_t dim[CLG_MAX_DIMS];
+    uint32_t
+        batched; /* bit i: dim[i] is a multiple of the batch size and follows it (set by ops) */
+} clg_shape;
+
+/* As a dimension: "the graph's batch size" in clg_input, "whatever is left" in clg_reshape. */
+#define CLG_BATCH ((int64_t)-1)
+
+/** CLG_SHAPE(CLG_BATCH, 28, 28, 1); at most CLG_MAX_DIMS extents. */
+#define CLG_SHAPE(...)                                                                             \
+    clg_shape_of((int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)),                        \
+                 (int64_t[]){__VA_ARGS__})
+#define CLG_SCALAR clg_shape_of(0, NULL)
+CLG_API clg_shape clg_shape_of(int ndim, const int64_t *dims);
+/** Number of elements (1 for a scalar). */
+CLG_API int64_t clg_shape_count(const clg_shape *shape);
+CLG_API bool clg_shape_equal(const clg_shape *a, const clg_shape *b);
+/** Writes "(64, 28, 28, 1)" into text; always NUL-terminated. Returns text. */
+CLG_API char *clg_shape_text(const clg_shape *shape, char *text, size_t size);
+
+typedef struct clg_graph clg_graph;
+typedef struct clg_tensor clg_tensor; /* owned by its graph */
+
+typedef struct clg_graph_params {
+    int64_t batch; /* value of CLG_BATCH dimensions; default 1. Programs may use another */
+    uint64_t seed; /* of initializers and of random operations; default 0 */
+} clg_graph_params;
+#define clg_graph_options(...) (&(clg_graph_params){__VA_ARGS__})
+
+/** Creates an empty graph; `params` may be NULL. NULL when out of memory. */
+CLG_API clg_graph *clg_graph_create(const clg_graph_params *params);
+/** Frees the graph, its tensors and the device memory of its variables. Programs of it go first. */
+CLG_API void clg_graph_destroy(clg_graph *graph);
+/** CLG_OK, or the first failure of a builder on this graph (its message is in clg_last_error). */
+CLG_API clg_status clg_graph_status(const clg_graph *graph);
+
+/* ---- leaves ---- */
+
+/** A value fed before each run (clg_program_feed). */
+CLG_API clg_tensor *clg_input(clg_graph *graph, const char *name, clg_dtype dtype, clg_shape shape);
+/** A scalar constant. */
+CLG_API clg_tensor *clg_scalar(clg_graph *graph, double value);
+/** A tensor filled with one value. */
+CLG_API clg_tensor *clg_full(clg_graph *graph, clg_shape shape, double value);
+/** A constant with data (copied); f32, row-major. */
+CLG_API clg_tensor *clg_constant(clg_graph *graph, clg_shape shape, const float *data);
+
+/* How a variable gets its first values. Fan counts of (.., IC, OC) weights include the kernel area.
+ */
+typedef enum clg_init_kind {
+    CLG_INIT_ZEROS,
+    CLG_INIT_CONSTANT,       /* value */
+    CLG_INIT_NORMAL,         /* mean 0, standard deviation `value` */
+    CLG_INIT_UNIFORM,        /* -value .. value */
+    CLG_INIT_FAN_IN_UNIFORM, /* +-1 / sqrt(fan_in) */
+    CLG_INIT_GLOROT_NORMAL,  /* sigma = sqrt(2 / (fan_in + fan_out)) */
+    CLG_INIT_GLOROT_UNIFORM, /* +-sqrt(6 / (fan_in + fan_out)) */
+    CLG_INIT_HE_NORMAL,      /* sigma = sqrt(2 / fan_in) */
+    CLG_INIT_HE_UNIFORM      /* +-sqrt(6 / fan_in) */
+} clg_init_kind;
+typedef struct clg_init {
+    clg_init_kind kind;
+    double value;
+    int64_t fan_in; /* 0: from the shape; set it for biases with CLG_INIT_FAN_IN_UNIFORM */
+} clg_init;
+#define CLG_INIT(...) ((clg_init){__VA_ARGS__})
+
+/**
+ * A value that lives across runs and that programs of this graph share: a trainable parameter
+ * (`trainable`), or state such as running statistics and optimizer moments. `name` is unique in the
+ * graph ("conv1.weight"). Initial values come from Philox keyed by (seed, name): the same on every
+ * device, and independent of the order of creation.
+ */
+CLG_API clg_tensor *clg_variable(clg_graph *graph, const char *name, clg_shape shape, clg_init init,
+                                 bool trainable);
+/** Copies f32 values into a variable / out of it. `count` must be its number of elements. */
+CLG_API clg_status clg_variable_write(clg_tensor *variable, const float *data, int64_t count);
+CLG_API clg_status clg_variable_read(const clg_tensor *variable, float *data, int64_t count);
+
+/* ---- looking at tensors ---- */
+
+CLG_API const clg_shape *clg_tensor_shape(const clg_tensor *t);
+CLG_API clg_dtype clg_tensor_dtype(const clg_tensor *t);
+CLG_API const char *clg_tensor_name(const clg_tensor *t); /* "" if unnamed */
+CLG_API void clg_tensor_set_name(clg_tensor *t, const char *name);
+CLG_API const char *clg_tensor_op(const clg_tensor *t); /* "conv2d" */
+CLG_API clg_graph *clg_tensor_graph(const clg_tensor *t);
+CLG_API bool clg_tensor_trainable(const clg_tensor *t);
+CLG_API bool clg_tensor_is_variable(const clg_tensor *t);
+/** The graph's variables in order of creation; `index` from 0, NULL past the end. */
+CLG_API clg_tensor *clg_graph_variable(const clg_graph *graph, size_t index);
+/** Finds a variable or input by name; NULL if there is none. */
+CLG_API clg_tensor *clg_graph_find(const clg_graph *graph, const char *name);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,112 @@
+/*
+ * Lowering: how an operation becomes kernel launches.
+ *
+ * A heavy operation's row points to one or more algorithms; the chosen one's `lower` records
+ * launches into a clg__lowering. Nothing touches OpenCL here: arguments name values by id, and the
+ * program layer builds all kernels in parallel, plans memory, and binds once. `lower` runs again
+ * when the batch size changes: it must depend on nothing but the lowering's fields, and must ask
+ * for the same kernels (sizes that follow the batch are kernel arguments, never defines).
+ *
+ * The result of the operation is never written directly: kernels hand vectors of 1, 4, 8 or 16
+ * adjacent output elements of one row to the generated epilogue,
+ *
+ *     __kernel void k(__global const float *x, ulong x_offset, int rows ... EPILOGUE_PARAMS)
+ *     ... STORE_16(acc, row, col);   STORE_1(value, row, col);
+ *
+ * with the output seen as a row-major matrix (rows, columns = the last dimension; a scalar output
+ * is 1 x 1). The epilogue applies the fused pointwise chain (bias, activation, residual add,
+ * gradient mask) and stores one or several results. Without fusion it just stores. `row` and `col`
+ * are ulong expressions. A kernel file gives defaults under #ifndef EPILOGUE_PARAMS so that it
+ * compiles alone: #define EPILOGUE_PARAMS , __global float *y, ulong y_offset, ulong y_columns
+ *     #define STORE_1(v, row, col) y[y_offset + (row) * y_columns + (col)] = (v)
+ *     #define STORE_4(v, row, col) vstore4((v), 0, y + y_offset + (row) * y_columns + (col))   etc.
+ */
+#ifndef CLG_LOWER_INTERNAL_H
+#define CLG_LOWER_INTERNAL_H
+
+#include "device/context.h"
+#include "tensor/graph.h"
+
+enum { CLG__MAX_ARGS = 48 };
+
+/* Buffers are named by id while lowering: >= 0 a planned value, < 0 a scratch area of this step. */
+typedef int clg__buffer_id;
+
+typedef struct clg__arg {
+    enum { CLG__ARG_BUFFER, CLG__ARG_BYTES, CLG__ARG_LOCAL } kind;
+    clg__buffer_id
+        buffer;     /* CLG__ARG_BUFFER: sets two arguments, cl_mem and ulong element offset */
+    uint64_t bytes; /* CLG__ARG_BYTES: the value; CLG__ARG_LOCAL: the size */
+    size_t size;    /* CLG__ARG_BYTES: 4 or 8 */
+} clg__arg;
+
+struct clg__lowering;
+
+/* A device address as a host call sees it (CLBlast). Offsets in elements. */
+typedef struct clg__address {
+    cl_mem mem;
+    size_t offset;
+} clg__address;
+
+/* Work that is not one of our kernels: runs on the context's queue when the program runs. */
+typedef clg_status (*clg__host_call)(clg_context *ctx, const clg__address *buffers,
+                                     const int64_t *numbers);
+
+typedef struct clg__launch {
+    const char *file;   /* stem in cl/; NULL for host calls */
+    const char *kernel; /* function in that file */
+    char *defines;      /* "-D"-less lines "#define TILE 4\n" put in front of the source; owned */
+    clg__arg args[CLG__MAX_ARGS];
+    int n_args;
+    cl_uint dims;
+    size_t global[3], local[3]; /* local[0] = 0: the driver chooses */
+    bool epilogue;              /* the epilogue's arguments follow args */
+    clg__host_call call; /* host calls: function, its buffers are args (CLG__ARG_BUFFER) ... */
+    int64_t numbers[16]; /* ... and its numbers */
+    double flops, bytes; /* work done, for profiles; 0 if unknown */
+} clg__launch;
+
+typedef struct clg__scratch {
+    int64_t size; /* bytes */
+} clg__scratch;
+
+typedef struct clg__lowering {
+    clg_context *ctx;
+    const clg_tensor *node;              /* op row, attributes */
+    clg_shape in_shape[CLG__MAX_INPUTS]; /* at the batch size being bound */
+    clg_shape out_shape;
+    clg__buffer_id in[CLG__MAX_INPUTS];
+    clg__launch *launches; /* results */
+    size_t n_launches, capacity;
+    clg__scratch scratch[8];
+    int n_scratch;
+    clg_status status; /* sticky */
+} clg__lowering;
+
+/** Starts a launch of `kernel` of cl/<file>.cl; `defines_format` gives lines "#define A 1\n..." */
+clg__launch *clg__lower_kernel(clg__lowering *lo, const char *file, const char *kernel,
+                               const char *defines_format, ...) CLG_PRINTF(4, 5);
+/** Starts a host call; then add its buffers and fill launch->numbers. */
+clg__launch *clg__lower_call(clg__lowering *lo, clg__host_call call);
+
+/* Arguments in the kernel's order. All accept launch == NULL (after a failure). */
+void clg__launch_buffer(clg__launch *launch,
+                        clg__buffer_id buffer);            /* two: pointer, ulong offset */
+void clg__launch_int(clg__launch *launch, int64_t value);  /* int; must fit in 31 bits */
+void clg__launch_long(clg__launch *launch, int64_t value); /* long / ulong */
+void clg__launch_float(clg__launch *launch, double value);
+void clg__launch_local(clg__launch *launch, size_t bytes);
+/** The generated epilogue's arguments come here: call it last. */
+void clg__launch_epilogue(clg__launch *launch);
+/** 1 to 3 dimensions; local all 0: the driver chooses. global is rounded up to local. */
+void clg__launch_range(clg__launch *launch, int dims, const size_t *global, const size_t *local);
+void clg__launch_work(clg__launch *launch, double flops, double bytes);
+
+/** A temporary area that lives during this step only. Size must not grow when the batch shrinks. */
+clg__buffer_id clg__lower_scratch(clg__lowering *lo, int64_t bytes);
+
+/** Fails the lowering with a message. */
+void clg__lower_fail(clg__lowering *lo, clg_status status, const char *format, ...)
+    CLG_PRINTF(3, 4);
+
+#endif
