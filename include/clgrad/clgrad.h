@@ -1,0 +1,14 @@
+/*
+ * clgrad: train and run neural networks on any OpenCL device. Everything, bottom-up.
+ */
+#ifndef CLGRAD_H
+#define CLGRAD_H
+
+#include "clgrad/base.h"
+#include "clgrad/device.h"
+#include "clgrad/tensor.h"
+#include "clgrad/ops.h"
+#include "clgrad/autodiff.h"
+#include "clgrad/program.h"
+
+#endif

@@ -1,0 +1,159 @@
+/*
+ * Operations: builders that record a node in the graph of their inputs. All accept NULL tensors and
+ * then return NULL (see tensor.h about sticky errors); shapes, types and attributes are checked when
+ * the node is built. Results are f32. Pointwise operations broadcast as NumPy does.
+ */
+#ifndef CLGRAD_OPS_H
+#define CLGRAD_OPS_H
+
+#include "clgrad/tensor.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- pointwise: the rows of pointwise.def ---- */
+#define CLG_UNARY(name, ...) CLG_API clg_tensor *clg_##name(clg_tensor *x);
+#define CLG_UNARY_A(name, ...) CLG_API clg_tensor *clg_##name(clg_tensor *x, double a);
+#define CLG_UNARY_AB(name, ...) CLG_API clg_tensor *clg_##name(clg_tensor *x, double a, double b);
+#define CLG_BINARY(name, ...) CLG_API clg_tensor *clg_##name(clg_tensor *x, clg_tensor *y);
+#define CLG_TERNARY(name, ...)                                                                    \
+    CLG_API clg_tensor *clg_##name(clg_tensor *x, clg_tensor *y, clg_tensor *z);
+#include "clgrad/pointwise.def"
+#undef CLG_UNARY
+#undef CLG_UNARY_A
+#undef CLG_UNARY_AB
+#undef CLG_BINARY
+#undef CLG_TERNARY
+
+/** Position along `axis` as a number, shaped like x: 0 1 2 ... No gradient. */
+CLG_API clg_tensor *clg_iota(clg_tensor *like, int axis);
+/**
+ * Uniform numbers in (0, 1) shaped like x, new ones at each training step; Philox keyed by (graph
+ * seed, step, this node, element). No gradient.
+ */
+CLG_API clg_tensor *clg_random_uniform(clg_tensor *like);
+/** Number of the current training step, from 1, as an f32 scalar. */
+CLG_API clg_tensor *clg_step_number(clg_graph *graph);
+/** Same value; gradients do not flow through. */
+CLG_API clg_tensor *clg_stop_gradient(clg_tensor *x);
+/** `training` in programs compiled with CLG_TRAINING, `inference` in others; equal shapes. */
+CLG_API clg_tensor *clg_by_mode(clg_tensor *training, clg_tensor *inference);
+
+/* ---- reductions; axes: bit i = axis i, 0 = all axes; keep: reduced axes stay with extent 1 ---- */
+#define CLG_AXIS(i) (1u << (i))
+CLG_API clg_tensor *clg_sum(clg_tensor *x, uint32_t axes, bool keep);
+CLG_API clg_tensor *clg_mean(clg_tensor *x, uint32_t axes, bool keep);
+/** Gradient is shared evenly between equal maxima, as torch.amax. */
+CLG_API clg_tensor *clg_max(clg_tensor *x, uint32_t axes, bool keep);
+/** Index of the first maximum along `axis`, as f32 numbers; the axis goes. No gradient. */
+CLG_API clg_tensor *clg_argmax(clg_tensor *x, int axis);
+/** Square root of the sum of squares of everything. */
+CLG_API clg_tensor *clg_norm(clg_tensor *x);
+/** Over one axis (negative: from the end), shifted by the maximum. */
+CLG_API clg_tensor *clg_softmax(clg_tensor *x, int axis);
+CLG_API clg_tensor *clg_log_softmax(clg_tensor *x, int axis);
+
+/* ---- structure ---- */
+/** Same elements in row-major order; one extent may be CLG_BATCH: what is left (needed if x follows
+ *  the batch, because that extent will change with it). */
+CLG_API clg_tensor *clg_reshape(clg_tensor *x, clg_shape shape);
+/** (N, anything) -> (N, product of the rest). */
+CLG_API clg_tensor *clg_flatten(clg_tensor *x);
+/** Axis i of the result is axis order[i] of x; `order` has ndim entries. Makes a copy. */
+CLG_API clg_tensor *clg_transpose(clg_tensor *x, const int *order);
+/** Repeats axes of extent 1 (and adds leading ones) up to `shape`. */
+CLG_API clg_tensor *clg_broadcast(clg_tensor *x, clg_shape shape);
+/** Elements begin .. begin + count - 1 of `axis` (not an axis that follows the batch). */
+CLG_API clg_tensor *clg_slice(clg_tensor *x, int axis, int64_t begin, int64_t count);
+/** Joins n tensors (1 to 16) along `axis`; the other extents are equal. */
+CLG_API clg_tensor *clg_concat(clg_tensor *const *x, int n, int axis);
+/** Zeros around `axis`: `before` in front, `after` behind. */
+CLG_API clg_tensor *clg_pad(clg_tensor *x, int axis, int64_t before, int64_t after);
+/** Class indices (any shape) -> one more axis of `classes` with a 1 at the index. */
+CLG_API clg_tensor *clg_one_hot(clg_tensor *index, int64_t classes);
+
+/* ---- linear algebra ---- */
+typedef struct clg_matmul_params {
+    bool transpose_a, transpose_b; /* use the transpose of the last two axes */
+} clg_matmul_params;
+#define clg_matmul_options(...) (&(clg_matmul_params){__VA_ARGS__})
+/**
+ * (batch..., M, K) x (batch..., K, N) -> (batch..., M, N). Leading axes are equal, or one side has
+ * just two axes and serves all. `params` may be NULL.
+ */
+CLG_API clg_tensor *clg_matmul(clg_tensor *a, clg_tensor *b, const clg_matmul_params *params);
+
+typedef enum clg_padding {
+    CLG_PADDING_EXPLICIT, /* the `pad` field (default: none) */
+    CLG_PADDING_SAME      /* output extent = ceil(input / stride); the odd pixel goes to the end */
+} clg_padding;
+typedef struct clg_conv2d_params {
+    int stride[2];   /* along H and W; 0 = 1; stride[1] = 0: same as stride[0] */
+    int pad[2];      /* zeros on both sides of H and of W; pad[1] is used as given */
+    int dilation[2]; /* as stride */
+    int groups;      /* 0 = 1 */
+    clg_padding padding;
+} clg_conv2d_params;
+#define clg_conv2d_options(...) (&(clg_conv2d_params){__VA_ARGS__})
+/** x (N, H, W, IC), w (KH, KW, IC / groups, OC) -> (N, OH, OW, OC); cross-correlation. */
+CLG_API clg_tensor *clg_conv2d(clg_tensor *x, clg_tensor *w, const clg_conv2d_params *params);
+
+typedef struct clg_pool2d_params {
+    int size[2];   /* window; size[1] = 0: same as size[0]; 0 = 2 */
+    int stride[2]; /* 0: the window's size */
+    int pad[2];    /* max: padded with -inf; average: zeros that count */
+} clg_pool2d_params;
+#define clg_pool2d_options(...) (&(clg_pool2d_params){__VA_ARGS__})
+/** (N, H, W, C) -> (N, OH, OW, C), OH = floor((H + 2 pad - size) / stride) + 1; ties: first wins. */
+CLG_API clg_tensor *clg_max_pool2d(clg_tensor *x, const clg_pool2d_params *params);
+CLG_API clg_tensor *clg_average_pool2d(clg_tensor *x, const clg_pool2d_params *params);
+/** (N, H, W, C) -> (N, C), the mean over H and W. */
+CLG_API clg_tensor *clg_global_average_pool2d(clg_tensor *x);
+
+/* ---- normalization, regularization ---- */
+typedef struct clg_batch_norm_params {
+    double momentum; /* of the running statistics; 0 = 0.1 */
+    double epsilon;  /* 0 = 1e-5 */
+} clg_batch_norm_params;
+/**
+ * x (..., C), scale and shift (C): over all axes but the last. Training: statistics of the batch, and
+ * running_mean, running_variance (C variables; may both be NULL) are updated as PyTorch does
+ * (unbiased variance). Inference: the running ones.
+ */
+CLG_API clg_tensor *clg_batch_norm(clg_tensor *x, clg_tensor *const parameters[4],
+                                   const clg_batch_norm_params *params);
+/** In training zero with probability p, scaled by 1 / (1 - p); identity in inference. */
+CLG_API clg_tensor *clg_dropout(clg_tensor *x, double p);
+
+/* ---- losses: scalars, the mean over all rows or elements ---- */
+/** Logits (rows, classes) and class indices (rows), i32 or f32. */
+CLG_API clg_tensor *clg_softmax_cross_entropy(clg_tensor *logits, clg_tensor *labels);
+CLG_API clg_tensor *clg_mse(clg_tensor *x, clg_tensor *target);
+/** Stable form; targets in 0 .. 1. */
+CLG_API clg_tensor *clg_binary_cross_entropy_logits(clg_tensor *logits, clg_tensor *target);
+/** Fraction of rows whose largest logit is at the label. No gradient. */
+CLG_API clg_tensor *clg_accuracy(clg_tensor *logits, clg_tensor *labels);
+
+/* ---- state ---- */
+/**
+ * Says that a variable becomes `value` (same shape) at the end of a run. All reads in the run see the
+ * old value. The node is an output to ask for, or an update (clg_graph_update).
+ */
+CLG_API clg_tensor *clg_assign(clg_tensor *variable, clg_tensor *value);
+/** Programs compiled with CLG_TRAINING run this assignment too. */
+CLG_API void clg_graph_update(clg_tensor *assignment);
+
+/* ---- the table of operations, for tools and documentation ---- */
+typedef struct clg_op_info {
+    const char *name, *formula;
+    const char *kind; /* "pointwise", "reduction", "kernel", "view", "source" */
+    bool has_gradient;
+} clg_op_info;
+/** Row `index` of the op table, from 0; false past the end. */
+CLG_API bool clg_op_query(size_t index, clg_op_info *out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,95 @@
+/*
+ * Programs: a graph compiled for one device and a set of outputs. Running one only enqueues.
+ */
+#ifndef CLGRAD_PROGRAM_H
+#define CLGRAD_PROGRAM_H
+
+#include "clgrad/device.h"
+#include "clgrad/tensor.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct clg_program clg_program;
+
+typedef enum clg_program_mode {
+    CLG_INFERENCE,       /* dropout off, running statistics */
+    CLG_TRAINING,        /* and the graph's updates are run, the step number advances */
+    CLG_TRAINING_FORWARD /* training behaviour, but no updates */
+} clg_program_mode;
+
+typedef struct clg_program_params {
+    clg_tensor *const *outputs; /* values to read after a run; assignments to carry out */
+    size_t n_outputs;
+    clg_program_mode mode;
+    int64_t batch; /* largest batch this program will see; 0: the graph's */
+} clg_program_params;
+#define clg_program_options(...) (&(clg_program_params){__VA_ARGS__})
+
+/**
+ * Compiles. The graph must outlive the program; the context is kept alive by it.
+ * Variables get their device memory with the first program of their graph. Fails with the graph's
+ * own error if a builder failed before.
+ */
+CLG_API clg_status clg_program_compile(clg_program **out, clg_context *ctx, clg_graph *graph,
+                                       const clg_program_params *params);
+CLG_API void clg_program_destroy(clg_program *program);
+
+/** Rebinds to another batch size, 1 .. params.batch, without compiling anything. */
+CLG_API clg_status clg_program_set_batch(clg_program *program, int64_t batch);
+
+/**
+ * Copies `size` bytes (exactly the input's at the current batch) to the device; `data` may be reused
+ * at once. An input that the outputs do not depend on is accepted and ignored.
+ */
+CLG_API clg_status clg_program_feed(clg_program *program, clg_tensor *input, const void *data,
+                                    size_t size);
+/** Enqueues one run; returns before it is done. Every input must have been fed once. */
+CLG_API clg_status clg_program_run(clg_program *program);
+/** Waits, and copies the value of an output (f32 elements, `size` bytes exactly). */
+CLG_API clg_status clg_program_read(clg_program *program, const clg_tensor *output, void *data,
+                                    size_t size);
+/** The cl_mem that holds an output (or an input) and the byte offset in it; borrowed. */
+CLG_API clg_status clg_program_cl_mem(clg_program *program, const clg_tensor *t, void **cl_mem_handle,
+                                      size_t *offset);
+
+/** Training steps run on this graph so far (what clg_step_number and dropout are keyed by). */
+CLG_API uint64_t clg_graph_steps(const clg_graph *graph);
+CLG_API void clg_graph_set_steps(clg_graph *graph, uint64_t steps);
+
+typedef struct clg_program_stats {
+    size_t nodes;          /* after pruning and simplification */
+    size_t launches;       /* kernels per run */
+    uint64_t arena_bytes;  /* activations, gradients, scratch: one plan */
+    uint64_t values_bytes; /* what the same values would take without sharing */
+    double flops;          /* per run, as counted by the operations */
+} clg_program_stats;
+CLG_API void clg_program_query(const clg_program *program, clg_program_stats *out);
+
+/* ---- looking inside ---- */
+
+/** The compiled steps as text, one per line. Free with clg_free. NULL when out of memory. */
+CLG_API char *clg_program_text(const clg_program *program);
+/** The graph below `outputs` (all nodes if n is 0): as text, and for Graphviz. Free with clg_free. */
+CLG_API char *clg_graph_text(const clg_graph *graph, clg_tensor *const *outputs, size_t n);
+CLG_API char *clg_graph_dot(const clg_graph *graph, clg_tensor *const *outputs, size_t n);
+
+typedef struct clg_profile_row {
+    char name[96];   /* operations in the kernel: "conv2d+bias+relu" style */
+    double seconds;  /* of the last profiled run */
+    double flops, bytes;
+} clg_profile_row;
+/**
+ * Runs once with every launch timed apart (the context needs .profiling). *out is one block, freed
+ * with clg_free; rows in order of execution.
+ */
+CLG_API clg_status clg_program_profile(clg_program *program, clg_profile_row **out, size_t *count);
+
+/** Frees what the library returned as an allocated block of text or rows; NULL is fine. */
+CLG_API void clg_free(void *block);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

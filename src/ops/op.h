@@ -1,0 +1,111 @@
+/*
+ * The op row: everything the library knows about one operation, and what builders use to record
+ * nodes. Graph passes read rows and never ask which operation they look at: a new behaviour is a new
+ * field here, not a case there.
+ */
+#ifndef CLG_OP_INTERNAL_H
+#define CLG_OP_INTERNAL_H
+
+#include "clgrad/ops.h"
+#include "ops/attributes.h"
+#include "ops/lower.h"
+#include "tensor/graph.h"
+
+/* How the compiler treats an operation. */
+typedef enum clg__op_class {
+    CLG__SOURCE,    /* no computation of its own: inputs, variables */
+    CLG__POINTWISE, /* an expression per element: fused */
+    CLG__VIEW,      /* other indices into its input's memory: becomes a strided read of the consumer */
+    CLG__ALIAS,     /* same memory, other shape (reshape) */
+    CLG__REDUCE,    /* sum or max over adjacent axes: fused with its neighbours */
+    CLG__KERNEL,    /* launches of its own, through `algorithms` */
+    CLG__ASSIGN,    /* the input's value becomes the variable's */
+    CLG__MODE       /* replaced by one of its inputs when a program is compiled */
+} clg__op_class;
+
+/* A pointwise expression, as text for kernels. x, y, z: inputs; a, b: parameters. */
+typedef struct clg__pointwise {
+    const char *expression;
+    int arity, n_parameters;
+    double lo, hi;           /* interval that tests draw inputs from */
+    double sample_a, sample_b;
+    double (*reference)(double x, double y, double z, double a, double b);
+} clg__pointwise;
+
+/* One way to carry out an operation. */
+typedef struct clg__algorithm {
+    const char *name;       /* as in CLGRAD_<OP>=name: "clblast" */
+    unsigned engines;       /* bit 1 << clg_engine: where it is chosen by default */
+    bool fuses_epilogue;    /* results go through STORE_n */
+    /** NULL: always. Must not depend on extents that follow the batch. */
+    bool (*applies)(const clg_context *ctx, const clg_tensor *node);
+    clg_status (*lower)(clg__lowering *lo);
+} clg__algorithm;
+
+typedef struct clg__op {
+    const char *name;
+    const char *formula;
+    clg__op_class class_;
+    size_t attr_size;
+    /**
+     * Builds the gradients of the inputs from the gradient g of `out` (same shape as out): sets
+     * dx[i] or leaves it NULL (zero). NULL: asking for a gradient through this op is an error,
+     * unless `zero_gradient`.
+     */
+    void (*gradient)(clg_tensor *out, clg_tensor *g, clg_tensor **dx);
+    bool zero_gradient;               /* piecewise constant: gradients stop here, silently */
+    bool cheap;                       /* sources that are recomputed instead of stored (iota, random) */
+    const clg__pointwise *pointwise;  /* CLG__POINTWISE */
+    const clg__algorithm *algorithms; /* CLG__KERNEL: first that applies; ended by name NULL */
+    /** CLG__VIEW: offset and strides (in elements, per output axis) into the input's memory. */
+    void (*view)(const clg_tensor *out, const clg_shape *in, const clg_shape *out_shape,
+                 int64_t *offset, int64_t *strides);
+} clg__op;
+
+/* The table: one row per operation, from ops.def and pointwise.def. */
+size_t clg__op_count(void);
+const clg__op *clg__op_at(size_t index);
+
+/* ---- attributes of the operations that the core knows ---- */
+
+typedef struct clg__pointwise_attr {
+    double a, b;
+} clg__pointwise_attr;
+
+/* clg_full, clg_scalar: value (batch / graph batch)^power; the power serves means over the batch. */
+typedef struct clg__full_attr {
+    double value;
+    int32_t batch_power;
+} clg__full_attr;
+
+typedef enum clg__reduce_kind { CLG__REDUCE_SUM, CLG__REDUCE_MAX } clg__reduce_kind;
+typedef struct clg__reduce_attr {
+    int32_t kind;
+    int32_t first, count; /* adjacent axes first .. first + count - 1, kept with extent 1 */
+} clg__reduce_attr;
+
+/* ---- recording ---- */
+
+/** Fails the graph (sticky) with "op: message"; returns NULL. */
+clg_tensor *clg__graph_fail(clg_graph *g, clg_status status, const char *format, ...)
+    CLG_PRINTF(3, 4);
+
+/** Records a node; attr is op->attr_size bytes (zero the padding). NULL if any input is NULL. */
+clg_tensor *clg__node(clg_graph *g, const clg__op *op, clg_dtype dtype, clg_shape shape,
+                      const void *attr, int n_inputs, clg_tensor *const *inputs);
+
+/** A number as a scalar node that fits x's graph. */
+clg_tensor *clg__number(const clg_tensor *like, double value);
+/** value * (batch / graph batch)^power as a scalar. */
+clg_tensor *clg__number_by_batch(const clg_tensor *like, double value, int power);
+/** Sums g over the axes that broadcasting x to g's shape repeated; the result has x's shape. */
+clg_tensor *clg__sum_to(clg_tensor *g, const clg_shape *shape);
+/** Reshape to exactly this shape, batched bits included (internal: gradient rules). */
+clg_tensor *clg__reshape_to(clg_tensor *x, const clg_shape *shape);
+/** Broadcast shape of two; false (and the graph failed with op's name) if they do not fit. */
+bool clg__broadcast_shapes(clg_graph *g, const char *op, const clg_shape *a, const clg_shape *b,
+                           clg_shape *out);
+/** shape at another batch size: batched extents scaled from `from` to `to`. */
+clg_shape clg__shape_at_batch(const clg_shape *shape, int64_t from, int64_t to);
+
+#endif
