@@ -29,7 +29,10 @@
 
 enum { CLG__MAX_ARGS = 48 };
 
-/* Buffers are named by id while lowering: >= 0 a planned value, < 0 a scratch area of this step. */
+/*
+ * Buffers are named by id while lowering: >= 0 a planned value, < 0 a scratch area of this step:
+ * -1 is lowering->scratch[0], -2 scratch[1] and so on.
+ */
 typedef int clg__buffer_id;
 
 typedef struct clg__arg {
@@ -53,9 +56,10 @@ typedef clg_status (*clg__host_call)(clg_context *ctx, const clg__address *buffe
                                      const int64_t *numbers);
 
 typedef struct clg__launch {
-    const char *file;   /* stem in cl/; NULL for host calls */
-    const char *kernel; /* function in that file */
-    char *defines;      /* "-D"-less lines "#define TILE 4\n" put in front of the source; owned */
+    struct clg__lowering *lowering; /* to fail it while recording; nothing else uses it */
+    const char *file;               /* stem in cl/; NULL for host calls */
+    const char *kernel;             /* function in that file */
+    char *defines; /* "-D"-less lines "#define TILE 4\n" put in front of the source; owned */
     clg__arg args[CLG__MAX_ARGS];
     int n_args;
     cl_uint dims;
@@ -111,5 +115,8 @@ clg__buffer_id clg__lower_scratch(clg__lowering *lo, int64_t bytes);
 /** Fails the lowering with a message. */
 void clg__lower_fail(clg__lowering *lo, clg_status status, const char *format, ...)
     CLG_PRINTF(3, 4);
+
+/** Frees what recording allocated; the struct itself is the caller's and can be used again. */
+void clg__lowering_free(clg__lowering *lo);
 
 #endif
