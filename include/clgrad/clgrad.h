@@ -4,11 +4,13 @@
 #ifndef CLGRAD_H
 #define CLGRAD_H
 
+/* clang-format off: the order is the order of the layers */
 #include "clgrad/base.h"
 #include "clgrad/device.h"
 #include "clgrad/tensor.h"
 #include "clgrad/ops.h"
 #include "clgrad/autodiff.h"
 #include "clgrad/program.h"
+/* clang-format on */
 
 #endif

@@ -1,0 +1,14 @@
+#!/bin/sh
+# Runs a test on oclgrind's simulated device, which checks every memory access of every kernel.
+# usage: meson test --suite oclgrind --wrapper tests/oclgrind.sh
+# Its exit status does not tell about findings: they go to a log, which has to stay empty.
+log=$(mktemp) || exit 1
+trap 'rm -f "$log"' EXIT
+oclgrind --data-races --log "$log" "$@"
+status=$?
+if [ -s "$log" ]; then
+    echo "oclgrind found:"
+    head -n 200 "$log"
+    exit 1
+fi
+exit $status
