@@ -28,8 +28,8 @@ typedef struct clg_device_info {
     char version[128]; /* CL_DEVICE_VERSION */
     char driver[64];   /* CL_DRIVER_VERSION */
     clg_device_type type;
-    int platform_index; /* in clGetPlatformIDs order */
-    int device_index;   /* within its platform */
+    int platform_index; /* in clGetPlatformIDs order; -1 for a sub-device */
+    int device_index;   /* within its platform; -1 for a sub-device */
     uint32_t compute_units;
     uint32_t clock_mhz;
     uint64_t global_memory;  /* bytes */

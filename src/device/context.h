@@ -41,9 +41,21 @@ clg_status clg__cl_status(cl_int error, const char *call);
 
 /**
  * CLG_TRY(CLG__CL(clFinish(queue))): calls OpenCL through the fault point. The call is not made
- * when the fault hits.
+ * when the fault hits. clRelease* are called directly: they have no failure to handle, and one that
+ * is not made is a leak.
  */
 #define CLG__CL(call)                                                                              \
     clg__cl_status(clg__fault_hit(CLG__FAULT_OPENCL) ? clg__fault_code() : (call), #call)
+
+/**
+ * Same, for calls that return a handle and report through an error pointer; `handle` stays as it
+ * is when the fault hits:
+ *     cl_int error;
+ *     CLG_TRY(CLG__CL_CREATE(mem, error, clCreateBuffer(cl, flags, size, NULL, &error)));
+ */
+#define CLG__CL_CREATE(handle, error, call)                                                        \
+    clg__cl_status(clg__fault_hit(CLG__FAULT_OPENCL) ? clg__fault_code()                           \
+                                                     : ((handle) = (call), (error)),               \
+                   #call)
 
 #endif

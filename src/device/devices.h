@@ -1,0 +1,41 @@
+/*
+ * Inside the device layer: enumerated devices, what is known about platforms, and selection.
+ */
+#ifndef CLG_DEVICES_INTERNAL_H
+#define CLG_DEVICES_INTERNAL_H
+
+#include "device/context.h"
+
+typedef struct clg__device_entry {
+    clg_device_info info;
+    cl_device_id id;
+    bool broken; /* cannot run our kernels at all: `info.note` says why */
+} clg__device_entry;
+
+/**
+ * Finds all devices, best first. *out is one block (clg__free). A platform that fails is logged and
+ * left out, a device that fails is listed as broken; no device at all is CLG_ERROR_NO_DEVICE.
+ */
+clg_status clg__devices_find(clg__device_entry **out, size_t *count);
+
+/** Describes one device; `info` gets indices of -1, because a sub-device has none. */
+clg_status clg__device_describe(clg__device_entry *out, cl_device_id id);
+
+/**
+ * Picks from `entries` (best first) by selector; NULL or "" takes the best usable one. `origin`
+ * ("CLGRAD_DEVICE") says in messages where the selector came from. `choice` receives one line.
+ */
+clg_status clg__device_select(const clg__device_entry **out, const clg__device_entry *entries,
+                              size_t count, const char *selector, const char *origin, char *choice,
+                              size_t choice_size);
+
+/** True if `text` contains `part`, ignoring case. */
+bool clg__contains(const char *text, const char *part);
+
+/** Sets usable, note, broken and score from what is known about the platform and the type. */
+void clg__device_rank(clg__device_entry *entry);
+
+/** True if the platform's own compiler cache makes ours useless. */
+bool clg__platform_caches(const clg_device_info *info);
+
+#endif

@@ -1,0 +1,71 @@
+/*
+ * What is known about OpenCL platforms beyond what they say of themselves: the only place with
+ * vendor names. Gives the default ranking of devices and decides who needs our kernel cache.
+ *
+ * The score only has to order the devices of one machine: type first, a GPU with its own memory
+ * before one that shares the host's, then a rough peak of lanes x units x clock. "Compute unit" is
+ * 8 lanes to one vendor and 128 to another, hence the column.
+ */
+#include "device/devices.h"
+
+typedef struct platform_quirk {
+    const char *platform;  /* substring of the platform's name */
+    uint32_t lanes;        /* f32 lanes of one GPU compute unit */
+    bool caches;           /* the driver keeps compiled kernels on disk itself, and well */
+    bool never, never_cpu; /* not picked unless asked for: every device, the CPU device */
+    double cpu_factor;     /* of the score of its CPU device */
+    const char *note;      /* for the devices that never, never_cpu or cpu_factor concern */
+} platform_quirk;
+
+/* NVIDIA: the binary is PTX, which the driver compiles again, through a cache of its own.
+ * rusticl's CPU device (llvmpipe) needs 400 us a launch where PoCL needs 2-25. */
+static const platform_quirk quirks[] = {
+    {"nvidia", 128, true, false, false, 1, ""},
+    {"amd", 64, false, false, false, 1, ""},
+    {"intel", 8, false, false, false, 1, ""},
+    {"arm platform", 16, false, false, false, 1, ""},
+    {"qualcomm", 128, false, false, false, 1, ""},
+    {"clover", 64, false, true, false, 1, "Clover is unmaintained: picked only when asked for"},
+    {"apple", 128, false, false, true, 1,
+     "Apple's CPU device allows work-groups of 1 only: picked only when asked for"},
+    {"rusticl", 64, false, false, false, 0.1, "slow to launch kernels: ranked low"},
+    {"", 32, false, false, false, 1, ""}, /* any other */
+};
+
+static const platform_quirk *quirk_of(const clg_device_info *info)
+{
+    const platform_quirk *quirk = quirks;
+    while (!clg__contains(info->platform, quirk->platform)) quirk++;
+    return quirk;
+}
+
+bool clg__platform_caches(const clg_device_info *info)
+{
+    return quirk_of(info)->caches;
+}
+
+static double score_of(const clg_device_info *info, const platform_quirk *quirk)
+{
+    static const double by_type[] = {
+        [CLG_DEVICE_CPU] = 1e9, [CLG_DEVICE_ACCELERATOR] = 2e9, [CLG_DEVICE_GPU] = 3e9};
+    bool cpu = info->type == CLG_DEVICE_CPU;
+    double lanes = cpu ? (info->float_vector_width ? info->float_vector_width : 1) : quirk->lanes;
+    double clock = info->clock_mhz ? info->clock_mhz : 1000;
+    double score = by_type[info->type] + info->compute_units * lanes * clock;
+    if (info->type == CLG_DEVICE_GPU && !info->unified_memory) score += 5e8;
+    return cpu ? score * quirk->cpu_factor : score;
+}
+
+void clg__device_rank(clg__device_entry *entry)
+{
+    clg_device_info *info = &entry->info;
+    const platform_quirk *quirk = quirk_of(info);
+    bool cpu = info->type == CLG_DEVICE_CPU;
+    bool never = quirk->never || (quirk->never_cpu && cpu);
+    info->usable = !entry->broken && !never;
+    info->score = score_of(info, quirk);
+    if (!info->usable) info->score -= 1e10; /* behind all usable ones */
+    if (entry->broken) info->score -= 1e10;
+    if (!entry->broken && (never || (cpu && quirk->cpu_factor < 1)))
+        snprintf(info->note, sizeof info->note, "%s", quirk->note);
+}

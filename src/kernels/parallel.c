@@ -1,0 +1,68 @@
+/*
+ * A parallel for-loop over independent jobs, for building programs: seconds of compiler time each,
+ * so threads are started per call and no pool is kept.
+ *
+ * The caller's thread works too, and threads that cannot be started are done without: there is no
+ * "no thread" error.
+ */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+#include "kernels/build.h"
+
+enum { MAX_THREADS = 64 };
+
+typedef struct parallel_loop {
+    clg_status (*work)(void *user, size_t index);
+    void *user;
+    size_t count;
+    atomic_size_t next;
+    pthread_mutex_t mutex; /* of status and message */
+    clg_status status;
+    char message[4096]; /* the failing thread's message dies with it: kept here */
+} parallel_loop;
+
+static void record_failure(parallel_loop *loop, clg_status status)
+{
+    loop->next = loop->count; /* nobody starts another one */
+    pthread_mutex_lock(&loop->mutex);
+    if (loop->status == CLG_OK) {
+        loop->status = status;
+        snprintf(loop->message, sizeof loop->message, "%s", clg_last_error());
+    }
+    pthread_mutex_unlock(&loop->mutex);
+}
+
+static void *run(void *argument)
+{
+    parallel_loop *loop = argument;
+    for (;;) {
+        size_t index = atomic_fetch_add(&loop->next, 1);
+        if (index >= loop->count) return NULL;
+        clg_status status = loop->work(loop->user, index);
+        if (status != CLG_OK) record_failure(loop, status);
+    }
+}
+
+static size_t thread_limit(size_t count)
+{
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    size_t limit = cpus < 1 ? 1 : cpus > MAX_THREADS ? MAX_THREADS : (size_t)cpus;
+    return count < limit ? count : limit;
+}
+
+clg_status clg__parallel(size_t count, clg_status (*work)(void *user, size_t index), void *user)
+{
+    parallel_loop loop = {.work = work, .user = user, .count = count};
+    pthread_t threads[MAX_THREADS];
+    size_t started = 0, wanted = thread_limit(count);
+    pthread_mutex_init(&loop.mutex, NULL);
+    while (started + 1 < wanted && pthread_create(&threads[started], NULL, run, &loop) == 0)
+        started++;
+    run(&loop);
+    while (started) pthread_join(threads[--started], NULL);
+    pthread_mutex_destroy(&loop.mutex);
+    if (loop.status == CLG_OK) return CLG_OK;
+    return clg__fail(loop.status, "%s", loop.message);
+}
