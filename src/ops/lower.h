@@ -80,8 +80,8 @@ typedef struct clg__lowering {
     clg_shape in_shape[CLG__MAX_INPUTS]; /* at the batch size being bound */
     clg_shape out_shape;
     clg__buffer_id in[CLG__MAX_INPUTS];
-    /* The plain output, row-major from its offset: for algorithms with fuses_epilogue = false, which
-     * write it themselves. Others leave it alone: their results go through STORE_n. */
+    /* The plain output, row-major from its offset: for algorithms with fuses_epilogue = false,
+     * which write it themselves. Others leave it alone: their results go through STORE_n. */
     clg__buffer_id out;
     clg__launch *launches; /* results */
     size_t n_launches, capacity;

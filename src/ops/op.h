@@ -1,7 +1,7 @@
 /*
  * The op row: everything the library knows about one operation, and what builders use to record
- * nodes. Graph passes read rows and never ask which operation they look at: a new behaviour is a new
- * field here, not a case there.
+ * nodes. Graph passes read rows and never ask which operation they look at: a new behaviour is a
+ * new field here, not a case there.
  */
 #ifndef CLG_OP_INTERNAL_H
 #define CLG_OP_INTERNAL_H
@@ -13,30 +13,30 @@
 
 /* How the compiler treats an operation. */
 typedef enum clg__op_class {
-    CLG__SOURCE,    /* no computation of its own: inputs, variables */
+    CLG__SOURCE,    /* no inputs: in a buffer (inputs, variables), or made by its reader (`load`) */
     CLG__POINTWISE, /* an expression per element: fused */
-    CLG__VIEW,      /* other indices into its input's memory: becomes a strided read of the consumer */
-    CLG__ALIAS,     /* same memory, other shape (reshape) */
-    CLG__REDUCE,    /* sum or max over adjacent axes: fused with its neighbours */
-    CLG__KERNEL,    /* launches of its own, through `algorithms` */
-    CLG__ASSIGN,    /* the input's value becomes the variable's */
-    CLG__MODE       /* replaced by one of its inputs when a program is compiled */
+    CLG__VIEW,   /* other indices into its input's memory: becomes a strided read of the consumer */
+    CLG__ALIAS,  /* same memory, other shape (reshape) */
+    CLG__REDUCE, /* sum or max over adjacent axes: fused with its neighbours */
+    CLG__KERNEL, /* launches of its own, through `algorithms` */
+    CLG__ASSIGN, /* the input's value becomes the variable's */
+    CLG__MODE    /* replaced by one of its inputs when a program is compiled */
 } clg__op_class;
 
 /* A pointwise expression, as text for kernels. x, y, z: inputs; a, b: parameters. */
 typedef struct clg__pointwise {
     const char *expression;
     int arity, n_parameters;
-    double lo, hi;           /* interval that tests draw inputs from */
+    double lo, hi; /* interval that tests draw inputs from */
     double sample_a, sample_b;
     double (*reference)(double x, double y, double z, double a, double b);
 } clg__pointwise;
 
 /* One way to carry out an operation. */
 typedef struct clg__algorithm {
-    const char *name;       /* as in CLGRAD_<OP>=name: "clblast" */
-    unsigned engines;       /* bit 1 << clg_engine: where it is chosen by default */
-    bool fuses_epilogue;    /* results go through STORE_n */
+    const char *name;    /* as in CLGRAD_<OP>=name: "clblast" */
+    unsigned engines;    /* bit 1 << clg_engine: where it is chosen by default */
+    bool fuses_epilogue; /* results go through STORE_n */
     /** NULL: always. Must not depend on extents that follow the batch. */
     bool (*applies)(const clg_context *ctx, const clg_tensor *node);
     clg_status (*lower)(clg__lowering *lo);
@@ -49,18 +49,31 @@ typedef struct clg__op {
     size_t attr_size;
     /**
      * Builds the gradients of the inputs from the gradient g of `out` (same shape as out): sets
-     * dx[i] or leaves it NULL (zero). NULL: asking for a gradient through this op is an error,
-     * unless `zero_gradient`.
+     * dx[i] or leaves it NULL (zero). NULL: asking for a gradient through this op is an error.
      */
     void (*gradient)(clg_tensor *out, clg_tensor *g, clg_tensor **dx);
-    bool zero_gradient;               /* piecewise constant: gradients stop here, silently */
-    bool cheap;                       /* sources that are recomputed instead of stored (iota, random) */
+    /** Sources with one value everywhere: value x (batch / graph batch)^power. */
+    void (*uniform)(const clg_tensor *node, double *value, int *power);
+    /**
+     * Sources that kernels make from an element's index, given by `view`: the stem of the macros
+     * LOAD_1 .. LOAD_16(index, key, step) in cl/pointwise.cl; key is the first uint64_t of attr.
+     */
+    const char *load;
     const clg__pointwise *pointwise;  /* CLG__POINTWISE */
     const clg__algorithm *algorithms; /* CLG__KERNEL: first that applies; ended by name NULL */
-    /** CLG__VIEW: offset and strides (in elements, per output axis) into the input's memory. */
+    /**
+     * CLG__VIEW: offset and strides (in elements, per output axis) into the input's memory. Sources
+     * with `load`: the same for the index (in is NULL).
+     */
     void (*view)(const clg_tensor *out, const clg_shape *in, const clg_shape *out_shape,
                  int64_t *offset, int64_t *strides);
 } clg__op;
+
+/* The rows of pointwise.def, in its order (pointwise.c). */
+extern const clg__op clg__pointwise_rows[];
+extern const size_t clg__pointwise_count;
+/** Builds a node of a pointwise row: what tools and tests that walk the table use. */
+clg_tensor *clg__pointwise_build(const clg__op *op, clg_tensor *const *inputs, double a, double b);
 
 /* The table: one row per operation, from ops.def and pointwise.def. */
 size_t clg__op_count(void);
@@ -72,7 +85,8 @@ typedef struct clg__pointwise_attr {
     double a, b;
 } clg__pointwise_attr;
 
-/* clg_full, clg_scalar: value (batch / graph batch)^power; the power serves means over the batch. */
+/* clg_full, clg_scalar: value (batch / graph batch)^power; the power serves means over the batch.
+ */
 typedef struct clg__full_attr {
     double value;
     int32_t batch_power;
@@ -85,10 +99,6 @@ typedef struct clg__reduce_attr {
 } clg__reduce_attr;
 
 /* ---- recording ---- */
-
-/** Fails the graph (sticky) with "op: message"; returns NULL. */
-clg_tensor *clg__graph_fail(clg_graph *g, clg_status status, const char *format, ...)
-    CLG_PRINTF(3, 4);
 
 /** Records a node; attr is op->attr_size bytes (zero the padding). NULL if any input is NULL. */
 clg_tensor *clg__node(clg_graph *g, const clg__op *op, clg_dtype dtype, clg_shape shape,
@@ -105,7 +115,4 @@ clg_tensor *clg__reshape_to(clg_tensor *x, const clg_shape *shape);
 /** Broadcast shape of two; false (and the graph failed with op's name) if they do not fit. */
 bool clg__broadcast_shapes(clg_graph *g, const char *op, const clg_shape *a, const clg_shape *b,
                            clg_shape *out);
-/** shape at another batch size: batched extents scaled from `from` to `to`. */
-clg_shape clg__shape_at_batch(const clg_shape *shape, int64_t from, int64_t to);
-
 #endif

@@ -1,5 +1,9 @@
 /*
- * Internal graph: nodes, op rows as the tensor layer sees them, and the recording of a node.
+ * Internal graph: nodes in order of creation, variables and their storage.
+ *
+ * Nodes are appended, so that the inputs of a node always have smaller ids: id order is a
+ * topological order. A variable is a node plus a range of a storage; clg__graph_pack moves
+ * variables into one storage so that an optimizer updates all of them with one kernel.
  */
 #ifndef CLG_GRAPH_INTERNAL_H
 #define CLG_GRAPH_INTERNAL_H
@@ -9,12 +13,12 @@
 
 enum { CLG__MAX_INPUTS = 16 };
 
-struct clg__op;      /* ops/op.h */
-struct clg__storage; /* device memory of variables, program layer */
+struct clg__op;     /* ops/op.h */
+struct clg__buffer; /* memory/buffer.h */
 
 struct clg_tensor {
     clg_graph *graph;
-    int id; /* position in the graph: inputs always have smaller ids */
+    int id; /* position in graph->nodes */
     const struct clg__op *op;
     int n_inputs;
     clg_tensor *inputs[CLG__MAX_INPUTS];
@@ -23,5 +27,72 @@ struct clg_tensor {
     void *attr; /* op->attr_size bytes, zero-padded; NULL if none */
     char *name; /* NULL if unnamed */
 };
+
+/* Memory of one or several variables, made when the first program is compiled. */
+typedef struct clg__storage {
+    int64_t count;              /* f32 elements */
+    struct clg__buffer *buffer; /* NULL until the graph is bound to a context */
+} clg__storage;
+
+/* Attribute of "variable" nodes. */
+typedef struct clg__variable_attr {
+    clg__storage *storage;
+    int64_t offset; /* elements */
+    clg_init init;
+    float *pending; /* values written before there is a buffer; NULL: the initializer decides */
+    bool trainable;
+    bool hidden; /* constant data or a pack's alias: not enumerated as a variable */
+} clg__variable_attr;
+
+struct clg_graph {
+    int64_t batch;
+    uint64_t seed, steps;
+    clg_status status; /* of the first failure */
+    char message[1024];
+    clg_tensor **nodes;
+    size_t n_nodes, nodes_capacity;
+    clg_tensor **variables; /* hidden ones too */
+    size_t n_variables, variables_capacity;
+    clg__storage **storages;
+    size_t n_storages, storages_capacity;
+    clg_tensor **updates; /* assign nodes of CLG_TRAINING programs */
+    size_t n_updates, updates_capacity;
+    void (*release_buffer)(struct clg__buffer *); /* set by whoever creates the buffers */
+    void *context;                                /* clg_context the variables live on, or NULL */
+    void (*release_context)(void *);
+};
+
+/** Fails the graph (sticky: the first message stays) and returns NULL. */
+clg_tensor *clg__graph_fail(clg_graph *g, clg_status status, const char *format, ...)
+    CLG_PRINTF(3, 4);
+
+/** Reports the graph's sticky error as the thread's message again; CLG_OK if there is none. */
+clg_status clg__graph_check(const clg_graph *g);
+
+/** Records a node (attr copied). NULL after a failure; the graph then has it. */
+clg_tensor *clg__graph_append(clg_graph *g, const struct clg__op *op, clg_dtype dtype,
+                              const clg_shape *shape, const void *attr, size_t attr_size,
+                              int n_inputs, clg_tensor *const *inputs);
+
+/** Registers a new variable node under a unique name, with storage of its own. */
+clg_tensor *clg__graph_add_variable(clg_graph *g, const struct clg__op *op, const char *name,
+                                    const clg_shape *shape, clg_init init, bool trainable);
+
+/** Records an unnamed, hidden variable that holds `data` (copied): constants. */
+clg_tensor *clg__graph_add_constant(clg_graph *g, const struct clg__op *op, const clg_shape *shape,
+                                    const float *data);
+
+/**
+ * Moves the variables next to each other, in order, into one storage and returns a flat variable
+ * node over all of it. The alias is not enumerated among the graph's variables. Fails once programs
+ * exist, and for variables that are packed already.
+ */
+clg_tensor *clg__graph_pack(clg_graph *g, const char *name, clg_tensor *const *variables, size_t n);
+
+/** shape with batched extents scaled from batch size `from` to `to`. */
+clg_shape clg__shape_at_batch(const clg_shape *shape, int64_t from, int64_t to);
+
+/** Fits in 64 bits and every extent is positive; otherwise false. */
+bool clg__shape_valid(const clg_shape *shape);
 
 #endif

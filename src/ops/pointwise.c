@@ -1,0 +1,192 @@
+/*
+ * Everything that a row of pointwise.def becomes in the library: the op row with the expression as
+ * text, the double reference (the same expression, compiled here), the gradient rule, the builder.
+ */
+#include <math.h>
+
+#include "ops/record.h"
+
+/* ---- the double reference: the expression pasted into C ---- */
+
+#define V(literal) (literal)
+#define V_(parameter) (parameter)
+#define SELECT(condition, then, otherwise) ((condition) ? (then) : (otherwise))
+#define LT(p, q) ((p) < (q))
+#define LE(p, q) ((p) <= (q))
+#define GT(p, q) ((p) > (q))
+#define GE(p, q) ((p) >= (q))
+#define EQ(p, q) ((p) == (q))
+
+#define REFERENCE(name, expression)                                                                \
+    static double reference_##name(double x, double y, double z, double a, double b)               \
+    {                                                                                              \
+        return expression;                                                                         \
+    }
+#define CLG_UNARY(name, formula, lo, hi, expression, dx) REFERENCE(name, expression)
+#define CLG_UNARY_A(name, formula, lo, hi, da, sa, expression, dx) REFERENCE(name, expression)
+#define CLG_UNARY_AB(name, formula, lo, hi, sa, sb, expression, dx) REFERENCE(name, expression)
+#define CLG_BINARY(name, formula, lo, hi, expression, dx, dy) REFERENCE(name, expression)
+#define CLG_TERNARY(name, formula, lo, hi, expression, dx, dy, dz) REFERENCE(name, expression)
+#include "clgrad/pointwise.def"
+#undef CLG_UNARY
+#undef CLG_UNARY_A
+#undef CLG_UNARY_AB
+#undef CLG_BINARY
+#undef CLG_TERNARY
+#undef V
+#undef V_
+#undef SELECT
+#undef LT
+#undef LE
+#undef GT
+#undef GE
+#undef EQ
+
+/* ---- gradient rules: the last columns, as builders ---- */
+
+#define NUM(value) clg__number(g, (value))
+#define NONE NULL
+
+static clg_tensor *clg__gelu_tanh_gradient(clg_tensor *x, clg_tensor *g)
+{
+    const double c = 0.7978845608028654, k = 0.044715; /* sqrt(2 / pi) and the cubic term */
+    clg_tensor *cube = clg_mul(x, clg_square(x));
+    clg_tensor *t = clg_tanh(clg_mul(NUM(c), clg_add(x, clg_mul(NUM(k), cube))));
+    clg_tensor *inner = clg_mul(NUM(c), clg_add(NUM(1.0), clg_mul(NUM(3 * k), clg_square(x))));
+    clg_tensor *slope = clg_mul(clg_mul(x, clg_sub(NUM(1.0), clg_square(t))), inner);
+    return clg_mul(g, clg_mul(NUM(0.5), clg_add(clg_add(NUM(1.0), t), slope)));
+}
+
+static clg_tensor *clg__mish_gradient(clg_tensor *x, clg_tensor *g)
+{
+    clg_tensor *t = clg_tanh(clg_softplus(x, 1.0));
+    clg_tensor *slope = clg_mul(clg_mul(x, clg_sigmoid(x)), clg_sub(NUM(1.0), clg_square(t)));
+    return clg_mul(g, clg_add(t, slope));
+}
+
+/* dx rules see the inputs' own shapes; what broadcasting repeated is summed up again. */
+#define GRADIENT(name, n, d0, d1, d2)                                                              \
+    static void gradient_##name(clg_tensor *out, clg_tensor *g, clg_tensor **dx)                   \
+    {                                                                                              \
+        clg_tensor *x = out->inputs[0], *y = out->inputs[1], *z = out->inputs[2];                  \
+        const clg__pointwise_attr *attr = out->attr;                                               \
+        double a = attr->a, b = attr->b;                                                           \
+        (void)x, (void)y, (void)z, (void)a, (void)b;                                               \
+        clg_tensor *gradients[3] = {d0, d1, d2};                                                   \
+        for (int i = 0; i < (n); i++)                                                              \
+            if (gradients[i]) dx[i] = clg__sum_to(gradients[i], &out->inputs[i]->shape);           \
+    }
+#define CLG_UNARY(name, formula, lo, hi, expression, d0) GRADIENT(name, 1, d0, NULL, NULL)
+#define CLG_UNARY_A(name, formula, lo, hi, da, sa, expression, d0) GRADIENT(name, 1, d0, NULL, NULL)
+#define CLG_UNARY_AB(name, formula, lo, hi, sa, sb, expression, d0)                                \
+    GRADIENT(name, 1, d0, NULL, NULL)
+#define CLG_BINARY(name, formula, lo, hi, expression, d0, d1) GRADIENT(name, 2, d0, d1, NULL)
+#define CLG_TERNARY(name, formula, lo, hi, expression, d0, d1, d2) GRADIENT(name, 3, d0, d1, d2)
+#include "clgrad/pointwise.def"
+#undef CLG_UNARY
+#undef CLG_UNARY_A
+#undef CLG_UNARY_AB
+#undef CLG_BINARY
+#undef CLG_TERNARY
+
+/* ---- rows ---- */
+
+#define DETAILS(name, expression, arity, n, lo, hi, sa, sb)                                        \
+    static const clg__pointwise details_##name = {#expression, arity, n,  lo,                      \
+                                                  hi,          sa,    sb, reference_##name};
+#define CLG_UNARY(name, formula, lo, hi, expression, d0)                                           \
+    DETAILS(name, expression, 1, 0, lo, hi, 0, 0)
+#define CLG_UNARY_A(name, formula, lo, hi, da, sa, expression, d0)                                 \
+    DETAILS(name, expression, 1, 1, lo, hi, sa, 0)
+#define CLG_UNARY_AB(name, formula, lo, hi, sa, sb, expression, d0)                                \
+    DETAILS(name, expression, 1, 2, lo, hi, sa, sb)
+#define CLG_BINARY(name, formula, lo, hi, expression, d0, d1)                                      \
+    DETAILS(name, expression, 2, 0, lo, hi, 0, 0)
+#define CLG_TERNARY(name, formula, lo, hi, expression, d0, d1, d2)                                 \
+    DETAILS(name, expression, 3, 0, lo, hi, 0, 0)
+#include "clgrad/pointwise.def"
+#undef CLG_UNARY
+#undef CLG_UNARY_A
+#undef CLG_UNARY_AB
+#undef CLG_BINARY
+#undef CLG_TERNARY
+
+enum {
+#define CLG_UNARY(name, ...) ROW_##name,
+#define CLG_UNARY_A CLG_UNARY
+#define CLG_UNARY_AB CLG_UNARY
+#define CLG_BINARY CLG_UNARY
+#define CLG_TERNARY CLG_UNARY
+#include "clgrad/pointwise.def"
+#undef CLG_UNARY
+    ROW_COUNT
+};
+
+const size_t clg__pointwise_count = ROW_COUNT;
+const clg__op clg__pointwise_rows[] = {
+#define CLG_UNARY(row, text, ...)                                                                  \
+    {.name = #row,                                                                                 \
+     .formula = text,                                                                              \
+     .class_ = CLG__POINTWISE,                                                                     \
+     .attr_size = sizeof(clg__pointwise_attr),                                                     \
+     .gradient = gradient_##row,                                                                   \
+     .pointwise = &details_##row},
+#include "clgrad/pointwise.def"
+#undef CLG_UNARY
+#undef CLG_UNARY_A
+#undef CLG_UNARY_AB
+#undef CLG_BINARY
+#undef CLG_TERNARY
+};
+
+/* ---- builders ---- */
+
+static clg_tensor *pointwise_node(const clg__op *op, clg_tensor *const *inputs, double a, double b)
+{
+    int n = op->pointwise->arity;
+    for (int i = 0; i < n; i++)
+        if (!inputs[i]) return NULL;
+    clg_graph *g = inputs[0]->graph;
+    clg_shape shape = inputs[0]->shape;
+    for (int i = 1; i < n; i++)
+        if (!clg__broadcast_shapes(g, op->name, &shape, &inputs[i]->shape, &shape)) return NULL;
+    clg__pointwise_attr attr = {a, b};
+    return clg__node(g, op, CLG_F32, shape, &attr, n, inputs);
+}
+
+clg_tensor *clg__pointwise_build(const clg__op *op, clg_tensor *const *inputs, double a, double b)
+{
+    return pointwise_node(op, inputs, a, b);
+}
+
+#define INPUTS(...)                                                                                \
+    (clg_tensor *[])                                                                               \
+    {                                                                                              \
+        __VA_ARGS__                                                                                \
+    }
+#define CLG_UNARY(name, ...)                                                                       \
+    clg_tensor *clg_##name(clg_tensor *x)                                                          \
+    {                                                                                              \
+        return pointwise_node(&clg__pointwise_rows[ROW_##name], INPUTS(x), 0, 0);                  \
+    }
+#define CLG_UNARY_A(name, ...)                                                                     \
+    clg_tensor *clg_##name(clg_tensor *x, double a)                                                \
+    {                                                                                              \
+        return pointwise_node(&clg__pointwise_rows[ROW_##name], INPUTS(x), a, 0);                  \
+    }
+#define CLG_UNARY_AB(name, ...)                                                                    \
+    clg_tensor *clg_##name(clg_tensor *x, double a, double b)                                      \
+    {                                                                                              \
+        return pointwise_node(&clg__pointwise_rows[ROW_##name], INPUTS(x), a, b);                  \
+    }
+#define CLG_BINARY(name, ...)                                                                      \
+    clg_tensor *clg_##name(clg_tensor *x, clg_tensor *y)                                           \
+    {                                                                                              \
+        return pointwise_node(&clg__pointwise_rows[ROW_##name], INPUTS(x, y), 0, 0);               \
+    }
+#define CLG_TERNARY(name, ...)                                                                     \
+    clg_tensor *clg_##name(clg_tensor *x, clg_tensor *y, clg_tensor *z)                            \
+    {                                                                                              \
+        return pointwise_node(&clg__pointwise_rows[ROW_##name], INPUTS(x, y, z), 0, 0);            \
+    }
+#include "clgrad/pointwise.def"

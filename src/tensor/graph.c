@@ -1,0 +1,279 @@
+/*
+ * The graph: an append-only arena of nodes, the registry of variables, and the sticky error.
+ */
+#include "tensor/graph.h"
+
+clg_graph *clg_graph_create(const clg_graph_params *params)
+{
+    static const clg_graph_params defaults;
+    if (!params) params = &defaults;
+    if (params->batch < 0) {
+        clg__fail(CLG_ERROR_ARGUMENT, "clg_graph_create: batch %lld is negative",
+                  (long long)params->batch);
+        return NULL;
+    }
+    clg_graph *g = clg__calloc(1, sizeof *g);
+    if (!g) return NULL;
+    g->batch = params->batch ? params->batch : 1;
+    g->seed = params->seed;
+    clg__object_created();
+    return g;
+}
+
+static void free_storage(const clg_graph *g, clg__storage *storage)
+{
+    if (storage->buffer) g->release_buffer(storage->buffer);
+    clg__free(storage);
+}
+
+void clg_graph_destroy(clg_graph *g)
+{
+    if (!g) return;
+    for (size_t i = 0; i < g->n_variables; i++)
+        clg__free(((clg__variable_attr *)g->variables[i]->attr)->pending);
+    for (size_t i = 0; i < g->n_nodes; i++) {
+        clg__free(g->nodes[i]->attr);
+        clg__free(g->nodes[i]->name);
+        clg__free(g->nodes[i]);
+    }
+    for (size_t i = 0; i < g->n_storages; i++) free_storage(g, g->storages[i]);
+    if (g->context) g->release_context(g->context);
+    clg__free(g->nodes);
+    clg__free(g->variables);
+    clg__free(g->storages);
+    clg__free(g->updates);
+    clg__free(g);
+    clg__object_destroyed();
+}
+
+clg_status clg_graph_status(const clg_graph *g)
+{
+    return g ? g->status : CLG_ERROR_MEMORY;
+}
+
+clg_status clg__graph_check(const clg_graph *g)
+{
+    if (!g) return clg__fail(CLG_ERROR_ARGUMENT, "the graph is NULL");
+    return g->status == CLG_OK ? CLG_OK : clg__fail(g->status, "%s", g->message);
+}
+
+clg_tensor *clg__graph_fail(clg_graph *g, clg_status status, const char *format, ...)
+{
+    if (g->status != CLG_OK) return NULL;
+    g->status = status;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(g->message, sizeof g->message, format, args);
+    va_end(args);
+    clg__fail(status, "%s", g->message);
+    return NULL;
+}
+
+/* For failures that recorded their own message below (out of memory). */
+static clg_tensor *fail_as_recorded(clg_graph *g, clg_status status)
+{
+    char text[sizeof g->message];
+    snprintf(text, sizeof text, "%s", clg_last_error());
+    return clg__graph_fail(g, status, "%s", text);
+}
+
+static void free_node(clg_tensor *node)
+{
+    if (!node) return;
+    clg__free(node->attr);
+    clg__free(node);
+}
+
+clg_tensor *clg__graph_append(clg_graph *g, const struct clg__op *op, clg_dtype dtype,
+                              const clg_shape *shape, const void *attr, size_t attr_size,
+                              int n_inputs, clg_tensor *const *inputs)
+{
+    if (g->status != CLG_OK) return NULL;
+    clg_tensor *node = clg__calloc(1, sizeof *node);
+    void *copy = attr_size ? clg__alloc(attr_size) : NULL;
+    if (node) node->attr = copy;
+    bool room = clg__grow((void **)&g->nodes, &g->nodes_capacity, g->n_nodes + 1,
+                          sizeof *g->nodes) == CLG_OK;
+    if (!node || (attr_size && !copy) || !room) {
+        if (!node) clg__free(copy);
+        free_node(node);
+        return fail_as_recorded(g, CLG_ERROR_MEMORY);
+    }
+    if (attr_size) memcpy(copy, attr, attr_size);
+    node->graph = g;
+    node->id = (int)g->n_nodes;
+    node->op = op;
+    node->dtype = dtype;
+    node->shape = *shape;
+    node->n_inputs = n_inputs;
+    for (int i = 0; i < n_inputs; i++) node->inputs[i] = inputs[i];
+    g->nodes[g->n_nodes++] = node;
+    return node;
+}
+
+static clg__storage *add_storage(clg_graph *g, int64_t count)
+{
+    if (clg__grow((void **)&g->storages, &g->storages_capacity, g->n_storages + 1,
+                  sizeof *g->storages) != CLG_OK)
+        return NULL;
+    clg__storage *storage = clg__calloc(1, sizeof *storage);
+    if (!storage) return NULL;
+    storage->count = count;
+    g->storages[g->n_storages++] = storage;
+    return storage;
+}
+
+/* Appends a variable node; `name` may be NULL. */
+static clg_tensor *append_variable(clg_graph *g, const struct clg__op *op, const char *name,
+                                   const clg_shape *shape, const clg__variable_attr *attr)
+{
+    if (clg__grow((void **)&g->variables, &g->variables_capacity, g->n_variables + 1,
+                  sizeof *g->variables) != CLG_OK)
+        return fail_as_recorded(g, CLG_ERROR_MEMORY);
+    clg_tensor *node = clg__graph_append(g, op, CLG_F32, shape, attr, sizeof *attr, 0, NULL);
+    if (!node) return NULL;
+    g->variables[g->n_variables++] = node;
+    node->name = name ? clg__strdup(name) : NULL;
+    return node->name || !name ? node : fail_as_recorded(g, CLG_ERROR_MEMORY);
+}
+
+clg_tensor *clg__graph_add_variable(clg_graph *g, const struct clg__op *op, const char *name,
+                                    const clg_shape *shape, clg_init init, bool trainable)
+{
+    if (g->status != CLG_OK) return NULL;
+    if (clg_graph_find(g, name))
+        return clg__graph_fail(g, CLG_ERROR_ARGUMENT, "variable: the name \"%s\" is taken", name);
+    clg__variable_attr attr;
+    memset(&attr, 0, sizeof attr);
+    attr.storage = add_storage(g, clg_shape_count(shape));
+    if (!attr.storage) return fail_as_recorded(g, CLG_ERROR_MEMORY);
+    attr.init = init;
+    attr.trainable = trainable;
+    return append_variable(g, op, name, shape, &attr);
+}
+
+clg_tensor *clg__graph_add_constant(clg_graph *g, const struct clg__op *op, const clg_shape *shape,
+                                    const float *data)
+{
+    if (g->status != CLG_OK) return NULL;
+    size_t bytes = (size_t)clg_shape_count(shape) * sizeof *data;
+    clg__variable_attr attr;
+    memset(&attr, 0, sizeof attr);
+    attr.hidden = true;
+    attr.storage = add_storage(g, clg_shape_count(shape));
+    attr.pending = attr.storage ? clg__alloc(bytes) : NULL;
+    if (!attr.pending) return fail_as_recorded(g, CLG_ERROR_MEMORY);
+    memcpy(attr.pending, data, bytes);
+    clg_tensor *node = append_variable(g, op, NULL, shape, &attr);
+    if (!node) clg__free(attr.pending);
+    return node;
+}
+
+/* ---- packing ---- */
+
+static bool packable(clg_graph *g, clg_tensor *const *variables, size_t n, int64_t *total)
+{
+    *total = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!variables[i]) return false;
+        const clg__variable_attr *attr = variables[i]->attr;
+        int64_t count = clg_shape_count(&variables[i]->shape);
+        if (attr->storage->buffer) {
+            clg__graph_fail(g, CLG_ERROR_ARGUMENT,
+                            "variable %s is on a device already: create the optimizer before the "
+                            "first program of the graph is compiled",
+                            variables[i]->name);
+            return false;
+        }
+        if (attr->storage->count != count) {
+            clg__graph_fail(g, CLG_ERROR_ARGUMENT,
+                            "variable %s belongs to another optimizer already", variables[i]->name);
+            return false;
+        }
+        *total += count;
+    }
+    return true;
+}
+
+clg_tensor *clg__graph_pack(clg_graph *g, const char *name, clg_tensor *const *variables, size_t n)
+{
+    int64_t total;
+    if (!packable(g, variables, n, &total)) return NULL;
+    clg__storage *storage = add_storage(g, total);
+    if (!storage) return fail_as_recorded(g, CLG_ERROR_MEMORY);
+    int64_t offset = 0;
+    for (size_t i = 0; i < n; i++) {
+        clg__variable_attr *attr = variables[i]->attr;
+        attr->storage->count = 0; /* the old storage stays registered, empty */
+        attr->storage = storage;
+        attr->offset = offset;
+        offset += clg_shape_count(&variables[i]->shape);
+    }
+    clg__variable_attr attr;
+    memset(&attr, 0, sizeof attr);
+    attr.storage = storage;
+    attr.hidden = true;
+    clg_shape flat = CLG_SHAPE(total);
+    return append_variable(g, variables[0]->op, name, &flat, &attr);
+}
+
+/* ---- looking at tensors ---- */
+
+const clg_shape *clg_tensor_shape(const clg_tensor *t)
+{
+    return t ? &t->shape : NULL;
+}
+
+clg_dtype clg_tensor_dtype(const clg_tensor *t)
+{
+    return t ? t->dtype : CLG_F32;
+}
+
+const char *clg_tensor_name(const clg_tensor *t)
+{
+    return t && t->name ? t->name : "";
+}
+
+void clg_tensor_set_name(clg_tensor *t, const char *name)
+{
+    if (!t) return;
+    char *copy = clg__strdup(name);
+    if (!copy) return; /* a name is for people: the old one stays */
+    clg__free(t->name);
+    t->name = copy;
+}
+
+clg_graph *clg_tensor_graph(const clg_tensor *t)
+{
+    return t ? t->graph : NULL;
+}
+
+clg_tensor *clg_graph_variable(const clg_graph *g, size_t index)
+{
+    for (size_t i = 0; i < g->n_variables; i++) {
+        const clg__variable_attr *attr = g->variables[i]->attr;
+        if (!attr->hidden && index-- == 0) return g->variables[i];
+    }
+    return NULL;
+}
+
+clg_tensor *clg_graph_find(const clg_graph *g, const char *name)
+{
+    for (size_t i = 0; i < g->n_nodes; i++) {
+        const clg_tensor *t = g->nodes[i];
+        if (t->n_inputs == 0 && t->name && strcmp(t->name, name) == 0) return g->nodes[i];
+    }
+    return NULL;
+}
+
+/* ---- training steps and updates ---- */
+
+uint64_t clg_graph_steps(const clg_graph *g)
+{
+    return g->steps;
+}
+
+void clg_graph_set_steps(clg_graph *g, uint64_t steps)
+{
+    g->steps = steps;
+}

@@ -1,0 +1,75 @@
+/*
+ * Data types and shapes. Extents that follow the batch size are marked by a bit each; a shape at
+ * another batch size is the same shape with those extents scaled.
+ */
+#include "tensor/graph.h"
+
+size_t clg_dtype_size(clg_dtype dtype)
+{
+    static const size_t sizes[] = {
+#define DTYPE_SIZE(name, bytes, text, ctype) bytes,
+        CLG_DTYPE_ROWS(DTYPE_SIZE)
+#undef DTYPE_SIZE
+    };
+    return (unsigned)dtype < CLG_DTYPE_COUNT ? sizes[dtype] : 0;
+}
+
+const char *clg_dtype_name(clg_dtype dtype)
+{
+    static const char *const names[] = {
+#define DTYPE_NAME(name, bytes, text, ctype) text,
+        CLG_DTYPE_ROWS(DTYPE_NAME)
+#undef DTYPE_NAME
+    };
+    return (unsigned)dtype < CLG_DTYPE_COUNT ? names[dtype] : "?";
+}
+
+clg_shape clg_shape_of(int ndim, const int64_t *dims)
+{
+    clg_shape shape = {.ndim = ndim};
+    /* Too many extents: keep the count, so that the builder that gets it can refuse it. */
+    for (int i = 0; i < ndim && i < CLG_MAX_DIMS; i++) shape.dim[i] = dims[i];
+    return shape;
+}
+
+int64_t clg_shape_count(const clg_shape *shape)
+{
+    int64_t count = 1;
+    for (int i = 0; i < shape->ndim; i++) count *= shape->dim[i];
+    return count;
+}
+
+bool clg_shape_equal(const clg_shape *a, const clg_shape *b)
+{
+    if (a->ndim != b->ndim) return false;
+    for (int i = 0; i < a->ndim; i++)
+        if (a->dim[i] != b->dim[i]) return false;
+    return true;
+}
+
+char *clg_shape_text(const clg_shape *shape, char *text, size_t size)
+{
+    size_t used = (size_t)snprintf(text, size, "(");
+    for (int i = 0; i < shape->ndim && i < CLG_MAX_DIMS && used < size; i++)
+        used += (size_t)snprintf(text + used, size - used, "%s%lld", i ? ", " : "",
+                                 (long long)shape->dim[i]);
+    if (used < size) snprintf(text + used, size - used, ")");
+    return text;
+}
+
+bool clg__shape_valid(const clg_shape *shape)
+{
+    if (shape->ndim < 0 || shape->ndim > CLG_MAX_DIMS) return false;
+    int64_t bytes = 8;
+    for (int i = 0; i < shape->ndim; i++)
+        if (shape->dim[i] <= 0 || !clg__mul_i64(bytes, shape->dim[i], &bytes)) return false;
+    return true;
+}
+
+clg_shape clg__shape_at_batch(const clg_shape *shape, int64_t from, int64_t to)
+{
+    clg_shape scaled = *shape;
+    for (int i = 0; i < shape->ndim; i++)
+        if (shape->batched >> i & 1) scaled.dim[i] = shape->dim[i] / from * to;
+    return scaled;
+}
