@@ -11,6 +11,7 @@
 #include "clgrad/ops.h"
 #include "clgrad/autodiff.h"
 #include "clgrad/program.h"
+#include "clgrad/nn.h"
 /* clang-format on */
 
 #endif

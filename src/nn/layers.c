@@ -1,0 +1,120 @@
+/*
+ * Layers: an operation with the variables it needs, named after the layer as PyTorch names them.
+ *
+ * x (N, H, W, IC) or (..., IC); weights (KH, KW, IC / groups, OC) or (IC, OC); biases (OC). The
+ * bias is a plain broadcast addition: the compiler fuses it into the epilogue of the operation
+ * before it.
+ */
+#include "base/base.h"
+#include "clgrad/nn.h"
+#include "tensor/graph.h"
+#include "tensor/init.h"
+
+/* A variable "<layer>.<what>". */
+static clg_tensor *layer_variable(clg_graph *g, const char *layer, const char *what,
+                                  const clg_shape *shape, clg_init init, bool trainable)
+{
+    clg__str name = {0};
+    clg__str_addf(&name, "%s.%s", layer, what);
+    clg_tensor *variable = NULL;
+    if (name.failed)
+        clg__graph_fail(g, CLG_ERROR_MEMORY, "%s: %s", layer, clg_last_error());
+    else
+        variable = clg_variable(g, name.text, *shape, init, trainable);
+    clg__str_free(&name);
+    return variable;
+}
+
+static clg_tensor *layer_weight(clg_graph *g, const char *layer, const clg_shape *shape,
+                                const clg_init *init)
+{
+    clg_init standard = {.kind = CLG_INIT_FAN_IN_UNIFORM};
+    return layer_variable(g, layer, "weight", shape, init ? *init : standard, true);
+}
+
+/* y + bias; the bias has one number for each of the last axis of the weight. */
+static clg_tensor *add_bias(clg_tensor *y, const char *layer, const clg_shape *weight,
+                            const clg_init *init)
+{
+    if (!y) return NULL;
+    int64_t fan_in, fan_out;
+    clg__init_fans(weight, &fan_in, &fan_out);
+    clg_init standard = {.kind = CLG_INIT_FAN_IN_UNIFORM, .fan_in = fan_in};
+    clg_shape shape = CLG_SHAPE(weight->dim[weight->ndim - 1]);
+    return clg_add(y,
+                   layer_variable(y->graph, layer, "bias", &shape, init ? *init : standard, true));
+}
+
+/* The checks that keep weight shapes meaningful; the operation itself checks the rest. */
+static bool layer_fits(clg_tensor *x, const char *layer, int min_ndim, int64_t features)
+{
+    int last = x->shape.ndim - 1;
+    if (x->shape.ndim < min_ndim)
+        clg__graph_fail(x->graph, CLG_ERROR_ARGUMENT,
+                        "%s: the input needs at least %d axes, got %d", layer, min_ndim,
+                        x->shape.ndim);
+    else if (x->shape.batched >> last & 1)
+        clg__graph_fail(x->graph, CLG_ERROR_ARGUMENT,
+                        "%s: the last axis of the input follows the batch size", layer);
+    else if (features < 1)
+        clg__graph_fail(x->graph, CLG_ERROR_ARGUMENT, "%s: %lld output features", layer,
+                        (long long)features);
+    else
+        return true;
+    return false;
+}
+
+clg_tensor *clg_linear_layer(clg_tensor *x, const char *name, int64_t features,
+                             const clg_linear_params *params)
+{
+    static const clg_linear_params defaults = {0};
+    if (!x || !layer_fits(x, name, 2, features)) return NULL;
+    const clg_linear_params *p = params ? params : &defaults;
+    clg_shape shape = CLG_SHAPE(x->shape.dim[x->shape.ndim - 1], features);
+    clg_tensor *weight = layer_weight(x->graph, name, &shape, p->weight_init);
+    clg_tensor *y = clg_matmul(x, weight, NULL);
+    return p->no_bias ? y : add_bias(y, name, &shape, p->bias_init);
+}
+
+clg_tensor *clg_conv2d_layer(clg_tensor *x, const char *name, int64_t channels, int size,
+                             const clg_conv2d_layer_params *params)
+{
+    static const clg_conv2d_layer_params defaults = {0};
+    if (!x || !layer_fits(x, name, 4, channels)) return NULL;
+    const clg_conv2d_layer_params *p = params ? params : &defaults;
+    int width = p->width ? p->width : size, groups = p->conv.groups ? p->conv.groups : 1;
+    int64_t in = x->shape.dim[3];
+    if (size < 1 || width < 1 || groups < 1 || in % groups || channels % groups)
+        return clg__graph_fail(
+            x->graph, CLG_ERROR_ARGUMENT,
+            "%s: a %d x %d kernel with %d groups does not fit %lld input and %lld "
+            "output channels",
+            name, size, width, groups, (long long)in, (long long)channels);
+    clg_shape shape = CLG_SHAPE(size, width, in / groups, channels);
+    clg_tensor *weight = layer_weight(x->graph, name, &shape, p->weight_init);
+    clg_tensor *y = clg_conv2d(x, weight, &p->conv);
+    return p->no_bias ? y : add_bias(y, name, &shape, p->bias_init);
+}
+
+clg_tensor *clg_batch_norm_layer(clg_tensor *x, const char *name,
+                                 const clg_batch_norm_params *params)
+{
+    static const struct {
+        const char *name;
+        double start;
+        bool trainable;
+    } rows[4] = {{"weight", 1, true},
+                 {"bias", 0, true},
+                 {"running_mean", 0, false},
+                 {"running_var", 1, false}};
+    if (!x || !layer_fits(x, name, 2, 1)) return NULL;
+    clg_shape shape = CLG_SHAPE(x->shape.dim[x->shape.ndim - 1]);
+    clg_tensor *variables[4];
+    for (int i = 0; i < 4; i++) {
+        clg_init init = {.kind = CLG_INIT_CONSTANT, .value = rows[i].start};
+        variables[i] =
+            layer_variable(x->graph, name, rows[i].name, &shape, init, rows[i].trainable);
+        if (!variables[i]) return NULL;
+    }
+    return clg_batch_norm(x, variables, params);
+}

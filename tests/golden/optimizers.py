@@ -1,0 +1,107 @@
+"""Writes optimizers.h: 20 steps of a small network under each optimizer, computed by PyTorch.
+
+usage: python tests/golden/optimizers.py > tests/golden/optimizers.h     (needs torch)
+
+The network is mse(tanh(x w1 + b1) w2 + b2, target) in double precision. Values come from integers, so
+that both sides have the same numbers without a random generator. All parameters are stored as one
+vector in the order w1 b1 w2 b2, weights as (IC, OC).
+"""
+import torch
+
+STEPS = 20
+SHAPES = [("w1", (3, 4)), ("b1", (4,)), ("w2", (4, 2)), ("b2", (2,))]
+T = torch.optim
+# name, clgrad options, torch optimizer, limit of the gradient norm (0: none)
+CASES = [
+    ("sgd", ".kind = CLG_SGD, .lr = 0.1", lambda p: T.SGD(p, lr=0.1), 0),
+    ("sgd, weight decay", ".kind = CLG_SGD, .lr = 0.1, .weight_decay = 0.05",
+     lambda p: T.SGD(p, lr=0.1, weight_decay=0.05), 0),
+    ("momentum", ".kind = CLG_SGD, .lr = 0.1, .momentum = 0.9",
+     lambda p: T.SGD(p, lr=0.1, momentum=0.9), 0),
+    ("nesterov, weight decay",
+     ".kind = CLG_SGD, .lr = 0.1, .momentum = 0.8, .nesterov = true, .weight_decay = 0.05",
+     lambda p: T.SGD(p, lr=0.1, momentum=0.8, nesterov=True, weight_decay=0.05), 0),
+    ("clipped", ".kind = CLG_SGD, .lr = 0.5, .momentum = 0.5, .clip_norm = 0.3",
+     lambda p: T.SGD(p, lr=0.5, momentum=0.5), 0.3),
+    ("adam", ".kind = CLG_ADAM, .lr = 0.05", lambda p: T.Adam(p, lr=0.05), 0),
+    ("adam, weight decay, clipped",
+     ".kind = CLG_ADAM, .lr = 0.05, .beta1 = 0.8, .beta2 = 0.95, .epsilon = 1e-3, .weight_decay = 0.1, "
+     ".clip_norm = 0.3",
+     lambda p: T.Adam(p, lr=0.05, betas=(0.8, 0.95), eps=1e-3, weight_decay=0.1), 0.3),
+    ("adamw", ".kind = CLG_ADAMW, .lr = 0.05", lambda p: T.AdamW(p, lr=0.05), 0),
+    ("adamw, no decay", ".kind = CLG_ADAMW, .lr = 0.05, .weight_decay = -1",
+     lambda p: T.AdamW(p, lr=0.05, weight_decay=0.0), 0),
+    ("adamw, weights only",
+     ".kind = CLG_ADAMW, .lr = 0.05, .weight_decay = 0.2, .decay_weights_only = true, .clip_norm = 1",
+     lambda p: T.AdamW([{"params": p[0::2], "weight_decay": 0.2},
+                        {"params": p[1::2], "weight_decay": 0.0}], lr=0.05), 1),
+]
+
+
+def sequence(count, seed):
+    """Numbers in -1 .. 0.98 in steps of 1/50: exact enough as decimal text in C."""
+    return [((seed * 37 + i * 61) % 100 - 50) / 50 for i in range(count)]
+
+
+def tensor(shape, seed):
+    count = torch.Size(shape).numel()
+    return torch.tensor(sequence(count, seed), dtype=torch.float64).reshape(shape)
+
+
+def run(make, clip):
+    p = [tensor(shape, i + 1).requires_grad_() for i, (_, shape) in enumerate(SHAPES)]
+    x, target = tensor((5, 3), 7), tensor((5, 2), 8)
+    optimizer = make(p)
+    losses, norms, snapshots = [], [], []
+    for step in range(STEPS):
+        optimizer.zero_grad()
+        loss = torch.nn.functional.mse_loss(torch.tanh(x @ p[0] + p[1]) @ p[2] + p[3], target)
+        loss.backward()
+        norms.append(torch.nn.utils.clip_grad_norm_(p, clip if clip else 1e9).item())
+        optimizer.step()
+        losses.append(loss.item())
+        if step in (0, STEPS - 1):
+            snapshots.append([v for q in p for v in q.detach().flatten().tolist()])
+    return losses, norms, snapshots
+
+
+def cosine_rates():
+    """Learning rates of steps 0 .. STEPS with CosineAnnealingLR from 0.1 to 0.004."""
+    optimizer = T.SGD([torch.zeros(1)], lr=0.1)
+    schedule = T.lr_scheduler.CosineAnnealingLR(optimizer, T_max=STEPS, eta_min=0.004)
+    rates = []
+    for _ in range(STEPS + 1):
+        rates.append(schedule.get_last_lr()[0])
+        optimizer.step()
+        schedule.step()
+    return rates
+
+
+def numbers(values):
+    return "{" + ", ".join(f"{v:.9g}" for v in values) + "}"
+
+
+def main():
+    total = sum(torch.Size(shape).numel() for _, shape in SHAPES)
+    print("/* Written by optimizers.py with PyTorch: do not edit. */")
+    print("/* clang-format off */")
+    print('#include "clgrad/nn.h"')
+    print(f"enum {{ GOLDEN_STEPS = {STEPS}, GOLDEN_PARAMETERS = {total} }};")
+    print("static const float golden_start[] = "
+          + numbers([v for i, (_, s) in enumerate(SHAPES) for v in tensor(s, i + 1).flatten().tolist()])
+          + ";")
+    print("static const float golden_x[] = " + numbers(sequence(15, 7)) + ";")
+    print("static const float golden_target[] = " + numbers(sequence(10, 8)) + ";")
+    print("static const double golden_cosine[] = " + numbers(cosine_rates()) + ";")
+    print("static const struct golden_case {\n    const char *name;\n    clg_optimizer_params params;")
+    print("    double loss[GOLDEN_STEPS], norm[GOLDEN_STEPS];")
+    print("    double first[GOLDEN_PARAMETERS], last[GOLDEN_PARAMETERS];\n} golden_cases[] = {")
+    for name, options, make, clip in CASES:
+        losses, norms, snapshots = run(make, clip)
+        print(f'{{"{name}", {{{options}}},')
+        print(",\n".join(" " + numbers(v) for v in (losses, norms, *snapshots)) + "},")
+    print("};")
+
+
+if __name__ == "__main__":
+    main()
