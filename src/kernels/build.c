@@ -1,5 +1,5 @@
 /*
- * Making a cl_program from source, with the compiler's words in the error.
+ * Making a cl_program from source, with the compiler's words in the error, or from a binary.
  */
 #include "kernels/build.h"
 
@@ -67,4 +67,22 @@ clg_status clg__program_compile(cl_program *out, const clg_context *ctx,
     }
     *out = program;
     return CLG_OK;
+}
+
+clg_status clg__program_load(cl_program *out, const clg_context *ctx,
+                             const clg__module_request *request, const void *binary, size_t size)
+{
+    cl_int error;
+    cl_program program = NULL;
+    const unsigned char *bytes = binary;
+    CLG_TRY(CLG__CL_CREATE(
+        program, error,
+        clCreateProgramWithBinary(ctx->cl, 1, &ctx->device, &size, &bytes, NULL, &error)));
+    /* The standard asks for a build after a binary, too. */
+    clg_status status = build(ctx, program, request->options);
+    if (status == CLG_OK)
+        *out = program;
+    else
+        clReleaseProgram(program);
+    return status;
 }

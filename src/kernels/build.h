@@ -10,6 +10,14 @@
 clg_status clg__program_compile(cl_program *out, const clg_context *ctx,
                                 const clg__module_request *request);
 
+/** Makes the request's program from a binary that the same driver once gave. */
+clg_status clg__program_load(cl_program *out, const clg_context *ctx,
+                             const clg__module_request *request, const void *binary, size_t size);
+
+/** The program's binary for the context's device; clg__free it. */
+clg_status clg__program_binary(void **out, size_t *size, const clg_context *ctx,
+                               cl_program program);
+
 /**
  * Calls work(user, 0 .. count-1) on up to as many threads as there are CPUs, the caller's included;
  * returns when all are done. After a failure no further call starts; the first failure's status and

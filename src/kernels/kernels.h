@@ -35,6 +35,13 @@ typedef struct clg__module_request {
  */
 clg_status clg__modules_get(clg_context *ctx, clg__module_request *requests, size_t count);
 
+/**
+ * Writes the modules that were compiled from source to the disk cache. Best called once after
+ * their kernels ran: asking for a binary costs PoCL about 60 ms a kernel, and only what already ran
+ * is in it for the work-group sizes in use. The context does it when it goes, for those left.
+ */
+void clg__modules_save(clg_context *ctx);
+
 /** Creates a kernel of a module; the caller owns it (clReleaseKernel). */
 clg_status clg__kernel_create(cl_kernel *out, const clg__module *module, const char *kernel_name);
 
