@@ -1,5 +1,4 @@
-# Bash completion of cltrain. Options and case names come from the manual pages' synopses; a test
-# (tests/house/completion.sh) compares them with `cltrain --help`.
+# Bash completion of cltrain. The test `options` compares it with `cltrain --help` and the manual pages.
 _cltrain() {
     local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
     local commands='train eval predict devices ops bench graph cache'
