@@ -1,0 +1,169 @@
+/*
+ * The register-tile micro-kernel that all matrix products of the CPU engine share, and the packing
+ * around it. One work-item is a whole work-group: it copies a block of A and of B into local
+ * memory (on a CPU: ordinary memory that stays in its core's cache) and multiplies them tile by
+ * tile. A tile is TILE_ROWS rows of the result, each VECTORS vectors wide, held in registers, so
+ * every loaded vector of B serves TILE_ROWS multiply-adds and every loaded element of A VECTORS.
+ *
+ *   A   any layout: element (row, k) at a[offset[row] + base[u] + i * step], where k counts the
+ *       runs u and the steps i of a run. That covers matrices, transposed matrices and windows
+ *       of images (a run = the channels under one row of a convolution's kernel).
+ *   B   panels of PANEL columns: panel p, row k at b[(p * rows + k) * PANEL], zero-padded
+ *   C   (panel, row, PANEL) in local memory: results pass through it, so that the reduction may
+ *       be cut into chunks and the epilogue's code appears once instead of once per accumulator.
+ */
+#ifndef TILE_ROWS
+#define TILE_ROWS 12 // rows of a register tile: TILE_ROWS * VECTORS + VECTORS + 1 registers in use
+#endif
+#ifndef VECTORS
+#define VECTORS 2 // vectors per row of a tile: 1 wastes less when the result has few columns
+#endif
+#ifndef WIDTH
+#define WIDTH 16 // floats per vector: 4, 8 or 16, what the device's registers hold
+#endif
+#define PANEL (VECTORS * WIDTH)
+
+#define JOIN_(a, b) a##b
+#define JOIN(a, b) JOIN_(a, b)
+#define VECTOR JOIN(float, WIDTH)
+#define VLOAD JOIN(vload, WIDTH)
+#define VSTORE JOIN(vstore, WIDTH)
+
+#ifndef EPILOGUE_PARAMS
+#define EPILOGUE_PARAMS , __global float *y, ulong y_offset, ulong y_columns
+#define STORE_1(v, row, col) y[y_offset + (row)*y_columns + (col)] = (v)
+#define STORE_4(v, row, col) vstore4((v), 0, y + y_offset + (row)*y_columns + (col))
+#define STORE_8(v, row, col) vstore8((v), 0, y + y_offset + (row)*y_columns + (col))
+#define STORE_16(v, row, col) vstore16((v), 0, y + y_offset + (row)*y_columns + (col))
+#endif
+#define STORE_VECTOR JOIN(STORE_, WIDTH)
+
+/* c (TILE_ROWS, PANEL) = or += A B over `runs` runs of `run` steps. */
+static void tile_multiply(__local float *c, int accumulate, __local const float *a,
+                          __local const int *offset, __local const int *base, int runs, int run,
+                          int step, __local const float *b)
+{
+    VECTOR acc[TILE_ROWS][VECTORS];
+    int at[TILE_ROWS];
+#pragma unroll
+    for (int r = 0; r < TILE_ROWS; r++) {
+        at[r] = offset[r];
+#pragma unroll
+        for (int v = 0; v < VECTORS; v++) acc[r][v] = (VECTOR)(0.0f);
+    }
+    for (int u = 0; u < runs; u++) {
+        __local const float *x = a + base[u];
+        for (int i = 0; i < run; i++) {
+            VECTOR column[VECTORS];
+#pragma unroll
+            for (int v = 0; v < VECTORS; v++) column[v] = VLOAD(v, b);
+#pragma unroll
+            for (int r = 0; r < TILE_ROWS; r++) {
+                VECTOR element = (VECTOR)(x[at[r]]);
+#pragma unroll
+                for (int v = 0; v < VECTORS; v++) acc[r][v] = fma(element, column[v], acc[r][v]);
+            }
+            x += step;
+            b += PANEL;
+        }
+    }
+    if (accumulate) {
+#pragma unroll
+        for (int r = 0; r < TILE_ROWS; r++)
+#pragma unroll
+            for (int v = 0; v < VECTORS; v++) acc[r][v] += VLOAD(r * VECTORS + v, c);
+    }
+#pragma unroll
+    for (int r = 0; r < TILE_ROWS; r++)
+#pragma unroll
+        for (int v = 0; v < VECTORS; v++) VSTORE(acc[r][v], r * VECTORS + v, c);
+}
+
+/* Copies `count` adjacent floats. */
+static void copy_row(__local float *to, __global const float *from, int count)
+{
+    int i = 0;
+    for (; i + WIDTH <= count; i += WIDTH) VSTORE(VLOAD(0, from + i), 0, to + i);
+    for (; i < count; i++) to[i] = from[i];
+}
+
+static void zero_row(__local float *to, int count)
+{
+    for (int i = 0; i < count; i++) to[i] = 0.0f;
+}
+
+/*
+ * Packs `rows` rows of `columns` adjacent floats (`from` is row-major, `stride` floats a row) into
+ * panels of `panel_rows` rows, starting at row `row`.
+ */
+static void pack_panels(__local float *to, int panel_rows, int row, __global const float *from,
+                        ulong stride, int rows, int columns)
+{
+    for (int k = 0; k < rows; k++) {
+        __local float *out = to + (row + k) * PANEL;
+        int c = 0;
+        for (; c + PANEL <= columns; c += PANEL) {
+#pragma unroll
+            for (int v = 0; v < VECTORS; v++) VSTORE(VLOAD(v, from + c), v, out);
+            out += panel_rows * PANEL;
+        }
+        if (c < columns) {
+            copy_row(out, from + c, columns - c);
+            zero_row(out + columns - c, PANEL - (columns - c));
+        }
+        from += stride;
+    }
+}
+
+/* In place: row i of the result is column i. Each round interleaves the halves of the list. */
+static void transpose_vectors(VECTOR m[WIDTH])
+{
+    for (int round = 1; round < WIDTH; round *= 2) {
+        VECTOR t[WIDTH];
+#pragma unroll
+        for (int i = 0; i < WIDTH / 2; i++) {
+            VECTOR low, high;
+            low.even = m[i].lo;
+            low.odd = m[i + WIDTH / 2].lo;
+            high.even = m[i].hi;
+            high.odd = m[i + WIDTH / 2].hi;
+            t[2 * i] = low;
+            t[2 * i + 1] = high;
+        }
+#pragma unroll
+        for (int i = 0; i < WIDTH; i++) m[i] = t[i];
+    }
+}
+
+/*
+ * As pack_panels, of a transposed matrix: panel row k, column c is from[c * stride + k]; `rows`
+ * adjacent floats for each of `columns` columns.
+ */
+static void pack_panels_transposed(__local float *to, int panel_rows, int row,
+                                   __global const float *from, ulong stride, int rows, int columns)
+{
+    for (int c = 0; c < columns; c += WIDTH) {
+        __local float *out = to + ((c / PANEL) * panel_rows + row) * PANEL + c % PANEL;
+        __global const float *in = from + c * stride;
+        int k = 0;
+        if (c + WIDTH <= columns) {
+            for (; k + WIDTH <= rows; k += WIDTH) {
+                VECTOR m[WIDTH];
+#pragma unroll
+                for (int i = 0; i < WIDTH; i++) m[i] = VLOAD(0, in + i * stride + k);
+                transpose_vectors(m);
+#pragma unroll
+                for (int i = 0; i < WIDTH; i++) VSTORE(m[i], 0, out + (k + i) * PANEL);
+            }
+        }
+        for (; k < rows; k++)
+            for (int i = 0; i < WIDTH; i++)
+                out[k * PANEL + i] = c + i < columns ? in[i * stride + k] : 0.0f;
+    }
+    /* With two vectors a panel, an odd number of them leaves half a panel: zero it. */
+    int full = (columns + WIDTH - 1) / WIDTH * WIDTH;
+    if (full % PANEL) {
+        __local float *out = to + ((full / PANEL) * panel_rows + row) * PANEL + full % PANEL;
+        for (int k = 0; k < rows; k++) zero_row(out + k * PANEL, PANEL - full % PANEL);
+    }
+}

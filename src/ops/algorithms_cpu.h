@@ -1,0 +1,53 @@
+/*
+ * The CPU engine: lowering functions of matmul and of the three passes of conv2d, all on the
+ * register tile of cl/tile_cpu.h. They fit clg__algorithm.lower; results go through the epilogue.
+ */
+#ifndef CLG_ALGORITHMS_CPU_INTERNAL_H
+#define CLG_ALGORITHMS_CPU_INTERNAL_H
+
+#include "ops/attributes.h"
+#include "ops/lower.h"
+
+/** C[b] (M, N) = op(A[b]) op(B[b]); inputs A, B; struct clg__matmul_attr. */
+clg_status clg__matmul_cpu(clg__lowering *lo);
+
+/* All with struct clg__conv2d_attr. */
+clg_status clg__conv2d_cpu_forward(clg__lowering *lo);          /* x, w -> y */
+clg_status clg__conv2d_cpu_backward_data(clg__lowering *lo);    /* dy, w -> dx */
+clg_status clg__conv2d_cpu_backward_weights(clg__lowering *lo); /* x, dy -> dw */
+
+/* ---- shared by the algorithms of this engine ---- */
+
+/* The register tile that suits a device, and what a work-group may keep in local memory. */
+typedef struct clg__tile {
+    int width;             /* floats per vector */
+    int rows;              /* of a tile */
+    int vectors;           /* per row of a tile */
+    int panel;             /* width * vectors: columns of a tile */
+    int64_t local_floats;  /* local memory that blocks may take */
+    int64_t compute_units; /* work-groups that run at once */
+} clg__tile;
+
+/** `columns`: of the result; 0 if it follows the batch size (then the choice must not use it). */
+clg__tile clg__tile_choose(const clg_context *ctx, int64_t columns);
+
+/** Launch of `kernel` in cl/<file>.cl with the tile's knobs as defines. */
+clg__launch *clg__tile_kernel(clg__lowering *lo, const char *file, const char *kernel,
+                              const clg__tile *tile);
+
+/** Line length, at least `floats`, at which equal positions of successive lines spread over a
+ * cache. */
+int64_t clg__tile_line(int64_t floats);
+
+/** One work-item per work-group, `groups` of them. */
+void clg__launch_groups(clg__launch *launch, int64_t groups);
+
+/** The partial results of a split reduction, (splits * rows, columns): where kernels write them,
+ * instead of the epilogue. Scratch for `most` splits is reserved. */
+clg__buffer_id clg__launch_partial(clg__lowering *lo, clg__launch *launch, int64_t most,
+                                   int64_t rows, int64_t columns);
+/** Adds the partial results and hands them to the epilogue. */
+void clg__lower_sum_splits(clg__lowering *lo, clg__buffer_id parts, int64_t splits, int64_t rows,
+                           int64_t columns);
+
+#endif

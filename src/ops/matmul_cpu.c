@@ -1,0 +1,141 @@
+/*
+ * Matrix product on CPU devices: choice of the blocks, and the launches (cl/matmul_cpu.cl).
+ *
+ * All sizes are arguments, so one compiled kernel serves every shape with the same epilogue. Which
+ * launches there are depends only on extents that do not follow the batch size: a reduction is
+ * split where the result is too small to keep all compute units busy.
+ */
+#include "ops/algorithms_cpu.h"
+
+typedef struct matmul {
+    int64_t batch, m, n, k;
+    int64_t a_batch, b_batch; /* elements from one batch's matrix to the next; 0: shared */
+    bool transpose_a, transpose_b;
+    bool split; /* through partial results */
+} matmul;
+
+typedef struct blocks {
+    int64_t m, n, k;  /* extents of a block */
+    int64_t line;     /* floats from one line of the copy of A to the next */
+    int64_t local[3]; /* floats of local memory for A, B, C */
+    int64_t count;    /* blocks of C, all batches */
+    int64_t splits;
+} blocks;
+
+static matmul read_problem(const clg__lowering *lo)
+{
+    const struct clg__matmul_attr *attr = lo->node->attr;
+    const clg_shape *a = &lo->in_shape[0], *b = &lo->in_shape[1], *c = &lo->out_shape;
+    const int last = c->ndim - 1;
+    matmul p = {.batch = 1, .m = c->dim[last - 1], .n = c->dim[last]};
+    p.transpose_a = attr->transpose_a;
+    p.transpose_b = attr->transpose_b;
+    p.k = a->dim[last - (p.transpose_a ? 1 : 0)];
+    for (int i = 0; i < last - 1; i++) p.batch *= c->dim[i];
+    p.a_batch = p.m * p.k;
+    p.b_batch = b->ndim > 2 ? p.k * p.n : 0;
+    p.split = !c->batched;
+    if (!p.b_batch && !p.transpose_a) { /* one tall matrix */
+        p.m *= p.batch;
+        p.batch = 1;
+    }
+    return p;
+}
+
+/* Extent of equal blocks, multiples of `unit`, of which none is larger than about `most`. */
+static int64_t equal_blocks(int64_t extent, int64_t most, int64_t unit)
+{
+    int64_t count = clg__ceil_div(extent, most);
+    return clg__round_up(clg__ceil_div(extent, count), unit);
+}
+
+static blocks shape_blocks(const matmul *p, const clg__tile *tile, int64_t m, int64_t n, int64_t k)
+{
+    blocks b = {.m = equal_blocks(p->m, m, tile->rows),
+                .n = equal_blocks(p->n, n, tile->panel),
+                .k = equal_blocks(p->k, k, 1),
+                .splits = 1};
+    b.line = clg__tile_line(p->transpose_a ? b.m : b.k);
+    b.local[0] = b.line * (p->transpose_a ? b.k : b.m);
+    b.local[1] = b.k * b.n;
+    b.local[2] = b.m * b.n;
+    b.count = p->batch * clg__ceil_div(p->m, b.m) * clg__ceil_div(p->n, b.n);
+    return b;
+}
+
+/*
+ * Estimated cycles of the busiest compute unit: the tiles' multiply-adds (a tile's row of one
+ * vector and one k takes half a cycle), passing C through local memory once a chunk, and copying.
+ */
+static double estimate(const matmul *p, const clg__tile *tile, const blocks *b)
+{
+    double chunks = (double)clg__ceil_div(p->k, b->k);
+    double area = (double)b->m * b->n, width = tile->width;
+    double tiles = area / (2 * width) * p->k + chunks * area / width * 4;
+    double copy_a = (double)b->m * p->k * 0.3;
+    double copy_b = (double)b->n * p->k * (p->transpose_b ? 0.7 : 0.4);
+    double waves = (double)clg__ceil_div(b->count, tile->compute_units);
+    return waves * (tiles + copy_a + copy_b + area * 0.5 + 2000);
+}
+
+static blocks choose_blocks(const matmul *p, const clg__tile *tile)
+{
+    static const int64_t rows[] = {1, 2, 4, 8, 12, 16, 24, 32, 48}; /* tiles */
+    static const int64_t columns[] = {1, 2, 4, 8, 16};              /* panels */
+    static const int64_t depths[] = {32, 64, 128, 256, 384};
+    blocks best = {0};
+    double best_cost = 0;
+    for (size_t i = 0; i < CLG__COUNT(rows) * CLG__COUNT(columns) * CLG__COUNT(depths); i++) {
+        int64_t m = rows[i % CLG__COUNT(rows)] * tile->rows;
+        int64_t n = columns[i / CLG__COUNT(rows) % CLG__COUNT(columns)] * tile->panel;
+        int64_t k = depths[i / CLG__COUNT(rows) / CLG__COUNT(columns)];
+        blocks b = shape_blocks(p, tile, m, n, k);
+        bool fits = b.local[0] + b.local[1] + b.local[2] <= tile->local_floats;
+        double cost = estimate(p, tile, &b);
+        if (best.count && (!fits || cost >= best_cost)) continue;
+        best = b;
+        best_cost = cost;
+    }
+    return best;
+}
+
+static void add_arguments(clg__lowering *lo, clg__launch *launch, const matmul *p, const blocks *b)
+{
+    clg__launch_buffer(launch, lo->in[0]);
+    clg__launch_buffer(launch, lo->in[1]);
+    clg__launch_long(launch, p->a_batch);
+    clg__launch_long(launch, p->b_batch);
+    const int64_t numbers[] = {p->m, p->n, p->k, p->transpose_a, p->transpose_b,
+                               b->m, b->n, b->k, b->line,        b->splits};
+    for (size_t i = 0; i < CLG__COUNT(numbers); i++) clg__launch_int(launch, numbers[i]);
+    for (int i = 0; i < 3; i++) clg__launch_local(launch, (size_t)b->local[i] * sizeof(float));
+    clg__launch_local(launch, (size_t)(b->m + 1) * sizeof(int32_t));
+}
+
+clg_status clg__matmul_cpu(clg__lowering *lo)
+{
+    matmul p = read_problem(lo);
+    const bool fixed_columns = !(lo->out_shape.batched >> (lo->out_shape.ndim - 1) & 1);
+    const clg__tile tile = clg__tile_choose(lo->ctx, fixed_columns ? p.n : 0);
+    blocks b = choose_blocks(&p, &tile);
+    const int64_t wanted = 2 * tile.compute_units;
+    p.split =
+        p.split &&
+        p.batch * clg__ceil_div(p.m, 4 * tile.rows) * clg__ceil_div(p.n, 2 * tile.panel) < wanted;
+    if (p.split)
+        b.splits =
+            clg__max_i64(clg__min_i64(clg__ceil_div(wanted, b.count), clg__ceil_div(p.k, b.k)), 1);
+
+    const int64_t rows = p.batch * p.m;
+    clg__launch *launch = clg__tile_kernel(lo, "matmul_cpu", "matmul", &tile);
+    add_arguments(lo, launch, &p, &b);
+    clg__launch_groups(launch, b.count * b.splits);
+    clg__launch_work(launch, 2.0 * rows * p.n * p.k,
+                     4.0 * (rows * p.k + (double)p.k * p.n + rows * p.n));
+    if (p.split) {
+        clg__buffer_id parts = clg__launch_partial(lo, launch, wanted, rows, p.n);
+        clg__lower_sum_splits(lo, parts, b.splits, rows, p.n);
+    } else
+        clg__launch_epilogue(launch);
+    return lo->status;
+}

@@ -1,0 +1,75 @@
+/*
+ * What the algorithms of the CPU engine share: the shape of the register tile for a device, and
+ * the second half of split reductions.
+ */
+#include "ops/algorithms_cpu.h"
+
+/*
+ * A tile of 12 x 2 vectors needs 27 registers: AVX-512 and SVE have 32 of 16 floats. With 8 floats
+ * (AVX) or 4 (SSE, NEON) there are 16 registers: 6 x 2 fits. Blocks may take 5/8 of the local
+ * memory: CPU devices report about a core's share of its cache there, and the tile's streams and
+ * the program's own data want the rest.
+ */
+clg__tile clg__tile_choose(const clg_context *ctx, int64_t columns)
+{
+    clg__tile tile = {.width = 16, .rows = 12, .vectors = 2};
+    if (ctx->info.float_vector_width && ctx->info.float_vector_width < 16) {
+        tile.width = ctx->info.float_vector_width >= 8 ? 8 : 4;
+        tile.rows = 6;
+    }
+    int64_t last = columns % (2 * tile.width);
+    if (last && last <= tile.width && columns < 4 * tile.width) tile.vectors = 1;
+    tile.panel = tile.width * tile.vectors;
+    int64_t bytes = (int64_t)ctx->info.local_memory / 8 * 5;
+    tile.local_floats = clg__min_i64(bytes, 2 << 20) / (int64_t)sizeof(float);
+    tile.compute_units = clg__max_i64(ctx->info.compute_units, 1);
+    return tile;
+}
+
+clg__launch *clg__tile_kernel(clg__lowering *lo, const char *file, const char *kernel,
+                              const clg__tile *tile)
+{
+    return clg__lower_kernel(lo, file, kernel,
+                             "#define TILE_ROWS %d\n#define VECTORS %d\n#define WIDTH %d\n",
+                             tile->rows, tile->vectors, tile->width);
+}
+
+int64_t clg__tile_line(int64_t floats)
+{
+    return clg__round_up(floats, 32) + 16;
+}
+
+void clg__launch_groups(clg__launch *launch, int64_t groups)
+{
+    clg__launch_range(launch, 1, (size_t[]){(size_t)groups}, (size_t[]){1});
+}
+
+clg__buffer_id clg__launch_partial(clg__lowering *lo, clg__launch *launch, int64_t most,
+                                   int64_t rows, int64_t columns)
+{
+    int64_t bytes = 0;
+    if (!clg__mul_i64(rows * columns, most * (int64_t)sizeof(float), &bytes))
+        clg__lower_fail(lo, CLG_ERROR_MEMORY, "partial results of %lld x %lld do not fit",
+                        (long long)rows, (long long)columns);
+    clg__buffer_id parts = clg__lower_scratch(lo, bytes);
+    clg__launch_buffer(launch, parts);
+    clg__launch_long(launch, columns);
+    return parts;
+}
+
+void clg__lower_sum_splits(clg__lowering *lo, clg__buffer_id parts, int64_t splits, int64_t rows,
+                           int64_t columns)
+{
+    int64_t pieces = rows * clg__ceil_div(columns, 16);
+    int64_t per_group = clg__max_i64(clg__ceil_div(pieces, 4 * lo->ctx->info.compute_units), 64);
+    clg__launch *launch = clg__lower_kernel(lo, "sum_splits", "sum_splits", "%s", "");
+    clg__launch_buffer(launch, parts);
+    clg__launch_long(launch, rows);
+    clg__launch_long(launch, columns);
+    clg__launch_int(launch, splits);
+    clg__launch_long(launch, per_group);
+    clg__launch_epilogue(launch);
+    clg__launch_groups(launch, clg__ceil_div(pieces, per_group));
+    clg__launch_work(launch, (double)splits * rows * columns,
+                     (splits + 1.0) * rows * columns * sizeof(float));
+}
