@@ -66,9 +66,9 @@ CLG_API clg_tensor *clg_transpose(clg_tensor *x, const int *order);
 CLG_API clg_tensor *clg_broadcast(clg_tensor *x, clg_shape shape);
 /** Elements begin .. begin + count - 1 of `axis` (not an axis that follows the batch). */
 CLG_API clg_tensor *clg_slice(clg_tensor *x, int axis, int64_t begin, int64_t count);
-/** Joins n tensors (1 to 16) along `axis`; the other extents are equal. */
+/** Joins n >= 1 tensors along `axis` (which does not follow the batch); other extents are equal. */
 CLG_API clg_tensor *clg_concat(clg_tensor *const *x, int n, int axis);
-/** Zeros around `axis`: `before` in front, `after` behind. */
+/** Zeros around `axis` (which does not follow the batch): `before` in front, `after` behind. */
 CLG_API clg_tensor *clg_pad(clg_tensor *x, int axis, int64_t before, int64_t after);
 /** Class indices (any shape) -> one more axis of `classes` with a 1 at the index. */
 CLG_API clg_tensor *clg_one_hot(clg_tensor *index, int64_t classes);

@@ -83,6 +83,8 @@ typedef struct clg__lowering {
     /* The plain output, row-major from its offset: for algorithms with fuses_epilogue = false,
      * which write it themselves. Others leave it alone: their results go through STORE_n. */
     clg__buffer_id out;
+    /* Inputs whose memory already is their part of the output (op->places): nothing to copy. */
+    bool placed[CLG__MAX_INPUTS];
     clg__launch *launches; /* results */
     size_t n_launches, capacity;
     clg__scratch scratch[8];

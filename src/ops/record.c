@@ -55,6 +55,16 @@ bool clg__axis(clg_graph *g, const char *op, const clg_shape *shape, int *axis)
     return false;
 }
 
+clg_tensor *clg__as_f32(clg_tensor *x)
+{
+    return x && x->dtype != CLG_F32 ? clg_identity(x) : x;
+}
+
+clg_tensor *clg__full_like(const clg_tensor *x, double value)
+{
+    return x ? clg_full(x->graph, x->shape, value) : NULL;
+}
+
 clg_tensor *clg__sum_to(clg_tensor *g, const clg_shape *shape)
 {
     if (!g || (clg_shape_equal(&g->shape, shape) && g->shape.batched == shape->batched)) return g;

@@ -9,6 +9,34 @@
 /** Failing with shapes: SHAPE_TEXT(&t->shape) is a text that lives until the end of the block. */
 #define CLG__SHAPE_TEXT(shape) clg_shape_text((shape), (char[128]){0}, 128)
 
+/* The rows of ops.def, op_*.c. */
+#define CLG_OP(symbol) extern const clg__op clg__op_##symbol;
+#include "ops/ops.def"
+#undef CLG_OP
+
+/** x itself, or converted when it is not f32: what kernels and views get to read. */
+clg_tensor *clg__as_f32(clg_tensor *x);
+/** Zeros or another number shaped like x, batched bits included. */
+clg_tensor *clg__full_like(const clg_tensor *x, double value);
+
+/** True if extent `axis` follows the batch. */
+static inline bool clg__batched(const clg_shape *shape, int axis)
+{
+    return shape->batched >> axis & 1;
+}
+
+/** Number of extents that follow the batch. */
+static inline int clg__batched_count(const clg_shape *shape)
+{
+    return __builtin_popcount(shape->batched);
+}
+
+/** Same extents, and the same of them follow the batch. */
+static inline bool clg__same_shape(const clg_shape *a, const clg_shape *b)
+{
+    return clg_shape_equal(a, b) && a->batched == b->batched;
+}
+
 /** Axes given as negative count from the end; false and a failed graph if out of range. */
 bool clg__axis(clg_graph *g, const char *op, const clg_shape *shape, int *axis);
 
