@@ -1,0 +1,182 @@
+/*
+ * Concat and pad: the two structural operations that copy. Both treat their tensors as row-major
+ * matrices cut at the axis (cl/concat.cl). An input of concat that is a contiguous part of the
+ * output, because only extents of 1 come before the axis, is written there by its producer and
+ * needs no copy (`places`).
+ */
+#include "ops/record.h"
+
+/* rows x columns of a tensor cut in front of `axis`. */
+static int64_t columns_from(const clg_shape *shape, int axis)
+{
+    int64_t columns = 1;
+    for (int i = axis; i < shape->ndim; i++) columns *= shape->dim[i];
+    return columns;
+}
+
+/*
+ * Elements that one work-item copies. The choice is part of the kernel, so that it may not depend
+ * on extents that follow the batch.
+ */
+static int copy_width(const clg_shape *shape, int axis, int64_t x_columns, int64_t y_columns,
+                      int64_t first)
+{
+    if (shape->batched >> axis) return 1;
+    return (x_columns | y_columns | first) % 4 == 0 ? 4 : 1;
+}
+
+/* One launch of a kernel of concat.cl over `columns` columns; x goes to column `first` of y. */
+static void lower_band(clg__lowering *lo, const char *kernel, int input, int axis, int64_t columns,
+                       int64_t first)
+{
+    int64_t x_columns = columns_from(&lo->in_shape[input], axis);
+    int64_t y_columns = columns_from(&lo->out_shape, axis);
+    int64_t rows = clg_shape_count(&lo->out_shape) / y_columns;
+    int width = copy_width(&lo->out_shape, axis, x_columns, y_columns, first);
+    clg__launch *launch = clg__lower_kernel(lo, "concat", kernel, "#define WIDTH %d\n", width);
+    clg__launch_buffer(launch, lo->in[input]);
+    clg__launch_buffer(launch, lo->out);
+    clg__launch_long(launch, x_columns / width);
+    clg__launch_long(launch, y_columns / width);
+    clg__launch_long(launch, first / width);
+    size_t group = lo->ctx->info.max_work_group < 64 ? lo->ctx->info.max_work_group : 64;
+    clg__launch_range(launch, 2, (size_t[]){(size_t)(columns / width), (size_t)rows},
+                      (size_t[]){group, 1});
+    clg__launch_work(launch, 0, 4.0 * (double)rows * (double)(x_columns + columns));
+}
+
+/* ---- concat ---- */
+
+typedef struct concat_attr {
+    int32_t axis;
+} concat_attr;
+
+static clg_status concat_lower(clg__lowering *lo)
+{
+    const concat_attr *attr = lo->node->attr;
+    int64_t first = 0;
+    for (int i = 0; i < lo->node->n_inputs; i++) {
+        int64_t columns = columns_from(&lo->in_shape[i], attr->axis);
+        if (!lo->placed[i]) lower_band(lo, "copy_band", i, attr->axis, columns, first);
+        first += columns;
+    }
+    return lo->status;
+}
+
+static void concat_gradient(clg_tensor *out, clg_tensor *g, clg_tensor **dx)
+{
+    int axis = ((const concat_attr *)out->attr)->axis;
+    int64_t begin = 0;
+    for (int i = 0; i < out->n_inputs; i++) {
+        int64_t count = out->inputs[i]->shape.dim[axis];
+        dx[i] = clg_slice(g, axis, begin, count);
+        begin += count;
+    }
+}
+
+static const clg__algorithm concat_algorithms[] = {
+    {.name = "copy", .engines = 1u << CLG_ENGINE_CPU | 1u << CLG_ENGINE_GPU, .lower = concat_lower},
+    {.name = NULL}};
+const clg__op clg__op_concat = {.name = "concat",
+                                .formula = "tensors joined along an axis",
+                                .class_ = CLG__KERNEL,
+                                .attr_size = sizeof(concat_attr),
+                                .gradient = concat_gradient,
+                                .algorithms = concat_algorithms};
+
+/* All extents but the axis agree, and the axis follows the batch in none. */
+static bool joinable(clg_graph *g, const clg_shape *a, const clg_shape *b, int axis)
+{
+    bool fits = a->ndim == b->ndim && a->batched == b->batched;
+    for (int i = 0; i < a->ndim && fits; i++) fits = i == axis || a->dim[i] == b->dim[i];
+    if (fits && !clg__batched(a, axis)) return true;
+    clg__graph_fail(g, CLG_ERROR_ARGUMENT, "concat: %s and %s cannot be joined along axis %d%s",
+                    CLG__SHAPE_TEXT(a), CLG__SHAPE_TEXT(b), axis,
+                    a->batched >> axis & 1 ? ", which follows the batch size" : "");
+    return false;
+}
+
+static clg_tensor *concat_node(clg_tensor *const *x, int n, int axis)
+{
+    clg_shape shape = x[0]->shape;
+    clg_tensor *inputs[CLG__MAX_INPUTS];
+    for (int i = 0; i < n; i++) {
+        if (!joinable(x[0]->graph, &x[0]->shape, &x[i]->shape, axis)) return NULL;
+        if (i > 0) shape.dim[axis] += x[i]->shape.dim[axis];
+        inputs[i] = clg__as_f32(x[i]);
+    }
+    concat_attr attr = {.axis = axis};
+    return clg__node(x[0]->graph, &clg__op_concat, CLG_F32, shape, &attr, n, inputs);
+}
+
+clg_tensor *clg_concat(clg_tensor *const *x, int n, int axis)
+{
+    for (int i = 0; i < n; i++)
+        if (!x[i]) return NULL;
+    if (n < 1) {
+        clg__fail(CLG_ERROR_ARGUMENT, "concat: no tensors to join"); /* no graph to keep it */
+        return NULL;
+    }
+    if (!clg__axis(x[0]->graph, "concat", &x[0]->shape, &axis)) return NULL;
+    if (n == 1) return x[0];
+    if (n <= CLG__MAX_INPUTS) return concat_node(x, n, axis);
+    clg_tensor *parts[CLG__MAX_INPUTS]; /* equal parts, joined first */
+    int size = (int)clg__ceil_div(n, CLG__MAX_INPUTS), count = 0;
+    for (int i = 0; i < n; i += size) {
+        int64_t rest = clg__min_i64(size, n - i);
+        parts[count] = clg_concat(x + i, (int)rest, axis);
+        if (!parts[count++]) return NULL;
+    }
+    return clg_concat(parts, count, axis);
+}
+
+/* ---- pad ---- */
+
+typedef struct pad_attr {
+    int64_t before, after;
+    int32_t axis, unused;
+} pad_attr;
+
+static clg_status pad_lower(clg__lowering *lo)
+{
+    const pad_attr *attr = lo->node->attr;
+    int64_t inner = columns_from(&lo->out_shape, attr->axis) / lo->out_shape.dim[attr->axis];
+    lower_band(lo, "pad_band", 0, attr->axis, columns_from(&lo->out_shape, attr->axis),
+               attr->before * inner);
+    return lo->status;
+}
+
+static void pad_gradient(clg_tensor *out, clg_tensor *g, clg_tensor **dx)
+{
+    const pad_attr *attr = out->attr;
+    dx[0] = clg_slice(g, attr->axis, attr->before, out->inputs[0]->shape.dim[attr->axis]);
+}
+
+static const clg__algorithm pad_algorithms[] = {
+    {.name = "copy", .engines = 1u << CLG_ENGINE_CPU | 1u << CLG_ENGINE_GPU, .lower = pad_lower},
+    {.name = NULL}};
+const clg__op clg__op_pad = {.name = "pad",
+                             .formula = "zeros around an axis",
+                             .class_ = CLG__KERNEL,
+                             .attr_size = sizeof(pad_attr),
+                             .gradient = pad_gradient,
+                             .algorithms = pad_algorithms};
+
+clg_tensor *clg_pad(clg_tensor *x, int axis, int64_t before, int64_t after)
+{
+    if (!x || !clg__axis(x->graph, "pad", &x->shape, &axis)) return NULL;
+    clg_shape shape = x->shape;
+    bool fits = before >= 0 && after >= 0 && !clg__batched(&shape, axis) &&
+                !__builtin_add_overflow(shape.dim[axis], before, &shape.dim[axis]) &&
+                !__builtin_add_overflow(shape.dim[axis], after, &shape.dim[axis]);
+    if (!fits)
+        return clg__graph_fail(
+            x->graph, CLG_ERROR_ARGUMENT, "pad: axis %d of %s%s with %lld in front and %lld behind",
+            axis, CLG__SHAPE_TEXT(&x->shape),
+            clg__batched(&x->shape, axis) ? ", which follows the batch size," : "",
+            (long long)before, (long long)after);
+    if (before == 0 && after == 0) return x;
+    pad_attr attr = {.before = before, .after = after, .axis = axis};
+    x = clg__as_f32(x);
+    return clg__node(x->graph, &clg__op_pad, CLG_F32, shape, &attr, 1, &x);
+}

@@ -1,0 +1,80 @@
+/*
+ * State and mode: assignments to variables, the updates that training programs carry out, and
+ * values that differ between training and inference.
+ */
+#include "ops/record.h"
+
+const clg__op clg__op_assign = {
+    .name = "assign", .formula = "the variable becomes the value", .class_ = CLG__ASSIGN};
+
+/* Constants are variables inside, but unnamed ones that nothing may change. */
+static bool assignable(const clg_tensor *t)
+{
+    if (t->op != &clg__op_variable) return false;
+    const clg__variable_attr *attr = t->attr;
+    return !attr->hidden || t->name;
+}
+
+clg_tensor *clg_assign(clg_tensor *variable, clg_tensor *value)
+{
+    if (!variable || !value) return NULL;
+    clg_graph *g = variable->graph;
+    if (!assignable(variable))
+        return clg__graph_fail(g, CLG_ERROR_ARGUMENT,
+                               "assign: the target is a node of \"%s\", not a variable",
+                               variable->op->name);
+    if (!clg_shape_equal(&variable->shape, &value->shape) || value->shape.batched)
+        return clg__graph_fail(g, CLG_ERROR_ARGUMENT,
+                               "assign: variable \"%s\" has shape %s, the value %s%s",
+                               clg_tensor_name(variable), CLG__SHAPE_TEXT(&variable->shape),
+                               CLG__SHAPE_TEXT(&value->shape),
+                               value->shape.batched ? ", which follows the batch size" : "");
+    return clg__node(g, &clg__op_assign, CLG_F32, variable->shape, NULL, 2,
+                     (clg_tensor *[]){variable, value});
+}
+
+void clg_graph_update(clg_tensor *assignment)
+{
+    if (!assignment || assignment->graph->status != CLG_OK) return;
+    clg_graph *g = assignment->graph;
+    if (assignment->op != &clg__op_assign) {
+        clg__graph_fail(g, CLG_ERROR_ARGUMENT,
+                        "clg_graph_update: a node of \"%s\" is no assignment",
+                        assignment->op->name);
+        return;
+    }
+    void *items = g->updates;
+    clg_status status =
+        clg__grow(&items, &g->updates_capacity, g->n_updates + 1, sizeof *g->updates);
+    g->updates = items;
+    if (status != CLG_OK)
+        clg__graph_fail(g, status, "clg_graph_update: out of memory");
+    else
+        g->updates[g->n_updates++] = assignment;
+}
+
+/* ---- by_mode ---- */
+
+static void by_mode_gradient(clg_tensor *out, clg_tensor *g, clg_tensor **dx)
+{
+    clg_tensor *zeros = clg__full_like(g, 0);
+    dx[0] = clg_by_mode(g, zeros);
+    dx[1] = clg_by_mode(zeros, g);
+}
+const clg__op clg__op_by_mode = {.name = "by_mode",
+                                 .formula = "x when training, y in inference",
+                                 .class_ = CLG__MODE,
+                                 .gradient = by_mode_gradient};
+
+clg_tensor *clg_by_mode(clg_tensor *training, clg_tensor *inference)
+{
+    if (!training || !inference) return NULL;
+    if (!clg__same_shape(&training->shape, &inference->shape))
+        return clg__graph_fail(training->graph, CLG_ERROR_ARGUMENT,
+                               "by_mode: the shapes %s (training) and %s (inference) differ",
+                               CLG__SHAPE_TEXT(&training->shape),
+                               CLG__SHAPE_TEXT(&inference->shape));
+    if (training == inference) return training;
+    clg_tensor *inputs[] = {clg__as_f32(training), clg__as_f32(inference)};
+    return clg__node(training->graph, &clg__op_by_mode, CLG_F32, training->shape, NULL, 2, inputs);
+}
