@@ -64,6 +64,9 @@ CLG_API const char *clg_status_name(clg_status status);
  */
 CLG_API const char *clg_last_error(void);
 
+/** Frees a block that a function of the library handed over (text, rows, data). NULL is fine. */
+CLG_API void clg_free(void *block);
+
 /* Severity of a log message. */
 typedef enum clg_log_level { CLG_LOG_DEBUG, CLG_LOG_INFO, CLG_LOG_WARNING } clg_log_level;
 

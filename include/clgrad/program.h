@@ -86,8 +86,6 @@ typedef struct clg_profile_row {
  */
 CLG_API clg_status clg_program_profile(clg_program *program, clg_profile_row **out, size_t *count);
 
-/** Frees what the library returned as an allocated block of text or rows; NULL is fine. */
-CLG_API void clg_free(void *block);
 
 #ifdef __cplusplus
 }

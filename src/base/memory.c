@@ -93,6 +93,11 @@ void clg__free(void *memory)
     free(memory);
 }
 
+void clg_free(void *block)
+{
+    clg__free(block);
+}
+
 int64_t clg__live_allocations(void)
 {
     return live_allocations;
