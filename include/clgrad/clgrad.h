@@ -12,6 +12,7 @@
 #include "clgrad/autodiff.h"
 #include "clgrad/program.h"
 #include "clgrad/nn.h"
+#include "clgrad/data.h"
 /* clang-format on */
 
 #endif

@@ -1,0 +1,294 @@
+/*
+ * Data layer: what comes from files and goes to files, all of it on the host.
+ *
+ *   data sets    clg_dataset: samples with labels, from idx(.gz) files, the built-in digit images,
+ *                the caller's arrays or the caller's function
+ *   loader       clg_loader: shuffled batches, prepared ahead by a thread, resumable anywhere
+ *   weights      clg_safetensors: named arrays in a file that Python opens too
+ *   checkpoints  clg_checkpoint_*: a directory of those with `latest`, `best` and clean-up
+ *   charts       clg_chart_*: curves as SVG and as text for the terminal
+ *
+ * Nothing here needs a device. Objects may be used by one thread at a time, different objects by
+ * different threads. Text in files never depends on the locale. A function that fails leaves its
+ * outputs and existing files as they were.
+ */
+#ifndef CLGRAD_DATA_H
+#define CLGRAD_DATA_H
+
+#include "clgrad/base.h"
+#include "clgrad/tensor.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A named array on the host: row-major, in the byte order of this machine. */
+typedef struct clg_array {
+    const char *name; /* UTF-8; may be NULL where no name is needed */
+    clg_dtype dtype;
+    clg_shape shape;
+    const void *data;
+} clg_array;
+
+/* A key and its value, both text. */
+typedef struct clg_metadata {
+    const char *key, *value; /* UTF-8 */
+} clg_metadata;
+
+/* ---- idx files (MNIST's format) ---- */
+
+/**
+ * Reads an idx file, gzip-compressed or not (told by its content). Element types: u8 stays U8; i8,
+ * i16, i32 become I32; f32, f64 become F32. *data is the caller's (clg_free). A header that does
+ * not fit the size of the file exactly is CLG_ERROR_FORMAT, found before memory is taken; so are
+ * more than CLG_MAX_DIMS dimensions and more than 4 GiB of data.
+ */
+CLG_API clg_status clg_idx_read(const char *path, clg_dtype *dtype, clg_shape *shape, void **data);
+
+/* ---- data sets ---- */
+
+/* Samples (features of one shape, one integer label each); destroyed when its loaders are too. */
+typedef struct clg_dataset clg_dataset;
+
+typedef enum clg_data_part { CLG_DATA_TRAIN, CLG_DATA_TEST } clg_data_part;
+
+typedef struct clg_dataset_info {
+    const char *source; /* "builtin", the directory, or the name given; for messages */
+    int64_t count;      /* samples, at least 1 */
+    clg_shape sample;   /* of one sample: (28, 28, 1) */
+    clg_dtype storage;  /* U8: scaled by 1/255 when delivered; or F32 */
+    int classes;        /* labels are 0 .. classes - 1 */
+} clg_dataset_info;
+
+typedef struct clg_dataset_params {
+    int classes;   /* 0: largest label + 1; a label outside is refused with its index */
+    int64_t limit; /* at most the first so many samples; 0: all. "builtin": exactly so many,
+                      default 12000 to train and 2000 to test */
+} clg_dataset_params;
+#define clg_dataset_options(...) (&(clg_dataset_params){__VA_ARGS__})
+
+/**
+ * Opens one part of a data source:
+ *   "builtin"    drawn 28 x 28 images of digits, 10 classes; the same bytes on each machine, and
+ *                independent of any seed. The parts are different images.
+ *   a directory  with {train,t10k}-images-idx3-ubyte and -labels-idx1-ubyte, plain or .gz
+ * `params` may be NULL. Images of shape (N, H, W) are delivered as (H, W, 1).
+ */
+CLG_API clg_status clg_dataset_open(clg_dataset **out, const char *source, clg_data_part part,
+                                    const clg_dataset_params *params);
+
+/**
+ * A data set of the caller's arrays, which are copied: `features` of shape (N, ...) and dtype U8 or
+ * F32 - without NaN and infinities -, and N labels. features->name names it in messages.
+ */
+CLG_API clg_status clg_dataset_from_arrays(clg_dataset **out, const clg_array *features,
+                                           const int32_t *labels, const clg_dataset_params *params);
+
+/**
+ * Produces sample `index` (0 .. count - 1): its features, row-major, ready for the network, and its
+ * label. Called from the loader's thread.
+ */
+typedef clg_status (*clg_sample_fn)(void *user, int64_t index, float *features, int32_t *label);
+
+/** A data set that never is in memory: samples come from `fn`. info->storage must be CLG_F32. */
+CLG_API clg_status clg_dataset_from_function(clg_dataset **out, clg_sample_fn fn, void *user,
+                                             const clg_dataset_info *info);
+
+/** Drops the caller's hold; loaders and splits of it stay valid. NULL is fine. */
+CLG_API void clg_dataset_destroy(clg_dataset *dataset);
+
+/** Borrowed; valid as long as the data set. */
+CLG_API const clg_dataset_info *clg_dataset_describe(const clg_dataset *dataset);
+
+/** Writes the features (as the loader delivers them) and the label of one sample. */
+CLG_API clg_status clg_dataset_read(const clg_dataset *dataset, int64_t index, float *features,
+                                    int32_t *label);
+
+/**
+ * Parts a data set at random: `fraction` (0 < fraction < 1, rounded, at least one sample on both
+ * sides) goes to *held_out, the others to *rest. The same seed gives the same split everywhere.
+ * Both keep the order of the samples and share their memory.
+ */
+CLG_API clg_status clg_dataset_split(const clg_dataset *dataset, double fraction, uint64_t seed,
+                                     clg_dataset **rest, clg_dataset **held_out);
+
+/**
+ * Mean and standard deviation of the delivered features for each of `channels` channels: the last
+ * dimension of the sample, or 1 for all features together. Call it before clg_dataset_normalize.
+ */
+CLG_API clg_status clg_dataset_measure(const clg_dataset *dataset, int channels, float *mean,
+                                       float *std);
+
+/**
+ * From now on features are delivered as (x - mean) / std, with x scaled to 0 .. 1 if stored as U8.
+ * `channels` as in clg_dataset_measure; every std > 0. Replaces an earlier normalization. Refused
+ * once a loader uses the data set, and for samples from a function.
+ */
+CLG_API clg_status clg_dataset_normalize(clg_dataset *dataset, int channels, const float *mean,
+                                         const float *std);
+
+/* ---- loader ---- */
+
+/* Delivers a data set in batches, epoch after epoch. */
+typedef struct clg_loader clg_loader;
+
+typedef struct clg_loader_params {
+    int64_t batch;  /* samples; default 64 */
+    bool shuffle;   /* a new order each epoch, a function of (seed, epoch) only */
+    uint64_t seed;  /* of the shuffling */
+    bool drop_last; /* leave out the last batch of an epoch if it is not full */
+    int ahead;      /* batches the thread prepares ahead, 1 .. 64; default 3 */
+} clg_loader_params;
+#define clg_loader_options(...) (&(clg_loader_params){__VA_ARGS__})
+
+/* One batch. The pointers stay valid until the next call on the loader. */
+typedef struct clg_batch {
+    uint64_t epoch;        /* from 0 */
+    int64_t index;         /* of the batch in its epoch, from 0; resume at index + 1 */
+    int64_t count;         /* samples, at least 1; less than the batch size in a last batch */
+    bool last;             /* of its epoch */
+    const float *features; /* (count, sample shape), aligned to 128 bytes */
+    const int32_t *labels; /* (count) */
+} clg_batch;
+
+/** Creates a loader at epoch 0, batch 0 and starts its thread. `params` may be NULL. */
+CLG_API clg_status clg_loader_create(clg_loader **out, clg_dataset *dataset,
+                                     const clg_loader_params *params);
+CLG_API void clg_loader_destroy(clg_loader *loader);
+/** Batches in an epoch. */
+CLG_API int64_t clg_loader_batches(const clg_loader *loader);
+/**
+ * The next batch is (epoch, batch), exactly what an uninterrupted run would get there. batch ==
+ * clg_loader_batches() is the start of the next epoch. Also clears a failure.
+ */
+CLG_API clg_status clg_loader_seek(clg_loader *loader, uint64_t epoch, int64_t batch);
+/**
+ * Waits for the next batch; after the last one of an epoch the first of the next epoch follows. A
+ * failure of the thread comes out here with its message, again on each call until a seek.
+ */
+CLG_API clg_status clg_loader_next(clg_loader *loader, clg_batch *out);
+
+/* ---- safetensors ---- */
+
+/* An opened file: all its arrays, in memory. */
+typedef struct clg_safetensors clg_safetensors;
+
+typedef struct clg_safetensors_params {
+    uint64_t max_header; /* bytes of JSON accepted; default 8 MiB */
+} clg_safetensors_params;
+#define clg_safetensors_options(...) (&(clg_safetensors_params){__VA_ARGS__})
+
+/**
+ * Reads and checks a file. Everything is checked against the size of the file before memory is
+ * taken for it: lengths, JSON without duplicate keys, known element types, spans that fit their
+ * shapes and cover the data without holes or overlaps. If the metadata has the checksums of
+ * clg_safetensors_write, they must match. CLG_ERROR_FORMAT names file and fault; valid arrays of
+ * more than CLG_MAX_DIMS dimensions are CLG_ERROR_UNSUPPORTED.
+ */
+CLG_API clg_status clg_safetensors_open(clg_safetensors **out, const char *path,
+                                        const clg_safetensors_params *params);
+CLG_API void clg_safetensors_destroy(clg_safetensors *file);
+CLG_API size_t clg_safetensors_count(const clg_safetensors *file);
+/**
+ * Array `index` in the order of the data; NULL past the end. Borrowed. Types that clgrad does not
+ * compute with (F16, I64 ...) have dtype CLG_DTYPE_COUNT; see clg_safetensors_dtype. Data written
+ * by other programs may be unaligned: copy it with memcpy.
+ */
+CLG_API const clg_array *clg_safetensors_get(const clg_safetensors *file, size_t index);
+/** Array by name; NULL if there is none. */
+CLG_API const clg_array *clg_safetensors_find(const clg_safetensors *file, const char *name);
+/** Element type of an array as the file spells it: "BF16"; NULL past the end. */
+CLG_API const char *clg_safetensors_dtype(const clg_safetensors *file, size_t index);
+/** Value of a metadata key; NULL if there is none. */
+CLG_API const char *clg_safetensors_metadata(const clg_safetensors *file, const char *key);
+/** Metadata entry `index` in file order; NULL past the end. */
+CLG_API const clg_metadata *clg_safetensors_metadata_at(const clg_safetensors *file, size_t index);
+
+typedef struct clg_safetensors_write_params {
+    const clg_metadata *metadata; /* keys must differ */
+    size_t metadata_count;
+    bool checksum; /* adds data_xxh128, header_xxh128 (32 hex digits), verified when read */
+} clg_safetensors_write_params;
+#define clg_safetensors_write_options(...) (&(clg_safetensors_write_params){__VA_ARGS__})
+
+/**
+ * Writes arrays to a file, durably: after a crash or a power cut `path` is the old file or the new
+ * one. Ordered by element size (decreasing), then name; the same input gives the same bytes.
+ * Names must differ and be UTF-8. `params` may be NULL.
+ */
+CLG_API clg_status clg_safetensors_write(const char *path, const clg_array *arrays, size_t count,
+                                         const clg_safetensors_write_params *params);
+
+/* ---- checkpoints ---- */
+
+/*
+ * A directory of step-00001234.safetensors files (checksummed) beside two small text files that
+ * hold a file name: `latest`, and `best` (by the caller's measure).
+ */
+typedef struct clg_checkpoint_params {
+    uint64_t step;                /* steps trained so far: the file's number */
+    const clg_metadata *metadata; /* kept in the file */
+    size_t metadata_count;
+    bool best; /* `best` points here from now on */
+    int keep;  /* how many of the newest stay, besides the best one; default 3 */
+} clg_checkpoint_params;
+#define clg_checkpoint_options(...) (&(clg_checkpoint_params){__VA_ARGS__})
+
+/**
+ * Writes a checkpoint, makes it the latest one and then removes those that are too old. Creates the
+ * directory. Interrupted anywhere it leaves a directory that loads. Checkpoints of later steps
+ * (from before a resume at an earlier one) are left alone.
+ */
+CLG_API clg_status clg_checkpoint_save(const char *directory, const clg_array *arrays, size_t count,
+                                       const clg_checkpoint_params *params);
+
+/* What clg_checkpoint_load found. */
+typedef struct clg_checkpoint_found {
+    uint64_t step;
+    char file[64];      /* its name in the directory */
+    char problem[1024]; /* "" or which newer checkpoint could not be used, and why */
+} clg_checkpoint_found;
+
+/**
+ * Opens a checkpoint. `path` is a checkpoint file, a directory of them, or a run directory that has
+ * them in checkpoints/. In a directory `which` says "latest" (NULL means that too) or "best". When
+ * the latest one is damaged the newest good one before it is opened, and found->problem (`found`
+ * may be NULL) and a warning in the log name the damaged file; a damaged best one or single file is
+ * an error. Missing checkpoints are CLG_ERROR_IO.
+ */
+CLG_API clg_status clg_checkpoint_load(clg_safetensors **out, const char *path, const char *which,
+                                       clg_checkpoint_found *found);
+
+/* ---- charts ---- */
+
+typedef struct clg_chart_series {
+    const char *name; /* for the legend */
+    const double *x;  /* NULL: 1, 2, 3 ... */
+    const double *y;  /* NaN and infinities interrupt the line */
+    size_t count;
+} clg_chart_series;
+
+typedef struct clg_chart_params {
+    const char *title, *x_label, *y_label; /* UTF-8; NULL: none */
+    const clg_chart_series *series;
+    size_t count;
+    int width, height; /* SVG: pixels, default 800 x 480; text: characters, default 72 x 16 */
+} clg_chart_params;
+#define clg_chart_options(...) (&(clg_chart_params){__VA_ARGS__})
+
+/**
+ * Writes a line chart: axes, ticks, grid, legend; replaces the file whole. Needs no style sheet,
+ * script or font to be shown, and follows the browser's dark mode.
+ */
+CLG_API clg_status clg_chart_write_svg(const char *path, const clg_chart_params *params);
+
+/**
+ * The same chart in Unicode text of several lines: the first series as a line of braille dots, each
+ * further one as marks at its points. *out is the caller's (clg_free).
+ */
+CLG_API clg_status clg_chart_text(char **out, const clg_chart_params *params);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
