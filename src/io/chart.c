@@ -1,0 +1,85 @@
+/*
+ * Ranges and ticks of charts. Ticks are multiples of 1, 2 or 5 times a power of ten, and the axis
+ * begins and ends at one. Points that are not finite are left out everywhere.
+ */
+#include "io/chart.h"
+
+#include <math.h>
+
+/* Beyond this, differences overflow; nobody reads such a chart. */
+static const double LARGEST = 1e300;
+
+typedef struct range {
+    double low, high;
+    bool empty;
+} range;
+
+static void range_add(range *r, double value)
+{
+    if (r->empty || value < r->low) r->low = value;
+    if (r->empty || value > r->high) r->high = value;
+    r->empty = false;
+}
+
+bool clg__chart_point(const clg_chart_series *series, size_t i, double *x, double *y)
+{
+    *x = series->x ? series->x[i] : (double)(i + 1);
+    *y = series->y[i];
+    return fabs(*x) < LARGEST && fabs(*y) < LARGEST; /* false for NaN */
+}
+
+/* 1, 2, 5 or 10 times a power of ten, at least `rough`. */
+static double round_step(double rough)
+{
+    double power = pow(10, floor(log10(rough))), part = rough / power;
+    double digit = part <= 1 ? 1 : part <= 2 ? 2 : part <= 5 ? 5 : 10;
+    return digit * power;
+}
+
+static clg__axis make_axis(range r, int ticks)
+{
+    if (r.empty) r = (range){.low = 0, .high = 1};
+    /* A constant needs some room; so does one that varies only in the last digits of a double. */
+    double size = fmax(fabs(r.low), fabs(r.high));
+    if (r.high - r.low <= size * 1e-9) {
+        double room = size > 0 ? size * 0.1 : 1;
+        r.low -= room;
+        r.high += room;
+    }
+    clg__axis axis = {.step = round_step((r.high - r.low) / ticks)};
+    axis.low = floor(r.low / axis.step) * axis.step;
+    axis.ticks = (int)ceil((r.high - axis.low) / axis.step - 1e-9) + 1;
+    axis.high = clg__axis_tick(&axis, axis.ticks - 1);
+    return axis;
+}
+
+double clg__axis_tick(const clg__axis *axis, int i)
+{
+    return (round(axis->low / axis->step) + i) * axis->step;
+}
+
+double clg__axis_part(const clg__axis *axis, double value)
+{
+    return (value - axis->low) / (axis->high - axis->low);
+}
+
+clg_status clg__chart_prepare(clg__chart *chart, const clg_chart_params *params, int x_ticks,
+                              int y_ticks)
+{
+    range x = {.empty = true}, y = {.empty = true};
+    if (!params || (params->count > 0 && !params->series))
+        return clg__fail(CLG_ERROR_ARGUMENT, "chart: no parameters or no series");
+    for (size_t s = 0; s < params->count; s++) {
+        const clg_chart_series *series = &params->series[s];
+        if (!series->y && series->count > 0)
+            return clg__fail(CLG_ERROR_ARGUMENT, "chart: series %zu has no y values", s);
+        for (size_t i = 0; i < series->count; i++) {
+            double px, py;
+            if (!clg__chart_point(series, i, &px, &py)) continue;
+            range_add(&x, px);
+            range_add(&y, py);
+        }
+    }
+    *chart = (clg__chart){params, make_axis(x, x_ticks), make_axis(y, y_ticks), x.empty};
+    return CLG_OK;
+}
