@@ -1,6 +1,7 @@
 /*
- * Ranges and ticks of charts. Ticks are multiples of 1, 2 or 5 times a power of ten, and the axis
- * begins and ends at one. Points that are not finite are left out everywhere.
+ * Ranges and ticks of charts. Ticks are multiples of 1, 2 or 5 times a power of ten; the axis
+ * begins and ends at a quarter of such a step, just outside the data. Points that are not finite
+ * are left out everywhere.
  */
 #include "io/chart.h"
 
@@ -47,15 +48,17 @@ static clg__axis make_axis(range r, int ticks)
         r.high += room;
     }
     clg__axis axis = {.step = round_step((r.high - r.low) / ticks)};
-    axis.low = floor(r.low / axis.step) * axis.step;
-    axis.ticks = (int)ceil((r.high - axis.low) / axis.step - 1e-9) + 1;
-    axis.high = clg__axis_tick(&axis, axis.ticks - 1);
+    double unit = axis.step / 4;
+    axis.low = floor(r.low / unit + 1e-9) * unit;
+    axis.high = ceil(r.high / unit - 1e-9) * unit;
+    axis.first = ceil(axis.low / axis.step - 1e-9);
+    axis.ticks = (int)(floor(axis.high / axis.step + 1e-9) - axis.first) + 1;
     return axis;
 }
 
 double clg__axis_tick(const clg__axis *axis, int i)
 {
-    return (round(axis->low / axis->step) + i) * axis->step;
+    return (axis->first + i) * axis->step;
 }
 
 double clg__axis_part(const clg__axis *axis, double value)

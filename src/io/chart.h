@@ -8,9 +8,10 @@
 #include "base/number.h"
 #include "clgrad/data.h"
 
-/* An axis from low to high with ticks at low, low + step, ... high. */
+/* An axis from low to high, with ticks at the multiples of `step` in it. */
 typedef struct clg__axis {
     double low, high, step;
+    double first; /* the first tick is first * step */
     int ticks;
 } clg__axis;
 
