@@ -64,13 +64,5 @@ matmul(__global const float *a, ulong a_offset, __global const float *b, ulong b
     const ulong row0 =
         (split * (get_num_groups(0) / splits / blocks_n / blocks_m) + batch) * m + m0;
     for (int r = 0; r < rows; r++)
-        for (int c = 0; c < columns; c += WIDTH) {
-            __local const float *from =
-                local_c + ((c / PANEL) * tiles * TILE_ROWS + r) * PANEL + c % PANEL;
-            if (c + WIDTH <= columns)
-                STORE_VECTOR(VLOAD(0, from), row0 + r, (ulong)(n0 + c));
-            else
-                for (int i = 0; i < columns - c; i++)
-                    STORE_1(from[i], row0 + r, (ulong)(n0 + c + i));
-        }
+        STORE_ROW(local_c + r * PANEL, tiles * TILE_ROWS * PANEL, columns, row0 + r, (ulong)n0);
 }

@@ -38,6 +38,19 @@
 #endif
 #define STORE_VECTOR JOIN(STORE_, WIDTH)
 
+/*
+ * Hands a finished row to the epilogue: `columns` results for row `row`, columns from `col`. `from`
+ * is the row in the first panel of C, `panel_size` leads to the next panel's.
+ */
+#define STORE_ROW(from, panel_size, columns, row, col)                                             \
+    for (int i_ = 0; i_ < (columns); i_ += WIDTH) {                                                \
+        __local const float *from_ = (from) + i_ / PANEL * (panel_size) + i_ % PANEL;              \
+        if (i_ + WIDTH <= (columns))                                                               \
+            STORE_VECTOR(VLOAD(0, from_), row, (col) + i_);                                        \
+        else                                                                                       \
+            for (int k_ = 0; k_ < (columns)-i_; k_++) STORE_1(from_[k_], row, (col) + i_ + k_);    \
+    }
+
 /* c (TILE_ROWS, PANEL) = or += A B over `runs` runs of `run` steps. */
 static void tile_multiply(__local float *c, int accumulate, __local const float *a,
                           __local const int *offset, __local const int *base, int runs, int run,

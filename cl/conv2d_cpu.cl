@@ -1,0 +1,125 @@
+/*
+ * Convolution on CPU devices, forward and backward to the data, through the register tile of
+ * tile_cpu.h: a row of the tile is an output pixel, a column an output channel.
+ *
+ * Forward, the source is x and the outputs are all pixels of y. Backward, the source is dy, the
+ * outputs are the pixels of dx, and with a stride of s there are s x s phases of them: pixels whose
+ * position has the same remainder see the same taps, a convolution of stride 1. Each phase is a
+ * launch of this kernel. Its taps are in the order of the source, so backward they step through the
+ * weights backwards (tap_step < 0), and a tap's matrix (channels in, out) is used transposed.
+ *
+ * A work-group (one work-item) owns `block` (rows, columns) of pixels, block_n output channels of
+ * one group; it walks over the source channels in chunks of block_k. Rows are numbered through the
+ * batch, so small images share a block.
+ */
+#include "tile_cpu.h"
+#include "window_cpu.h"
+
+/* The weights as the tile wants them: for each tap, source channels x output columns. */
+typedef struct tap_weights {
+    int2 first, step; // tap 0 in the kernel, and what the next adds
+    int kernel_width;
+    int rows, columns; // of a tap's matrix in memory: (IC / groups, OC)
+    int transposed;
+} tap_weights;
+
+static void pack_weights(__local float *to, __global const float *w, const tap_weights *t,
+                         int2 taps, int group_column, int k0, int count, int n0, int columns)
+{
+    const int depth = taps.s0 * taps.s1 * count;
+    for (int i = 0; i < taps.s0 * taps.s1; i++) {
+        const int2 at = t->first + (int2)(i / taps.s1, i % taps.s1) * t->step;
+        __global const float *tap =
+            w + (ulong)(at.s0 * t->kernel_width + at.s1) * t->rows * t->columns + group_column;
+        if (t->transposed)
+            pack_panels_transposed(to, depth, i * count, tap + (ulong)n0 * t->columns + k0,
+                                   t->columns, count, columns);
+        else
+            pack_panels(to, depth, i * count, tap + (ulong)k0 * t->columns + n0, t->columns, count,
+                        columns);
+    }
+}
+
+/* Where in the window a tap's channels begin; returns the number of runs. */
+static int tap_runs(__local int *base, const window_geometry *g, int width, int count)
+{
+    const int merged = g->spread.s1 == 1; /* taps of a kernel row are adjacent: one run */
+    const int across = merged ? min(g->taps.s1, 1) : g->taps.s1;
+    for (int i = 0; i < g->taps.s0; i++)
+        for (int j = 0; j < across; j++)
+            base[i * across + j] = (i * g->spread.s0 * width + j * g->spread.s1) * count;
+    return g->taps.s0 * across;
+}
+
+/* Where in the window each pixel's first tap is; whole tiles, the last pixel repeated. */
+static void pixel_offsets(__local int *offset, const window_geometry *g, int q0, int rows,
+                          int columns, int width, int count)
+{
+    const int first = window_row(g, q0);
+    int at = 0;
+    for (int q = q0; q < q0 + rows; q++) {
+        const int line = (window_row(g, q) - first) * width;
+        for (int j = 0; j < columns; j++) offset[at++] = (line + j * g->stride.s1) * count;
+    }
+    for (; at % TILE_ROWS; at++) offset[at] = offset[at - 1];
+}
+
+__attribute__((reqd_work_group_size(1, 1, 1))) __kernel void
+conv2d(__global const float *images, ulong images_offset, __global const float *w, ulong w_offset,
+       /* window_geometry */
+       int2 source, int2 outputs, int2 origin, int2 stride, int2 taps, int2 spread, int2 skip,
+       int channels,
+       /* tap_weights */
+       int2 tap_first, int2 tap_step, int kernel_width, int tap_rows, int tap_columns,
+       int transposed,
+       /* outputs among the pixels of the result */
+       int batch, int2 result, int2 result_first, int2 result_step,
+       /* groups: source channels and output channels of one */
+       int groups, int group_k, int group_n,
+       /* blocks */
+       int2 block, int block_k, int block_n, __local float *window, __local float *panels,
+       __local float *c, __local int *offset, __local int *base EPILOGUE_PARAMS)
+{
+    const window_geometry g = {source, outputs, origin, stride, taps, spread, skip, channels};
+    const tap_weights t = {tap_first, tap_step, kernel_width, tap_rows, tap_columns, transposed};
+
+    /* which block: output channels fastest, so that successive blocks look at the same pixels */
+    const int blocks_n = (group_n + block_n - 1) / block_n;
+    const int blocks_j = (outputs.s1 + block.s1 - 1) / block.s1;
+    ulong id = get_group_id(0);
+    const int n0 = (int)(id % blocks_n) * block_n;
+    id /= blocks_n;
+    const int group = (int)(id % groups);
+    id /= groups;
+    const int j0 = (int)(id % blocks_j) * block.s1;
+    const int q0 = (int)(id / blocks_j) * block.s0;
+    const int rows = min(block.s0, batch * outputs.s0 - q0);
+    const int across = min(block.s1, outputs.s1 - j0), columns = min(block_n, group_n - n0);
+    const int tiles = (rows * across + TILE_ROWS - 1) / TILE_ROWS;
+    const int width = window_extent(&g, (int2)(1, across)).s1;
+
+    for (int k0 = 0; k0 < group_k; k0 += block_k) {
+        const int count = min(block_k, group_k - k0), depth = taps.s0 * taps.s1 * count;
+        pack_window(window, images + images_offset, &g, q0, rows, j0, width, group * group_k + k0,
+                    count);
+        pixel_offsets(offset, &g, q0, rows, across, width, count);
+        const int runs = tap_runs(base, &g, width, count);
+        const int run = runs ? depth / runs : 0;
+        pack_weights(panels, w + w_offset, &t, taps, group * (transposed ? group_k : group_n), k0,
+                     count, n0, columns);
+        for (int p = 0; p * PANEL < columns; p++)
+            for (int i = 0; i < tiles; i++)
+                tile_multiply(c + (p * tiles + i) * TILE_ROWS * PANEL, k0 > 0, window,
+                              offset + i * TILE_ROWS, base, runs, run, 1,
+                              panels + p * depth * PANEL);
+    }
+
+    for (int i = 0; i < rows; i++) {
+        const int q = q0 + i, line = result_first.s0 + q % outputs.s0 * result_step.s0;
+        const ulong row = ((ulong)(q / outputs.s0) * result.s0 + line) * result.s1 +
+                          result_first.s1 + j0 * result_step.s1;
+        for (int j = 0; j < across; j++)
+            STORE_ROW(c + (i * across + j) * PANEL, tiles * TILE_ROWS * PANEL, columns,
+                      row + j * result_step.s1, (ulong)(group * group_n + n0));
+    }
+}
