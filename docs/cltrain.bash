@@ -12,7 +12,7 @@ _cltrain() {
     --data) words=builtin ;;
     --optimizer) words='sgd adam adamw' ;;
     --device) words=':cpu :gpu :accelerator' ;;
-    --epochs | --batch | --lr | --seed) return ;;
+    --epochs | --batch | --lr | --seed | --limit | --checkpoint-every) return ;;
     esac
     if [[ $words ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
@@ -20,11 +20,15 @@ _cltrain() {
         return
     fi
     case ${COMP_WORDS[1]} in
-    train) options="$common --data --epochs --batch --lr --optimizer --seed --out --resume" ;;
-    eval | predict) options="$common --data" ;;
+    train)
+        options="$common --data --epochs --batch --lr --optimizer --seed --checkpoint-every --out
+            --resume lenet mlp"
+        ;;
+    eval) options="$common --data" ;;
+    predict) options="$common --limit" ;;
     devices | ops) options='--json --help' ;;
     cache) options='info clear --json --help' ;;
-    graph) options="$common" ;;
+    graph) options='--text --dot --program --training --device --help lenet mlp' ;;
     bench)
         options="$common fma-peak copy matmul-512 matmul-1024 matmul-2048 conv3x3-64-56-b16
             conv3x3-64-56-b16-train step-mlp-b128 step-lenet-b64"
