@@ -13,6 +13,7 @@
 #include "clgrad/program.h"
 #include "clgrad/nn.h"
 #include "clgrad/data.h"
+#include "clgrad/bench.h"
 /* clang-format on */
 
 #endif
