@@ -60,6 +60,16 @@ void clg__launch_buffer(clg__launch *launch, clg__buffer_id buffer)
     add_arg(launch, (clg__arg){.kind = CLG__ARG_BUFFER, .buffer = buffer});
 }
 
+void clg__launch_buffer_at(clg__launch *launch, clg__buffer_id buffer, int64_t offset)
+{
+    add_arg(launch, (clg__arg){.kind = CLG__ARG_BUFFER, .buffer = buffer, .offset = offset});
+}
+
+void clg__launch_step(clg__launch *launch)
+{
+    add_arg(launch, (clg__arg){.kind = CLG__ARG_STEP});
+}
+
 static void add_bytes(clg__launch *launch, const void *value, size_t size)
 {
     clg__arg arg = {.kind = CLG__ARG_BYTES, .size = size};

@@ -27,7 +27,7 @@
 #include "device/context.h"
 #include "tensor/graph.h"
 
-enum { CLG__MAX_ARGS = 48 };
+enum { CLG__MAX_ARGS = 128 };
 
 /*
  * Buffers are named by id while lowering: >= 0 a planned value, < 0 a scratch area of this step:
@@ -36,9 +36,10 @@ enum { CLG__MAX_ARGS = 48 };
 typedef int clg__buffer_id;
 
 typedef struct clg__arg {
-    enum { CLG__ARG_BUFFER, CLG__ARG_BYTES, CLG__ARG_LOCAL } kind;
+    enum { CLG__ARG_BUFFER, CLG__ARG_BYTES, CLG__ARG_LOCAL, CLG__ARG_STEP } kind;
     clg__buffer_id
         buffer;     /* CLG__ARG_BUFFER: sets two arguments, cl_mem and ulong element offset */
+    int64_t offset; /* CLG__ARG_BUFFER: elements beyond the value's own offset */
     uint64_t bytes; /* CLG__ARG_BYTES: the value; CLG__ARG_LOCAL: the size */
     size_t size;    /* CLG__ARG_BYTES: 4 or 8 */
 } clg__arg;
@@ -100,11 +101,15 @@ clg__launch *clg__lower_call(clg__lowering *lo, clg__host_call call);
 
 /* Arguments in the kernel's order. All accept launch == NULL (after a failure). */
 void clg__launch_buffer(clg__launch *launch,
-                        clg__buffer_id buffer);            /* two: pointer, ulong offset */
+                        clg__buffer_id buffer); /* two: pointer, ulong offset */
+/** The same, `offset` elements further on. */
+void clg__launch_buffer_at(clg__launch *launch, clg__buffer_id buffer, int64_t offset);
 void clg__launch_int(clg__launch *launch, int64_t value);  /* int; must fit in 31 bits */
 void clg__launch_long(clg__launch *launch, int64_t value); /* long / ulong */
 void clg__launch_float(clg__launch *launch, double value);
 void clg__launch_local(clg__launch *launch, size_t bytes);
+/** ulong: number of the training step, set anew before each run. */
+void clg__launch_step(clg__launch *launch);
 /** The generated epilogue's arguments come here: call it last. */
 void clg__launch_epilogue(clg__launch *launch);
 /** 1 to 3 dimensions; local all 0: the driver chooses. global is rounded up to local. */

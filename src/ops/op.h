@@ -79,6 +79,9 @@ clg_tensor *clg__pointwise_build(const clg__op *op, clg_tensor *const *inputs, d
 size_t clg__op_count(void);
 const clg__op *clg__op_at(size_t index);
 
+/** True for variables, hidden ones (constants, packs) included. */
+bool clg__is_variable_node(const clg_tensor *t);
+
 /* ---- attributes of the operations that the core knows ---- */
 
 typedef struct clg__pointwise_attr {

@@ -61,9 +61,14 @@ clg_tensor *clg_constant(clg_graph *g, clg_shape shape, const float *data)
     return clg__graph_add_constant(g, &clg__op_variable, &shape, data);
 }
 
+bool clg__is_variable_node(const clg_tensor *t)
+{
+    return t->op == &clg__op_variable;
+}
+
 bool clg_tensor_is_variable(const clg_tensor *t)
 {
-    return t && t->op == &clg__op_variable && !((clg__variable_attr *)t->attr)->hidden;
+    return t && clg__is_variable_node(t) && !((clg__variable_attr *)t->attr)->hidden;
 }
 
 bool clg_tensor_trainable(const clg_tensor *t)

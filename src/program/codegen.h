@@ -1,0 +1,41 @@
+/*
+ * From a cluster to OpenCL C, and the arguments in the order of the generated parameters.
+ */
+#ifndef CLG_CODEGEN_INTERNAL_H
+#define CLG_CODEGEN_INTERNAL_H
+
+#include "program/ir.h"
+
+/* Which kernels a reduction needs: one that also finishes, or partial results and a second kernel.
+ */
+typedef struct clg__reduce_plan {
+    bool two_stages;
+    int64_t parts, row_parts, col_parts; /* parts = row_parts x col_parts, work-items along R */
+    int64_t row_chunk, col_chunk;
+    int64_t outer, rows, cols; /* rows, cols: of the reduced part (row form) ... */
+    int64_t inner_rows, inner; /* ... or rows reduced, inner_rows x cols = inner (column form) */
+    bool column_form;
+} clg__reduce_plan;
+
+/** Sizes of the work-items' shares at a batch size; two_stages must be that of the graph's batch.
+ */
+void clg__reduce_plan_make(clg__reduce_plan *plan, const clg__ir *ir, const clg__cluster *c,
+                           const clg__space *space);
+
+/** Vector width of generated kernels on an engine. */
+int clg__vector_width(const clg_context *ctx);
+
+/** Writes the kernel(s) of a POINTWISE or REDUCE cluster; names are <name> and <name>_final. */
+void clg__codegen_kernels(clg__str *out, const clg__ir *ir, const clg__cluster *c, const char *name,
+                          bool two_stages);
+/** Writes EPILOGUE_PARAMS and STORE_n for a KERNEL cluster. */
+void clg__codegen_epilogue(clg__str *out, const clg__ir *ir, const clg__cluster *c);
+
+/** Adds the arguments of a stage: extents, loads, uniform numbers, results. */
+void clg__bind_stage(clg__launch *launch, const clg__ir *ir, const clg__cluster *c, int stage,
+                     const clg__space *space, int64_t batch);
+
+/** True if the stage reads the number of the training step (its last argument then). */
+bool clg__stage_uses_step(const clg__ir *ir, const clg__cluster *c, int stage);
+
+#endif

@@ -1,0 +1,438 @@
+/*
+ * Fusion: values are grouped into clusters, greedily in topological order. A pointwise node joins
+ * the clusters that compute its inputs when they walk over the same shape; a reduction takes the
+ * pointwise chain above it as its prologue; kernels and reductions take the chain below as their
+ * epilogue.
+ *
+ * A join is legal if no path leaves the joined clusters and comes back: each cluster keeps the set
+ * of clusters that must run before it (a bit set), which answers that question directly.
+ */
+#include <stdlib.h>
+
+#include "program/ir.h"
+
+/* ---- the "runs before" relation ---- */
+
+static bool bit(const uint64_t *set, int i)
+{
+    return set[i / 64] >> (i % 64) & 1;
+}
+
+static void set_bit(uint64_t *set, int i)
+{
+    set[i / 64] |= 1ull << (i % 64);
+}
+
+static void unite(const clg__ir *ir, uint64_t *into, const uint64_t *from)
+{
+    for (size_t w = 0; w < ir->reach_words; w++) into[w] |= from[w];
+}
+
+/* `cluster` now runs after `before`; so does everything that runs after `cluster`. */
+static void add_edge(clg__ir *ir, int cluster, int before)
+{
+    uint64_t *reach = ir->clusters[cluster].reach;
+    if (cluster == before || bit(reach, before)) return;
+    unite(ir, reach, ir->clusters[before].reach);
+    set_bit(reach, before);
+    for (int i = 0; i < ir->n_clusters; i++)
+        if (!ir->clusters[i].dead && bit(ir->clusters[i].reach, cluster))
+            unite(ir, ir->clusters[i].reach, reach);
+}
+
+/* Could a and b be one cluster? Not if a third one runs between them. */
+static bool mergeable(const clg__ir *ir, int a, int b)
+{
+    int first = bit(ir->clusters[b].reach, a) ? a : b, second = first == a ? b : a;
+    const uint64_t *after = ir->clusters[second].reach;
+    for (size_t w = 0; w < ir->reach_words; w++) {
+        for (uint64_t bits = after[w]; bits; bits &= bits - 1) {
+            int between = (int)(w * 64) + __builtin_ctzll(bits);
+            if (between != first && !ir->clusters[between].dead &&
+                bit(ir->clusters[between].reach, first))
+                return false;
+        }
+    }
+    return true;
+}
+
+/* ---- clusters ---- */
+
+/* Where the memory of an input comes from: aliases and virtual views are seen through. -1: a leaf.
+ */
+static int producer(const clg__ir *ir, int id)
+{
+    for (;;) {
+        const clg__value *v = &ir->values[id];
+        if (v->uniform) return v->cluster;
+        if (v->cluster >= 0) return v->cluster;
+        if (v->n_inputs == 0 || v->node->op->class_ == CLG__ASSIGN) return -1;
+        id = v->inputs[0];
+    }
+}
+
+static clg__cluster *new_cluster(clg__ir *ir, clg__cluster_kind kind, int *index)
+{
+    clg__cluster *c = &ir->clusters[ir->n_clusters];
+    *c = (clg__cluster){.kind = kind, .anchor = -1};
+    c->reach = clg__calloc(ir->reach_words, sizeof *c->reach);
+    if (!c->reach) return NULL;
+    *index = ir->n_clusters++;
+    return c;
+}
+
+static void add_dependencies(clg__ir *ir, int cluster, int id)
+{
+    const clg__value *v = &ir->values[id];
+    for (int i = 0; i < v->n_inputs; i++) {
+        int before = producer(ir, v->inputs[i]);
+        if (before >= 0) add_edge(ir, cluster, before);
+    }
+}
+
+static bool insert_member(clg__stage *stage, int id)
+{
+    int at = stage->n_members;
+    if (at == CLG__MAX_MEMBERS) return false;
+    while (at > 0 && stage->members[at - 1] > id) at--;
+    if (at > 0 && stage->members[at - 1] == id) return true;
+    memmove(&stage->members[at + 1], &stage->members[at],
+            (size_t)(stage->n_members - at) * sizeof *stage->members);
+    stage->members[at] = id;
+    stage->n_members++;
+    return true;
+}
+
+static bool same_space(const clg_shape *a, const clg_shape *b)
+{
+    return clg_shape_equal(a, b) && a->batched == b->batched;
+}
+
+/* The stage of cluster c in which a pointwise node of this shape reading `input` can be; or -1. */
+static int joinable_stage(const clg__ir *ir, int c, int input, const clg_shape *shape)
+{
+    const clg__cluster *cluster = &ir->clusters[c];
+    if (cluster->kind != CLG__CLUSTER_POINTWISE && same_space(&cluster->out_space, shape) &&
+        (cluster->kind == CLG__CLUSTER_REDUCE || cluster->fuses) &&
+        clg__stage_has(cluster, 1, input))
+        return 1;
+    if (cluster->kind != CLG__CLUSTER_KERNEL && same_space(&cluster->space, shape) &&
+        clg__stage_has(cluster, 0, input))
+        return 0;
+    return -1;
+}
+
+/* Everything that node `id` reads from cluster c must come from the stage it joins. */
+static bool reads_only_stage(const clg__ir *ir, int c, int stage, int id)
+{
+    const clg__value *v = &ir->values[id];
+    for (int i = 0; i < v->n_inputs; i++)
+        if (producer(ir, v->inputs[i]) == c &&
+            !clg__stage_has(&ir->clusters[c], stage, v->inputs[i]))
+            return false;
+    return true;
+}
+
+/* No input may come from a cluster that itself waits for c. */
+static bool no_path_back(const clg__ir *ir, int c, int id)
+{
+    const clg__value *v = &ir->values[id];
+    for (int i = 0; i < v->n_inputs; i++) {
+        int other = producer(ir, v->inputs[i]);
+        if (other >= 0 && other != c && bit(ir->clusters[other].reach, c)) return false;
+    }
+    return true;
+}
+
+/* The loads and results of both stages still fit one kernel. */
+static bool fits(const clg__ir *ir, const clg__cluster *c)
+{
+    clg__space space;
+    for (int stage = 0; stage < 2; stage++) {
+        if (stage == 0 && c->kind == CLG__CLUSTER_KERNEL) continue;
+        if (stage == 1 && c->kind == CLG__CLUSTER_POINTWISE) continue;
+        if (!clg__space_make(&space, ir, c, stage)) return false;
+    }
+    return true;
+}
+
+/* Adds node `id` to a stage of cluster c if the result is one kernel; undone otherwise. */
+static bool try_join(clg__ir *ir, int c, int stage, int id)
+{
+    clg__cluster *cluster = &ir->clusters[c];
+    if (!reads_only_stage(ir, c, stage, id) || !no_path_back(ir, c, id)) return false;
+    clg__stage before = cluster->body[stage];
+    if (!insert_member(&cluster->body[stage], id)) return false;
+    if (!fits(ir, cluster)) {
+        cluster->body[stage] = before;
+        return false;
+    }
+    ir->values[id].cluster = c;
+    add_dependencies(ir, c, id);
+    return true;
+}
+
+/* Moves the members of pointwise cluster `from` into a stage of cluster `into`; undone if unfit. */
+static bool try_absorb(clg__ir *ir, int into, int stage, int from)
+{
+    clg__cluster *target = &ir->clusters[into], *source = &ir->clusters[from];
+    if (source->kind != CLG__CLUSTER_POINTWISE || into == from || !mergeable(ir, into, from))
+        return false;
+    clg__stage before = target->body[stage];
+    bool ok = true;
+    for (int i = 0; ok && i < source->body[0].n_members; i++) {
+        ok = reads_only_stage(ir, into, stage, source->body[0].members[i]) &&
+             insert_member(&target->body[stage], source->body[0].members[i]);
+    }
+    /* A chain that feeds the other stage of the target cannot become part of this one. */
+    if (ok && stage == 1 && bit(target->reach, from)) {
+        for (int i = 0; ok && i < source->body[0].n_members; i++) {
+            clg__space space;
+            int id = source->body[0].members[i];
+            ok = target->kind != CLG__CLUSTER_REDUCE ||
+                 (clg__space_make(&space, ir, target, 0) && clg__space_find(&space, ir, id) < 0);
+            const clg__value *anchor = target->anchor >= 0 ? &ir->values[target->anchor] : NULL;
+            for (int k = 0; ok && anchor && k < anchor->n_inputs; k++)
+                ok = producer(ir, anchor->inputs[k]) != from;
+        }
+    }
+    if (!ok || !fits(ir, target)) {
+        target->body[stage] = before;
+        return false;
+    }
+    for (int i = 0; i < source->body[0].n_members; i++)
+        ir->values[source->body[0].members[i]].cluster = into;
+    source->dead = true;
+    /* Whoever waited for `from` waits for `into`, and `into` for what `from` waited for. */
+    unite(ir, target->reach, source->reach);
+    target->reach[from / 64] &= ~(1ull << (from % 64));
+    target->reach[into / 64] &= ~(1ull << (into % 64));
+    for (int i = 0; i < ir->n_clusters; i++) {
+        clg__cluster *other = &ir->clusters[i];
+        if (other->dead || i == into || (!bit(other->reach, from) && !bit(other->reach, into)))
+            continue;
+        unite(ir, other->reach, target->reach);
+        set_bit(other->reach, into);
+    }
+    return true;
+}
+
+/* ---- one node after the other ---- */
+
+static clg_status start_pointwise(clg__ir *ir, int id)
+{
+    int index;
+    clg__cluster *c = new_cluster(ir, CLG__CLUSTER_POINTWISE, &index);
+    if (!c) return CLG_ERROR_MEMORY;
+    c->space = c->out_space = ir->values[id].node->shape;
+    insert_member(&c->body[0], id);
+    ir->values[id].cluster = index;
+    add_dependencies(ir, index, id);
+    return CLG_OK;
+}
+
+/* Kernels and reductions first: a chain rather becomes their epilogue than a kernel of its own. */
+static int best_candidate(const clg__ir *ir, int id, const bool *tried, int *stage)
+{
+    const clg__value *v = &ir->values[id];
+    int best = -1;
+    for (int i = 0; i < v->n_inputs; i++) {
+        int c = ir->values[v->inputs[i]].cluster;
+        if (c < 0 || tried[i]) continue;
+        int s = joinable_stage(ir, c, v->inputs[i], &v->node->shape);
+        if (s < 0) continue;
+        bool better = best < 0;
+        if (!better) {
+            int current = ir->values[v->inputs[best]].cluster;
+            better = ir->clusters[c].kind > ir->clusters[current].kind;
+        }
+        if (better) {
+            best = i;
+            *stage = s;
+        }
+    }
+    return best;
+}
+
+static clg_status place_pointwise(clg__ir *ir, int id)
+{
+    const clg__value *v = &ir->values[id];
+    bool tried[CLG__MAX_INPUTS] = {false};
+    int stage = 0, input;
+    while ((input = best_candidate(ir, id, tried, &stage)) >= 0) {
+        tried[input] = true;
+        int c = ir->values[v->inputs[input]].cluster;
+        if (!try_join(ir, c, stage, id)) continue;
+        /* The other inputs' chains come along where they can. */
+        for (int i = 0; i < v->n_inputs; i++) {
+            int other = ir->values[v->inputs[i]].cluster;
+            if (other >= 0 && other != c && !ir->clusters[other].dead &&
+                same_space(&ir->clusters[other].space, &v->node->shape))
+                try_absorb(ir, c, stage, other);
+        }
+        return CLG_OK;
+    }
+    return start_pointwise(ir, id);
+}
+
+static bool same_reduction(const clg__ir *ir, const clg__cluster *c, const clg_tensor *node)
+{
+    const clg__reduce_attr *attr = node->attr;
+    return c->kind == CLG__CLUSTER_REDUCE && c->reduce_first == attr->first &&
+           c->reduce_count == attr->count && same_space(&c->space, &node->inputs[0]->shape) &&
+           c->n_reduces < CLG__MAX_REDUCES;
+}
+
+/* A second reduction of what a reduction cluster already has at hand. */
+static bool join_reduction(clg__ir *ir, int id)
+{
+    clg__value *v = &ir->values[id];
+    int in = v->inputs[0];
+    for (int c = ir->n_clusters - 1; c >= 0 && c >= ir->n_clusters - 16; c--) {
+        clg__cluster *cluster = &ir->clusters[c];
+        clg__space space;
+        if (cluster->dead || !same_reduction(ir, cluster, v->node)) continue;
+        int from = producer(ir, in);
+        bool at_hand = clg__stage_has(cluster, 0, in) || (clg__space_make(&space, ir, cluster, 0) &&
+                                                          clg__space_find(&space, ir, in) >= 0);
+        if (!at_hand || (from >= 0 && from != c && bit(ir->clusters[from].reach, c))) continue;
+        cluster->reduces[cluster->n_reduces++] = id;
+        v->cluster = c;
+        add_dependencies(ir, c, id);
+        return true;
+    }
+    return false;
+}
+
+static clg_status place_reduce(clg__ir *ir, int id)
+{
+    if (join_reduction(ir, id)) return CLG_OK;
+    int index;
+    clg__value *v = &ir->values[id];
+    clg__cluster *c = new_cluster(ir, CLG__CLUSTER_REDUCE, &index);
+    if (!c) return CLG_ERROR_MEMORY;
+    const clg__reduce_attr *attr = v->node->attr;
+    c->space = v->node->inputs[0]->shape;
+    c->out_space = v->node->shape;
+    c->reduce_first = attr->first;
+    c->reduce_count = attr->count;
+    c->reduces[c->n_reduces++] = id;
+    v->cluster = index;
+    add_dependencies(ir, index, id);
+    int chain = ir->values[v->inputs[0]].cluster;
+    if (chain >= 0 && same_space(&ir->clusters[chain].space, &c->space))
+        try_absorb(ir, index, 0, chain);
+    return CLG_OK;
+}
+
+/* The algorithm of a kernel node: $CLGRAD_<OP>, else the engine's first that applies. */
+static clg_status choose_algorithm(const clg__ir *ir, const clg_tensor *node,
+                                   const clg__algorithm **chosen)
+{
+    char variable[64] = "CLGRAD_";
+    size_t used = strlen(variable);
+    for (const char *p = node->op->name; *p && used + 1 < sizeof variable; p++)
+        variable[used++] = (char)(*p >= 'a' && *p <= 'z' ? *p - 'a' + 'A' : *p);
+    const char *wanted = getenv(variable);
+    for (const clg__algorithm *a = node->op->algorithms; a->name; a++) {
+        bool here = wanted ? strcmp(a->name, wanted) == 0 : a->engines >> ir->ctx->engine & 1;
+        if (!here || (a->applies && !a->applies(ir->ctx, node))) continue;
+        *chosen = a;
+        return CLG_OK;
+    }
+    return clg__fail(CLG_ERROR_UNSUPPORTED, "%s: no algorithm %s%s%sserves this node on %s",
+                     node->op->name, wanted ? "named " : "", wanted ? wanted : "",
+                     wanted ? " " : "", ir->ctx->info.name);
+}
+
+static clg_status place_kernel(clg__ir *ir, int id)
+{
+    int index;
+    clg__value *v = &ir->values[id];
+    clg__cluster *c = new_cluster(ir, CLG__CLUSTER_KERNEL, &index);
+    if (!c) return CLG_ERROR_MEMORY;
+    c->anchor = id;
+    c->space = c->out_space = v->node->shape;
+    CLG_TRY(choose_algorithm(ir, v->node, &c->algorithm));
+    c->fuses = c->algorithm->fuses_epilogue;
+    v->cluster = index;
+    add_dependencies(ir, index, id);
+    return CLG_OK;
+}
+
+/* Values that kernels, aliases, assignments or the caller need as plain memory. */
+static void find_materialized(clg__ir *ir, bool *needed)
+{
+    for (int id = 0; id < ir->n_values; id++) {
+        const clg__value *v = &ir->values[id];
+        if (!v->live) continue;
+        needed[id] |= v->output;
+        if (v->uniform) continue;
+        clg__op_class class_ = v->node->op->class_;
+        bool memory = class_ == CLG__KERNEL || class_ == CLG__ALIAS || class_ == CLG__VIEW;
+        for (int i = 0; memory && i < v->n_inputs; i++) needed[v->inputs[i]] = true;
+    }
+    for (int i = 0; i < ir->n_assignments; i++) needed[ir->assignments[i].value] = true;
+}
+
+static clg_status place_value(clg__ir *ir, int id, bool needed)
+{
+    const clg__value *v = &ir->values[id];
+    const clg__op *op = v->node->op;
+    if (v->uniform) return needed ? start_pointwise(ir, id) : CLG_OK;
+    switch (op->class_) {
+    case CLG__SOURCE:
+        return needed && op->load ? start_pointwise(ir, id) : CLG_OK;
+    case CLG__VIEW:
+        return needed ? start_pointwise(ir, id) : CLG_OK;
+    case CLG__POINTWISE:
+        return place_pointwise(ir, id);
+    case CLG__REDUCE:
+        return place_reduce(ir, id);
+    case CLG__KERNEL:
+        return place_kernel(ir, id);
+    case CLG__ALIAS:
+    case CLG__ASSIGN:
+    case CLG__MODE:
+        return CLG_OK;
+    }
+    return CLG_OK;
+}
+
+/* ---- who is stored ---- */
+
+static void mark_stage_loads(clg__ir *ir, const clg__cluster *c, int stage)
+{
+    clg__space space;
+    if (!clg__space_make(&space, ir, c, stage)) return;
+    for (int i = 0; i < space.n_loads; i++) ir->values[space.loads[i].value].stored = true;
+}
+
+static void mark_stored(clg__ir *ir, const bool *needed)
+{
+    for (int id = 0; id < ir->n_values; id++) ir->values[id].stored = needed[id];
+    for (int c = 0; c < ir->n_clusters; c++) {
+        const clg__cluster *cluster = &ir->clusters[c];
+        if (cluster->dead) continue;
+        if (cluster->kind != CLG__CLUSTER_KERNEL) mark_stage_loads(ir, cluster, 0);
+        if (cluster->kind != CLG__CLUSTER_POINTWISE) mark_stage_loads(ir, cluster, 1);
+        if (cluster->kind == CLG__CLUSTER_KERNEL && !cluster->fuses)
+            ir->values[cluster->anchor].stored = true;
+    }
+}
+
+clg_status clg__ir_fuse(clg__ir *ir)
+{
+    int live = 0;
+    for (int id = 0; id < ir->n_values; id++) live += ir->values[id].live;
+    ir->clusters = clg__calloc((size_t)live + 1, sizeof *ir->clusters);
+    ir->reach_words = (size_t)live / 64 + 1;
+    bool *needed = clg__calloc((size_t)ir->n_values + 1, sizeof *needed);
+    clg_status status = ir->clusters && needed ? CLG_OK : CLG_ERROR_MEMORY;
+    if (status == CLG_OK) find_materialized(ir, needed);
+    for (int id = 0; status == CLG_OK && id < ir->n_values; id++)
+        if (ir->values[id].live) status = place_value(ir, id, needed[id]);
+    if (status == CLG_OK) mark_stored(ir, needed);
+    clg__free(needed);
+    return status;
+}

@@ -1,0 +1,164 @@
+/*
+ * What a graph becomes while a program is compiled: values (the graph's nodes after
+ * simplification), grouped into clusters (one or two kernels each), with a place in memory for each
+ * stored value.
+ *
+ * Passes, in order: ir.c (prune, simplify) -> fuse.c (clusters) -> place.c (who is stored, aliases,
+ * order, memory plan). codegen.c turns a cluster into kernel text, bind.c into launches.
+ *
+ * Nothing here may depend on the batch size: a program is bound again for another batch without
+ * compiling anything. Decisions about shapes are therefore taken on shapes at two batch sizes.
+ */
+#ifndef CLG_IR_INTERNAL_H
+#define CLG_IR_INTERNAL_H
+
+#include "clgrad/program.h"
+#include "ops/op.h"
+
+enum {
+    CLG__MAX_LOADS = 20,   /* distinct reads of one cluster stage */
+    CLG__MAX_STORES = 12,  /* results of one cluster stage */
+    CLG__MAX_MEMBERS = 64, /* pointwise nodes of one cluster stage */
+    CLG__MAX_REDUCES = 8
+};
+
+typedef struct clg__value {
+    const clg_tensor *node;
+    int n_inputs;
+    int inputs[CLG__MAX_INPUTS]; /* ids after simplification */
+    int same;                    /* id of the value that stands for this one; its own if it stays */
+    bool live;
+    bool output;
+    bool uniform; /* one number everywhere: number x (batch / graph batch)^power */
+    double number;
+    int power;
+    int cluster; /* that computes it; -1: source, alias, virtual view, uniform */
+    bool stored; /* has memory: read by another cluster, a kernel, or the caller */
+    /* memory, after place.c */
+    int parent;      /* value whose memory this one is part of; -1: memory of its own */
+    int64_t offset;  /* elements into the parent */
+    int first, last; /* steps between which the memory is in use (roots) */
+    int chunk;       /* of the arena; -1: not in the arena */
+    int64_t address; /* elements into the chunk (roots in the arena) */
+} clg__value;
+
+typedef enum clg__cluster_kind {
+    CLG__CLUSTER_POINTWISE, /* body[0] over `space` */
+    CLG__CLUSTER_REDUCE,    /* body[0] over `space`, reductions, body[1] over `out_space` */
+    CLG__CLUSTER_KERNEL     /* anchor's launches, body[1] over `out_space` in the epilogue */
+} clg__cluster_kind;
+
+/* Pointwise nodes over one index space; ids ascending, which is a valid order of evaluation. */
+typedef struct clg__stage {
+    int members[CLG__MAX_MEMBERS];
+    int n_members;
+} clg__stage;
+
+typedef struct clg__cluster {
+    clg__cluster_kind kind;
+    bool dead;  /* merged into another */
+    int anchor; /* kernel node's id, or -1 */
+    int reduces[CLG__MAX_REDUCES];
+    int n_reduces;
+    int reduce_first, reduce_count; /* axes of `space` */
+    clg_shape space, out_space;
+    clg__stage body[2];
+    const clg__algorithm *algorithm; /* KERNEL */
+    bool fuses;                      /* KERNEL: results go through the epilogue */
+    uint64_t *reach;                 /* bit set: clusters that must run before this one */
+    int order;                       /* step number */
+} clg__cluster;
+
+typedef struct clg__ir {
+    clg_context *ctx;
+    const clg_graph *graph;
+    clg_program_mode mode;
+    clg__value *values; /* one per graph node, same ids */
+    int n_values;
+    clg__cluster *clusters;
+    int n_clusters;
+    size_t reach_words;
+    int *order; /* clusters in execution order */
+    int n_order;
+    /* assignments: value id that becomes the variable; copied at the end unless placed there */
+    struct clg__assignment {
+        int node, variable, value;
+        bool copied;
+    } * assignments;
+    int n_assignments;
+    /* memory plan */
+    int64_t *chunk_sizes; /* elements */
+    int n_chunks;
+    int64_t unshared; /* elements that the same values would take without sharing */
+} clg__ir;
+
+/** Prunes and simplifies what `outputs` (and the graph's updates in training) need. */
+clg_status clg__ir_build(clg__ir *ir, clg_context *ctx, const clg_graph *graph,
+                         const clg_program_params *params);
+void clg__ir_free(clg__ir *ir);
+
+/** The value that stands for a tensor. */
+static inline int clg__ir_same(const clg__ir *ir, int id)
+{
+    while (ir->values[id].same != id) id = ir->values[id].same;
+    return id;
+}
+
+/** Groups values into clusters and decides which are stored. */
+clg_status clg__ir_fuse(clg__ir *ir);
+
+/** Orders the clusters, resolves aliases, and plans memory; `scratch` bytes per cluster. */
+clg_status clg__ir_order(clg__ir *ir);
+clg_status clg__ir_alias(clg__ir *ir);
+
+/* Scratch areas take part in the plan like values that live for one step. */
+typedef struct clg__scratch_plan {
+    int step;
+    int64_t size;    /* elements of 4 bytes */
+    int chunk;       /* out */
+    int64_t address; /* out: elements */
+} clg__scratch_plan;
+clg_status clg__ir_plan(clg__ir *ir, int64_t batch, clg__scratch_plan *scratch, size_t n_scratch);
+
+/** Root of a value's memory, and the element offset in it. */
+int clg__ir_root(const clg__ir *ir, int id, int64_t *offset);
+
+/** A view that nobody needs in memory: its readers use the input's memory with other strides. */
+bool clg__ir_virtual_view(const clg__ir *ir, int id);
+
+/* ---- index spaces: how one stage of a cluster walks over its shape ---- */
+
+/* One distinct read of a stage. */
+typedef struct clg__load {
+    int value;                    /* whose memory is read, or a generated source */
+    int view;                     /* the VIEW value it is read through, or -1 */
+    int64_t stride[CLG_MAX_DIMS]; /* per collapsed axis, in elements */
+    int64_t offset;               /* of the view, in elements */
+    uint32_t moves;               /* collapsed axes along which it is not repeated */
+    bool unit;                    /* stride 1 along the innermost axis */
+} clg__load;
+
+typedef struct clg__space {
+    int n_axes; /* after collapsing: axes that every load walks as one are one */
+    int64_t extent[CLG_MAX_DIMS];
+    uint32_t axes[CLG_MAX_DIMS]; /* axes of the shape that one collapsed axis stands for */
+    clg__load loads[CLG__MAX_LOADS];
+    int n_loads;
+} clg__space;
+
+/**
+ * Collects the loads of a stage and collapses the axes of its shape. False if the stage cannot be
+ * one kernel: too many loads, or an epilogue that needs more than rows and columns.
+ */
+bool clg__space_make(clg__space *space, const clg__ir *ir, const clg__cluster *cluster, int stage);
+/** Fills extents, strides and offsets for a batch size; the structure stays. */
+void clg__space_bind(clg__space *space, const clg__ir *ir, const clg__cluster *cluster, int stage,
+                     int64_t batch);
+
+/** Index of the load that gives `value` to a stage; -1: computed inside, or uniform. */
+int clg__space_find(const clg__space *space, const clg__ir *ir, int value);
+
+/** True if `value` is a result that this stage computes or (stage 1) is given. */
+bool clg__stage_has(const clg__cluster *cluster, int stage, int value);
+
+#endif

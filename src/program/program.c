@@ -1,0 +1,419 @@
+/*
+ * Programs: compiling a graph through the passes, feeding, running and reading it.
+ *
+ * A run enqueues the bound kernels in order on the context's in-order queue and returns. Fed data
+ * is copied into one of two host buffers first, so that the caller's memory is free at once and the
+ * transfer overlaps with the kernels before it.
+ */
+#include "program/program.h"
+
+/* ---- memory ---- */
+
+static uint64_t arena_elements(const clg__ir *ir)
+{
+    uint64_t sum = 0;
+    for (int i = 0; i < ir->n_chunks; i++) sum += (uint64_t)ir->chunk_sizes[i];
+    return sum;
+}
+
+/* Names the largest value and, where the batch can shrink, a batch size that would fit. */
+static clg_status explain_memory(clg_program *p, clg_status status)
+{
+    if (status != CLG_ERROR_MEMORY || p->ir.n_chunks == 0) return status;
+    int largest = -1;
+    for (int id = 0; id < p->ir.n_values; id++) {
+        const clg__value *v = &p->ir.values[id];
+        if (v->chunk < 0) continue;
+        if (largest < 0 ||
+            clg_shape_count(&v->node->shape) > clg_shape_count(&p->ir.values[largest].node->shape))
+            largest = id;
+    }
+    uint64_t used, peak, need = arena_elements(&p->ir) * sizeof(float);
+    clg_context_memory(p->ctx, &used, &peak);
+    uint64_t room = p->ctx->memory_limit > used ? p->ctx->memory_limit - used : 0;
+    int64_t fitting = (int64_t)((double)p->max_batch * (double)room / (double)need * 0.95);
+    char shape[128] = "", advice[96] = "";
+    const clg_tensor *node = largest >= 0 ? p->ir.values[largest].node : NULL;
+    if (node) clg_shape_text(&node->shape, shape, sizeof shape);
+    if (fitting >= 1 && fitting < p->max_batch)
+        snprintf(advice, sizeof advice, "; a batch of %lld would fit", (long long)fitting);
+    return clg__fail_context(
+        status,
+        "a program at batch %lld needs %.1f MiB for activations and gradients (largest: %s %s)%s",
+        (long long)p->max_batch, (double)need / 1048576, node ? node->op->name : "", shape, advice);
+}
+
+static clg_status collect_scratch(clg_program *p)
+{
+    p->n_scratch = 0;
+    for (int i = 0; i < p->n_steps; i++) p->n_scratch += (size_t)p->steps[i].lowering.n_scratch;
+    p->scratch = clg__calloc(p->n_scratch + 1, sizeof *p->scratch);
+    if (!p->scratch) return CLG_ERROR_MEMORY;
+    size_t n = 0;
+    for (int i = 0; i < p->n_steps; i++) {
+        clg__step *step = &p->steps[i];
+        step->first_scratch = (int)n;
+        for (int k = 0; k < step->lowering.n_scratch; k++)
+            p->scratch[n++] = (clg__scratch_plan){
+                .step = i, .size = clg__ceil_div(step->lowering.scratch[k].size, sizeof(float))};
+    }
+    return CLG_OK;
+}
+
+static clg_status create_arena(clg_program *p)
+{
+    p->chunks = clg__calloc((size_t)p->ir.n_chunks + 1, sizeof *p->chunks);
+    if (!p->chunks) return CLG_ERROR_MEMORY;
+    for (int i = 0; i < p->ir.n_chunks; i++) {
+        clg_status status =
+            clg__buffer_create(&p->chunks[i], p->ctx, (size_t)p->ir.chunk_sizes[i] * sizeof(float),
+                               "activations and gradients");
+        if (status != CLG_OK) return explain_memory(p, status);
+        p->n_chunks++;
+    }
+    return CLG_OK;
+}
+
+static size_t input_bytes(const clg_program *p, const clg_tensor *input, int64_t batch)
+{
+    clg_shape shape = clg__shape_at_batch(&input->shape, p->graph->batch, batch);
+    return (size_t)clg_shape_count(&shape) * clg_dtype_size(input->dtype);
+}
+
+static bool is_live_input(const clg__value *v)
+{
+    return v->live && v->node->op->class_ == CLG__SOURCE && !v->node->op->load && !v->uniform &&
+           !clg__is_variable_node(v->node);
+}
+
+static clg_status create_feeds(clg_program *p)
+{
+    int n = 0;
+    for (int id = 0; id < p->ir.n_values; id++) n += is_live_input(&p->ir.values[id]);
+    p->feeds = clg__calloc((size_t)n + 1, sizeof *p->feeds);
+    if (!p->feeds) return CLG_ERROR_MEMORY;
+    for (int id = 0; id < p->ir.n_values; id++) {
+        if (!is_live_input(&p->ir.values[id])) continue;
+        clg__feed *feed = &p->feeds[p->n_feeds++];
+        feed->input = p->ir.values[id].node;
+        size_t bytes = input_bytes(p, feed->input, p->max_batch);
+        CLG_TRY(clg__buffer_create(&feed->buffer, p->ctx, bytes, feed->input->name));
+        for (int i = 0; i < 2; i++)
+            if (!(feed->staging[i] = clg__alloc(bytes))) return CLG_ERROR_MEMORY;
+    }
+    return CLG_OK;
+}
+
+/* ---- compiling ---- */
+
+static clg_status make_steps(clg_program *p)
+{
+    p->steps = clg__calloc((size_t)p->ir.n_order + 1, sizeof *p->steps);
+    if (!p->steps) return CLG_ERROR_MEMORY;
+    p->n_steps = p->ir.n_order;
+    for (int i = 0; i < p->n_steps; i++) p->steps[i].cluster = p->ir.order[i];
+    return CLG_OK;
+}
+
+static clg_status compile(clg_program *p, const clg_program_params *params)
+{
+    CLG_TRY(clg__ir_build(&p->ir, p->ctx, p->graph, params));
+    CLG_TRY(clg__ir_fuse(&p->ir));
+    CLG_TRY(clg__ir_alias(&p->ir));
+    CLG_TRY(clg__ir_order(&p->ir));
+    CLG_TRY(make_steps(p));
+    CLG_TRY(clg__program_lower(p, p->max_batch));
+    CLG_TRY(collect_scratch(p));
+    CLG_TRY(clg__ir_plan(&p->ir, p->max_batch, p->scratch, p->n_scratch));
+    CLG_TRY(create_arena(p));
+    CLG_TRY(create_feeds(p));
+    CLG_TRY(clg__variables_realize(p->ctx, p->graph));
+    CLG_TRY(clg__program_build(p));
+    return clg__program_bind(p);
+}
+
+clg_status clg_program_compile(clg_program **out, clg_context *ctx, clg_graph *graph,
+                               const clg_program_params *params)
+{
+    CLG_TRY(clg__graph_check(graph));
+    if (!ctx || !params || (params->n_outputs && !params->outputs) || params->batch < 0)
+        return clg__fail(CLG_ERROR_ARGUMENT, "program: a context and valid params are needed");
+    clg_program *p = clg__calloc(1, sizeof *p);
+    if (!p) return CLG_ERROR_MEMORY;
+    clg__object_created();
+    p->ctx = clg__context_retain(ctx);
+    p->graph = graph;
+    p->batch = p->max_batch = params->batch ? params->batch : graph->batch;
+    clg_status status = compile(p, params);
+    if (status == CLG_OK)
+        *out = p;
+    else
+        clg_program_destroy(p);
+    return status;
+}
+
+static void free_feed(clg__feed *feed)
+{
+    for (int i = 0; i < 2; i++) {
+        if (feed->done[i]) {
+            clWaitForEvents(1, &feed->done[i]);
+            clReleaseEvent(feed->done[i]);
+        }
+        clg__free(feed->staging[i]);
+    }
+    clg__buffer_destroy(feed->buffer);
+}
+
+void clg_program_destroy(clg_program *p)
+{
+    if (!p) return;
+    clFinish(p->ctx->queue); /* kernels may still use what is freed here */
+    for (int i = 0; i < p->n_feeds; i++) free_feed(&p->feeds[i]);
+    for (int i = 0; p->kernels && i < p->n_kernels; i++)
+        if (p->kernels[i]) clReleaseKernel(p->kernels[i]);
+    for (int i = 0; i < p->n_chunks; i++) clg__buffer_destroy(p->chunks[i]);
+    for (int i = 0; i < p->n_steps; i++) clg__lowering_free(&p->steps[i].lowering);
+    clg__ir_free(&p->ir);
+    clg__free(p->steps);
+    clg__free(p->kernels);
+    clg__free(p->chunks);
+    clg__free(p->scratch);
+    clg__free(p->feeds);
+    clg__context_release(p->ctx);
+    clg__free(p);
+    clg__object_destroyed();
+}
+
+clg_status clg_program_set_batch(clg_program *p, int64_t batch)
+{
+    if (batch == p->batch) return CLG_OK;
+    if (batch < 1 || batch > p->max_batch)
+        return clg__fail(CLG_ERROR_ARGUMENT, "program: batch %lld is not in 1 .. %lld",
+                         (long long)batch, (long long)p->max_batch);
+    clg_status status = clg__program_lower(p, batch);
+    if (status == CLG_OK) status = clg__program_bind(p);
+    if (status == CLG_OK) p->batch = batch;
+    for (int i = 0; i < p->n_feeds; i++) p->feeds[i].fed = false; /* their sizes changed */
+    return status;
+}
+
+/* ---- feeding ---- */
+
+static clg__feed *find_feed(clg_program *p, const clg_tensor *input)
+{
+    for (int i = 0; i < p->n_feeds; i++)
+        if (p->feeds[i].input == input) return &p->feeds[i];
+    return NULL;
+}
+
+static clg_status wait_and_release(cl_event *event)
+{
+    if (!*event) return CLG_OK;
+    clg_status status = CLG__CL(clWaitForEvents(1, event));
+    clReleaseEvent(*event);
+    *event = NULL;
+    return status;
+}
+
+clg_status clg_program_feed(clg_program *p, clg_tensor *input, const void *data, size_t size)
+{
+    if (!input || input->graph != p->graph || input->op->class_ != CLG__SOURCE || !data)
+        return clg__fail(CLG_ERROR_ARGUMENT, "feed: the tensor is not an input of this graph");
+    size_t wanted = input_bytes(p, input, p->batch);
+    if (size != wanted)
+        return clg__fail(CLG_ERROR_ARGUMENT,
+                         "feed: input %s at batch %lld takes %zu bytes, not %zu",
+                         clg_tensor_name(input), (long long)p->batch, wanted, size);
+    clg__feed *feed = find_feed(p, input);
+    if (!feed) return CLG_OK;
+    int slot = feed->next;
+    CLG_TRY(wait_and_release(&feed->done[slot]));
+    memcpy(feed->staging[slot], data, size);
+    CLG_TRY(CLG__CL(clEnqueueWriteBuffer(p->ctx->queue, feed->buffer->mem, CL_FALSE, 0, size,
+                                         feed->staging[slot], 0, NULL, &feed->done[slot])));
+    feed->next = 1 - slot;
+    feed->fed = true;
+    return CLG_OK;
+}
+
+/* ---- running ---- */
+
+static clg_status set_step_number(const clg__launch *launch, cl_kernel kernel, cl_ulong number)
+{
+    cl_uint index = 0;
+    for (int a = 0; a < launch->n_args; a++) {
+        if (launch->args[a].kind == CLG__ARG_STEP)
+            CLG_TRY(CLG__CL(clSetKernelArg(kernel, index, sizeof number, &number)));
+        index += launch->args[a].kind == CLG__ARG_BUFFER ? 2 : 1;
+    }
+    return CLG_OK;
+}
+
+static clg_status call_host(clg_program *p, const clg__step *step, const clg__launch *launch)
+{
+    clg__address buffers[CLG__MAX_ARGS];
+    int n = 0;
+    for (int a = 0; a < launch->n_args; a++)
+        if (launch->args[a].kind == CLG__ARG_BUFFER)
+            buffers[n++] = clg__program_argument(p, step, &launch->args[a]);
+    return launch->call(p->ctx, buffers, launch->numbers);
+}
+
+static clg_status enqueue(clg_program *p, const clg__step *step, size_t index, cl_event *event)
+{
+    const clg__launch *launch = &step->lowering.launches[index];
+    if (launch->call) return call_host(p, step, launch);
+    cl_kernel kernel = p->kernels[step->first_kernel + (int)index];
+    CLG_TRY(set_step_number(launch, kernel, p->graph->steps + 1));
+    const size_t *local = launch->local[0] ? launch->local : NULL;
+    clg_status status = CLG__CL(clEnqueueNDRangeKernel(p->ctx->queue, kernel, launch->dims, NULL,
+                                                       launch->global, local, 0, NULL, event));
+    return status == CLG_OK ? CLG_OK : clg__fail_context(status, "kernel %s", launch->kernel);
+}
+
+/* Assignments whose value could not be written in place. */
+static clg_status copy_assignments(clg_program *p)
+{
+    for (int i = 0; i < p->ir.n_assignments; i++) {
+        const struct clg__assignment *a = &p->ir.assignments[i];
+        if (!a->copied) continue;
+        clg__address from = clg__program_address(p, a->value);
+        clg__address to = clg__program_address(p, a->variable);
+        size_t bytes =
+            (size_t)clg_shape_count(&p->ir.values[a->variable].node->shape) * sizeof(float);
+        if (from.mem == to.mem && from.offset == to.offset) continue;
+        CLG_TRY(CLG__CL(clEnqueueCopyBuffer(p->ctx->queue, from.mem, to.mem,
+                                            from.offset * sizeof(float), to.offset * sizeof(float),
+                                            bytes, 0, NULL, NULL)));
+    }
+    return CLG_OK;
+}
+
+static clg_status check_fed(const clg_program *p)
+{
+    for (int i = 0; i < p->n_feeds; i++)
+        if (!p->feeds[i].fed)
+            return clg__fail(CLG_ERROR_ARGUMENT, "run: input %s was not fed%s",
+                             clg_tensor_name(p->feeds[i].input),
+                             p->batch != p->max_batch ? " at this batch size" : "");
+    return CLG_OK;
+}
+
+clg_status clg_program_run(clg_program *p)
+{
+    CLG_TRY(check_fed(p));
+    for (int i = 0; i < p->n_steps; i++)
+        for (size_t k = 0; k < p->steps[i].lowering.n_launches; k++)
+            CLG_TRY(enqueue(p, &p->steps[i], k, NULL));
+    CLG_TRY(copy_assignments(p));
+    CLG_TRY(CLG__CL(clFlush(p->ctx->queue)));
+    if (p->ir.mode == CLG_TRAINING) p->graph->steps++;
+    return CLG_OK;
+}
+
+/* ---- results ---- */
+
+static clg_status find_output(const clg_program *p, const clg_tensor *t, int *id)
+{
+    if (!t || t->graph != p->graph || t->id >= p->ir.n_values)
+        return clg__fail(CLG_ERROR_ARGUMENT, "the tensor is not of this program's graph");
+    *id = clg__ir_same(&p->ir, t->id);
+    const clg__value *v = &p->ir.values[*id];
+    if (!v->live || (!v->output && v->n_inputs > 0))
+        return clg__fail(CLG_ERROR_ARGUMENT, "%s %s is not an output of the program", t->op->name,
+                         clg_tensor_name(t));
+    return CLG_OK;
+}
+
+clg_status clg_program_read(clg_program *p, const clg_tensor *output, void *data, size_t size)
+{
+    int id;
+    CLG_TRY(find_output(p, output, &id));
+    size_t wanted = input_bytes(p, p->ir.values[id].node, p->batch);
+    if (size != wanted)
+        return clg__fail(CLG_ERROR_ARGUMENT, "read: %s at batch %lld has %zu bytes, not %zu",
+                         output->op->name, (long long)p->batch, wanted, size);
+    clg__address at = clg__program_address(p, id);
+    if (!at.mem) return clg__fail(CLG_ERROR_INTERNAL, "read: %s has no memory", output->op->name);
+    size_t offset = at.offset * clg_dtype_size(p->ir.values[id].node->dtype);
+    return CLG__CL(
+        clEnqueueReadBuffer(p->ctx->queue, at.mem, CL_TRUE, offset, size, data, 0, NULL, NULL));
+}
+
+clg_status clg_program_cl_mem(clg_program *p, const clg_tensor *t, void **cl_mem_handle,
+                              size_t *offset)
+{
+    int id;
+    CLG_TRY(find_output(p, t, &id));
+    clg__address at = clg__program_address(p, id);
+    if (!at.mem) return clg__fail(CLG_ERROR_INTERNAL, "%s has no memory", t->op->name);
+    *cl_mem_handle = at.mem;
+    *offset = at.offset * clg_dtype_size(p->ir.values[id].node->dtype);
+    return CLG_OK;
+}
+
+void clg_program_query(const clg_program *p, clg_program_stats *out)
+{
+    *out = (clg_program_stats){.arena_bytes = arena_elements(&p->ir) * sizeof(float),
+                               .values_bytes = (uint64_t)p->ir.unshared * sizeof(float)};
+    for (int id = 0; id < p->ir.n_values; id++)
+        out->nodes += p->ir.values[id].live && !p->ir.values[id].uniform;
+    for (int i = 0; i < p->n_steps; i++) {
+        const clg__lowering *lo = &p->steps[i].lowering;
+        out->launches += lo->n_launches;
+        for (size_t k = 0; k < lo->n_launches; k++) out->flops += lo->launches[k].flops;
+    }
+}
+
+/* ---- profile ---- */
+
+static double event_seconds(cl_event event)
+{
+    cl_ulong start = 0, end = 0;
+    clGetEventProfilingInfo(event, CL_PROFILING_COMMAND_START, sizeof start, &start, NULL);
+    clGetEventProfilingInfo(event, CL_PROFILING_COMMAND_END, sizeof end, &end, NULL);
+    return (double)(end - start) * 1e-9;
+}
+
+static clg_status profile_launch(clg_program *p, const clg__step *step, size_t index,
+                                 clg_profile_row *row)
+{
+    const clg__launch *launch = &step->lowering.launches[index];
+    clg__str text = {0};
+    clg__step_text(p, step, &text);
+    snprintf(row->name, sizeof row->name, "%s%s%s",
+             launch->kernel ? launch->kernel : "library call", ": ", clg__str_text(&text));
+    clg__str_free(&text);
+    row->flops = launch->flops;
+    row->bytes = launch->bytes;
+    cl_event event = NULL;
+    CLG_TRY(enqueue(p, step, index, &event));
+    CLG_TRY(CLG__CL(clFinish(p->ctx->queue)));
+    if (!event) return CLG_OK; /* a library's own kernels: no event of ours */
+    row->seconds = event_seconds(event);
+    clReleaseEvent(event);
+    return CLG_OK;
+}
+
+clg_status clg_program_profile(clg_program *p, clg_profile_row **out, size_t *count)
+{
+    CLG_TRY(check_fed(p));
+    if (!p->ctx->profiling)
+        return clg__fail(CLG_ERROR_ARGUMENT, "profile: create the context with .profiling = true");
+    clg_profile_row *rows = clg__calloc((size_t)p->n_kernels + 1, sizeof *rows);
+    if (!rows) return CLG_ERROR_MEMORY;
+    size_t n = 0;
+    clg_status status = CLG_OK;
+    for (int i = 0; i < p->n_steps; i++)
+        for (size_t k = 0; status == CLG_OK && k < p->steps[i].lowering.n_launches; k++)
+            status = profile_launch(p, &p->steps[i], k, &rows[n++]);
+    if (status == CLG_OK) status = copy_assignments(p);
+    if (status != CLG_OK) {
+        clg__free(rows);
+        return status;
+    }
+    if (p->ir.mode == CLG_TRAINING) p->graph->steps++;
+    *out = rows;
+    *count = n;
+    return CLG_OK;
+}

@@ -1,0 +1,68 @@
+/*
+ * A compiled program: the planned graph, its launches with their kernels, and its memory.
+ */
+#ifndef CLG_PROGRAM_INTERNAL_H
+#define CLG_PROGRAM_INTERNAL_H
+
+#include "kernels/kernels.h"
+#include "memory/buffer.h"
+#include "program/codegen.h"
+
+/* One cluster in execution order, and what it launches. */
+typedef struct clg__step {
+    int cluster;
+    char name[2][32]; /* of the generated kernels */
+    bool two_stages;  /* a reduction with partial results */
+    clg__lowering lowering;
+    int first_kernel;  /* index of its first launch's kernel */
+    int first_scratch; /* index of its first scratch area */
+} clg__step;
+
+/* A fed value: its device buffer, and two host copies so that the caller's data is free at once. */
+typedef struct clg__feed {
+    const clg_tensor *input;
+    clg__buffer *buffer;
+    void *staging[2];
+    cl_event done[2]; /* of the transfer from staging[i], NULL if none is under way */
+    int next;
+    bool fed;
+} clg__feed;
+
+struct clg_program {
+    clg_context *ctx;
+    clg_graph *graph;
+    clg__ir ir;
+    int64_t max_batch, batch;
+    clg__step *steps;
+    int n_steps;
+    cl_kernel *kernels; /* one per launch, so that arguments are bound once; NULL for host calls */
+    int n_kernels;
+    clg__buffer **chunks;
+    int n_chunks;
+    clg__scratch_plan *scratch;
+    size_t n_scratch;
+    clg__feed *feeds;
+    int n_feeds;
+};
+
+/** Gives the graph's variables device memory and their first values, on this context. */
+clg_status clg__variables_realize(clg_context *ctx, clg_graph *graph);
+
+/** Records the launches of all steps for a batch size (bind.c). */
+clg_status clg__program_lower(clg_program *p, int64_t batch);
+/** Builds the kernels that the recorded launches name. */
+clg_status clg__program_build(clg_program *p);
+/** Sets all kernel arguments. */
+clg_status clg__program_bind(clg_program *p);
+
+/** Where a value is: cl_mem and offset in elements. */
+clg__address clg__program_address(const clg_program *p, int value);
+
+/** Where a buffer argument of a step's launch is: a value or a scratch area. */
+clg__address clg__program_argument(const clg_program *p, const clg__step *step,
+                                   const clg__arg *arg);
+
+/** "conv2d+add+relu": the operations of a step. */
+void clg__step_text(const clg_program *p, const clg__step *step, clg__str *out);
+
+#endif
