@@ -57,6 +57,7 @@ clg_status clg__buffer_create(clg__buffer **out, clg_context *ctx, size_t size, 
                                  ctx->info.name);
     }
     buffer->ctx = clg__context_retain(ctx);
+    buffer->keeps_context = true;
     buffer->size = size;
     ctx->memory_used += size;
     if (ctx->memory_used > ctx->memory_peak) ctx->memory_peak = ctx->memory_used;
@@ -70,9 +71,16 @@ void clg__buffer_destroy(clg__buffer *buffer)
     if (!buffer) return;
     clReleaseMemObject(buffer->mem);
     buffer->ctx->memory_used -= buffer->size;
-    clg__context_release(buffer->ctx);
+    if (buffer->keeps_context) clg__context_release(buffer->ctx);
     clg__free(buffer);
     clg__object_destroyed();
+}
+
+void clg__buffer_give_to_context(clg__buffer *buffer)
+{
+    if (!buffer->keeps_context) return;
+    buffer->keeps_context = false;
+    clg__context_release(buffer->ctx);
 }
 
 static clg_status check_range(const clg__buffer *b, size_t offset, size_t size)

@@ -11,6 +11,7 @@ typedef struct clg__buffer {
     clg_context *ctx;
     cl_mem mem;
     size_t size; /* bytes, > 0 */
+    bool keeps_context;
 } clg__buffer;
 
 /**
@@ -20,6 +21,8 @@ typedef struct clg__buffer {
  */
 clg_status clg__buffer_create(clg__buffer **out, clg_context *ctx, size_t size, const char *what);
 void clg__buffer_destroy(clg__buffer *buffer);
+/** For buffers that a release hook of the context destroys: they no longer keep it alive. */
+void clg__buffer_give_to_context(clg__buffer *buffer);
 /** Blocking transfers. */
 clg_status clg__buffer_write(clg__buffer *b, size_t offset, const void *data, size_t size);
 clg_status clg__buffer_read(clg__buffer *b, size_t offset, void *data, size_t size);

@@ -4,12 +4,21 @@
  * two more products, chosen so that nothing has to be transposed in memory (one rare case aside).
  */
 #include "ops/algorithms_cpu.h"
+#include "ops/algorithms_gpu.h"
 #include "ops/record.h"
 
 static const clg__algorithm matmul_algorithms[] = {{.name = "tile",
                                                     .engines = 1u << CLG_ENGINE_CPU,
                                                     .fuses_epilogue = true,
                                                     .lower = clg__matmul_cpu},
+                                                   {.name = "clblast",
+                                                    .engines = 1u << CLG_ENGINE_GPU,
+                                                    .applies = clg__matmul_clblast_applies,
+                                                    .lower = clg__matmul_clblast},
+                                                   {.name = "local",
+                                                    .engines = 1u << CLG_ENGINE_GPU,
+                                                    .fuses_epilogue = true,
+                                                    .lower = clg__matmul_gpu},
                                                    {.name = NULL}};
 
 /* (batch..., R, C) as the matrix (all rows, C). */

@@ -42,10 +42,6 @@ static bool check_image(const char *op, const clg_tensor *x)
     if (x->shape.ndim != 4)
         return clg__graph_fail(x->graph, CLG_ERROR_ARGUMENT,
                                "%s: expected an image (N, H, W, C), got %s", op, text);
-    if (x->dtype != CLG_F32)
-        return clg__graph_fail(x->graph, CLG_ERROR_ARGUMENT,
-                               "%s: expected f32 elements, got %s of shape %s", op,
-                               clg_dtype_name(x->dtype), text);
     if (x->shape.batched & ~1u)
         return clg__graph_fail(x->graph, CLG_ERROR_ARGUMENT,
                                "%s: H, W and C of %s must not follow the batch size", op, text);
@@ -95,9 +91,6 @@ static clg_shape image_shape(const clg_shape *y, const pool2d_attr *a)
 
 /* ---- builders ---- */
 
-extern const clg__op clg__op_average_pool2d, clg__op_average_pool2d_backward, clg__op_max_pool2d,
-    clg__op_max_pool2d_backward, clg__op_max_pool2d_gather;
-
 /* Pools x; the attributes are checked here once, gradients only pass them on. */
 static clg_tensor *pool(const clg__op *op, clg_tensor *x, const clg_pool2d_params *params)
 {
@@ -106,7 +99,8 @@ static clg_tensor *pool(const clg__op *op, clg_tensor *x, const clg_pool2d_param
     if (!check_image(op->name, x)) return NULL;
     resolve_params(&a, x, params);
     if (!check_window(op->name, x, &a)) return NULL;
-    return clg__node(x->graph, op, CLG_F32, pooled_shape(&x->shape, &a), &a, 1, &x);
+    return clg__node(x->graph, op, CLG_F32, pooled_shape(&x->shape, &a), &a, 1,
+                     (clg_tensor *[]){clg__as_f32(x)});
 }
 
 clg_tensor *clg_max_pool2d(clg_tensor *x, const clg_pool2d_params *params)

@@ -1,0 +1,60 @@
+/*
+ * The GPU engine: lowering functions of matmul and of the three passes of conv2d. They fit
+ * clg__algorithm.lower; inputs and attributes are those of the CPU engine's functions.
+ */
+#ifndef CLG_ALGORITHMS_GPU_INTERNAL_H
+#define CLG_ALGORITHMS_GPU_INTERNAL_H
+
+#include "ops/attributes.h"
+#include "ops/lower.h"
+
+/**
+ * Matrix product by CLBlast: one host call, which writes lo->out (fuses_epilogue = false). On a
+ * device where CLBlast's results are wrong this is CLG_ERROR_UNSUPPORTED with what was wrong.
+ */
+clg_status clg__matmul_clblast(clg__lowering *lo);
+/**
+ * Whether CLBlast is to be chosen by default: not on CPU devices (there it is 10-30 times off, and
+ * takes 15 s to compile), and only where it passed its self-test, which runs at the first question
+ * on a context; a failure is logged as a warning. A choice made by the user does not ask.
+ */
+bool clg__matmul_clblast_applies(const clg_context *ctx, const clg_tensor *node);
+
+/** Matrix product through local memory. */
+clg_status clg__matmul_gpu(clg__lowering *lo);
+
+/* Convolutions as implicit matrix products through local memory; struct clg__conv2d_attr. */
+clg_status clg__conv2d_gpu_forward(clg__lowering *lo);          /* x, w -> y */
+clg_status clg__conv2d_gpu_backward_data(clg__lowering *lo);    /* dy, w -> dx */
+clg_status clg__conv2d_gpu_backward_weights(clg__lowering *lo); /* x, dy -> dw */
+
+/* ---- shared by the algorithms of this engine ---- */
+
+/* C[i] (m, n) = op(A[i]) op(B[i]) for i < batch, all row-major without gaps. */
+typedef struct clg__gemm {
+    int64_t batch, m, n, k;
+    int64_t a_stride, b_stride; /* elements from one matrix to the next; 0: shared by the batch */
+    bool transpose_a, transpose_b;
+} clg__gemm;
+/** The product that a matmul node stands for; a batch that shares B becomes one tall matrix. */
+clg__gemm clg__gemm_of(const clg__lowering *lo);
+
+/* Knobs of cl/tile_gpu.h. */
+typedef struct clg__gpu_tile {
+    int m, n, k;        /* of a work-group */
+    int item_m, item_n; /* of a work-item */
+} clg__gpu_tile;
+/** The tile for `batch` products of (rows, columns) that fits the device's work-groups. */
+clg__gpu_tile clg__gpu_tile_choose(const clg_context *ctx, int64_t batch, int64_t rows,
+                                   int64_t columns);
+/** Work-items of a work-group. */
+int clg__gpu_tile_items(const clg__gpu_tile *tile);
+/** The shape to choose tiles for: at the graph's batch size, or a usual one if that is 1. */
+clg_shape clg__gpu_typical_shape(const clg_tensor *t);
+/** Launch of a kernel that includes tile_gpu.h, with its knobs and `more` lines of defines. */
+clg__launch *clg__gpu_tile_kernel(clg__lowering *lo, const char *file, const char *kernel,
+                                  const clg__gpu_tile *tile, const char *more);
+/** One work-group per tile. */
+void clg__gpu_tile_range(clg__launch *launch, const clg__gpu_tile *tile, int64_t groups);
+
+#endif
