@@ -22,7 +22,7 @@ static char *use_point(char *text)
     return text;
 }
 
-char *clg__number(char text[CLG__NUMBER_SIZE], double value, int digits)
+char *clg__number_text(char text[CLG__NUMBER_SIZE], double value, int digits)
 {
     snprintf(text, CLG__NUMBER_SIZE, "%.*g", digits, value);
     return use_point(text);
@@ -30,7 +30,7 @@ char *clg__number(char text[CLG__NUMBER_SIZE], double value, int digits)
 
 char *clg__fixed(char text[CLG__NUMBER_SIZE], double value, int decimals)
 {
-    if (!(fabs(value) < 1e30)) return clg__number(text, value, 6);
+    if (!(fabs(value) < 1e30)) return clg__number_text(text, value, 6);
     snprintf(text, CLG__NUMBER_SIZE, "%.*f", decimals, value);
     return use_point(text);
 }

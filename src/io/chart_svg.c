@@ -92,12 +92,12 @@ static void add_axes(const canvas *c)
     for (int i = 0; i < c->chart->y.ticks; i++) {
         double value = clg__axis_tick(&c->chart->y, i), y = y_at(c, value);
         add_line(c, "grid", LEFT, y, right, y);
-        add_text(c, LEFT - 8, y + 4, "text-anchor=\"end\"", clg__number(label, value, 6));
+        add_text(c, LEFT - 8, y + 4, "text-anchor=\"end\"", clg__number_text(label, value, 6));
     }
     for (int i = 0; i < c->chart->x.ticks; i++) {
         double value = clg__axis_tick(&c->chart->x, i), x = x_at(c, value);
         add_line(c, "grid", x, TOP, x, bottom);
-        add_text(c, x, bottom + 18, "text-anchor=\"middle\"", clg__number(label, value, 6));
+        add_text(c, x, bottom + 18, "text-anchor=\"middle\"", clg__number_text(label, value, 6));
     }
     add_line(c, "axis", LEFT, bottom, right, bottom);
     add_line(c, "axis", LEFT, TOP, LEFT, bottom);

@@ -105,7 +105,7 @@ static void add_row_label(const canvas *c, clg__str *out, int row)
         int x, y;
         dot_at(c, c->chart->x.low, value, &x, &y);
         if (y / 4 != row) continue;
-        clg__str_addf(out, "%*s ┤", LABEL - 2, clg__number(label, value, 4));
+        clg__str_addf(out, "%*s ┤", LABEL - 2, clg__number_text(label, value, 4));
         return;
     }
     clg__str_addf(out, "%*s│", LABEL - 1, "");
@@ -128,8 +128,8 @@ static void add_x_axis(const canvas *c, clg__str *out)
     char low[CLG__NUMBER_SIZE], high[CLG__NUMBER_SIZE];
     clg__str_addf(out, "%*s└", LABEL - 1, "");
     for (int i = 0; i < c->columns; i++) clg__str_add(out, "─");
-    clg__number(low, c->chart->x.low, 6);
-    clg__number(high, c->chart->x.high, 6);
+    clg__number_text(low, c->chart->x.low, 6);
+    clg__number_text(high, c->chart->x.high, 6);
     int gap = c->columns - (int)strlen(low);
     clg__str_addf(out, "\n%*s%s%*s %s\n", LABEL, "", low, gap > 0 ? gap - 1 : 0, high,
                   clg__text_or_empty(c->chart->params->x_label));
