@@ -10,7 +10,7 @@
  *
  * x (N, H, W, IC), w (KH, KW, IC / groups, OC), y (N, OH, OW, OC).
  */
-#include "ops/attributes.h"
+#include "ops/algorithms_cpu.h"
 #include "ops/record.h"
 
 typedef struct clg__conv2d_attr conv2d_attr;
@@ -82,10 +82,15 @@ static void backward_weights_gradient(clg_tensor *out, clg_tensor *g, clg_tensor
     dx[1] = forward(out->attr, out->inputs[0], g);
 }
 
-/* No engine has its kernels in yet. */
-static const clg__algorithm forward_algorithms[] = {{.name = NULL}};
-#define backward_data_algorithms forward_algorithms
-#define backward_weights_algorithms forward_algorithms
+#define ALGORITHMS(pass)                                                                           \
+    static const clg__algorithm pass##_algorithms[] = {{.name = "tile",                            \
+                                                        .engines = 1u << CLG_ENGINE_CPU,           \
+                                                        .fuses_epilogue = true,                    \
+                                                        .lower = clg__conv2d_cpu_##pass},          \
+                                                       {.name = NULL}};
+ALGORITHMS(forward)
+ALGORITHMS(backward_data)
+ALGORITHMS(backward_weights)
 
 const clg__op clg__op_conv2d = {.name = "conv2d",
                                 .formula = "y = x * w over windows of x, NHWC and HWIO",
