@@ -54,10 +54,6 @@ CLG_API clg_status clg_program_read(clg_program *program, const clg_tensor *outp
 CLG_API clg_status clg_program_cl_mem(clg_program *program, const clg_tensor *t, void **cl_mem_handle,
                                       size_t *offset);
 
-/** Training steps run on this graph so far (what clg_step_number and dropout are keyed by). */
-CLG_API uint64_t clg_graph_steps(const clg_graph *graph);
-CLG_API void clg_graph_set_steps(clg_graph *graph, uint64_t steps);
-
 typedef struct clg_program_stats {
     size_t nodes;          /* after pruning and simplification */
     size_t launches;       /* kernels per run */

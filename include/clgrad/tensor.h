@@ -75,6 +75,10 @@ CLG_API void clg_graph_destroy(clg_graph *graph);
 /** CLG_OK, or the first failure of a builder on this graph (its message is in clg_last_error). */
 CLG_API clg_status clg_graph_status(const clg_graph *graph);
 
+/** Training steps run on this graph so far (what clg_step_number and dropout are keyed by). */
+CLG_API uint64_t clg_graph_steps(const clg_graph *graph);
+CLG_API void clg_graph_set_steps(clg_graph *graph, uint64_t steps);
+
 /* ---- leaves ---- */
 
 /** A value fed before each run (clg_program_feed). */

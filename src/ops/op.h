@@ -67,6 +67,11 @@ typedef struct clg__op {
      */
     void (*view)(const clg_tensor *out, const clg_shape *in, const clg_shape *out_shape,
                  int64_t *offset, int64_t *strides);
+    /**
+     * True if an input may be written straight into the result's memory, at this element offset,
+     * so that nothing has to be copied for it. NULL: never.
+     */
+    bool (*places)(const clg_tensor *node, int input, int64_t *offset);
 } clg__op;
 
 /* The rows of pointwise.def, in its order (pointwise.c). */

@@ -74,10 +74,23 @@ static void concat_gradient(clg_tensor *out, clg_tensor *g, clg_tensor **dx)
     }
 }
 
+/* An input is one piece of the output's memory if only extents of 1 come before the axis. */
+static bool concat_places(const clg_tensor *node, int input, int64_t *offset)
+{
+    int axis = ((const concat_attr *)node->attr)->axis;
+    for (int i = 0; i < axis; i++)
+        if (node->shape.dim[i] != 1 || node->shape.batched >> i & 1) return false;
+    if (node->shape.batched) return false; /* offsets must not follow the batch */
+    *offset = 0;
+    for (int i = 0; i < input; i++) *offset += clg_shape_count(&node->inputs[i]->shape);
+    return true;
+}
+
 static const clg__algorithm concat_algorithms[] = {
     {.name = "copy", .engines = 1u << CLG_ENGINE_CPU | 1u << CLG_ENGINE_GPU, .lower = concat_lower},
     {.name = NULL}};
 const clg__op clg__op_concat = {.name = "concat",
+                                .places = concat_places,
                                 .formula = "tensors joined along an axis",
                                 .class_ = CLG__KERNEL,
                                 .attr_size = sizeof(concat_attr),

@@ -327,7 +327,7 @@ static clg_status find_output(const clg_program *p, const clg_tensor *t, int *id
 
 clg_status clg_program_read(clg_program *p, const clg_tensor *output, void *data, size_t size)
 {
-    int id;
+    int id = 0;
     CLG_TRY(find_output(p, output, &id));
     size_t wanted = input_bytes(p, p->ir.values[id].node, p->batch);
     if (size != wanted)
@@ -343,7 +343,7 @@ clg_status clg_program_read(clg_program *p, const clg_tensor *output, void *data
 clg_status clg_program_cl_mem(clg_program *p, const clg_tensor *t, void **cl_mem_handle,
                               size_t *offset)
 {
-    int id;
+    int id = 0;
     CLG_TRY(find_output(p, t, &id));
     clg__address at = clg__program_address(p, id);
     if (!at.mem) return clg__fail(CLG_ERROR_INTERNAL, "%s has no memory", t->op->name);
