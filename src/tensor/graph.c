@@ -185,7 +185,7 @@ static bool packable(clg_graph *g, clg_tensor *const *variables, size_t n, int64
                             variables[i]->name);
             return false;
         }
-        if (attr->storage->count != count) {
+        if (attr->packed) {
             clg__graph_fail(g, CLG_ERROR_ARGUMENT,
                             "variable %s belongs to another optimizer already", variables[i]->name);
             return false;
@@ -205,6 +205,7 @@ clg_tensor *clg__graph_pack(clg_graph *g, const char *name, clg_tensor *const *v
     for (size_t i = 0; i < n; i++) {
         clg__variable_attr *attr = variables[i]->attr;
         attr->storage->count = 0; /* the old storage stays registered, empty */
+        attr->packed = true;
         attr->storage = storage;
         attr->offset = offset;
         offset += clg_shape_count(&variables[i]->shape);

@@ -41,6 +41,7 @@ typedef struct clg__variable_attr {
     clg_init init;
     float *pending; /* values written before there is a buffer; NULL: the initializer decides */
     bool trainable;
+    bool packed; /* shares its storage with others through clg__graph_pack */
     bool hidden; /* constant data or a pack's alias: not enumerated as a variable */
 } clg__variable_attr;
 
