@@ -81,7 +81,7 @@ typedef struct clg_optimizer_params {
     double weight_decay;     /* SGD, Adam: L2, default 0. AdamW: decoupled, default 0.01 */
     bool decay_weights_only; /* no decay of variables with fewer than two axes: biases, norms */
     double clip_norm; /* > 0: gradients are scaled so that their common norm is at most this */
-    const char *name; /* prefix of the state's names; NULL: "optimizer" */
+    const char *name; /* tells several optimizers of a graph apart; NULL: none */
     clg_tensor *const *variables; /* what to train; NULL: all trainable variables of the loss */
     size_t n_variables;
 } clg_optimizer_params;
@@ -98,11 +98,10 @@ typedef struct clg_minimized {
 /**
  * Adds to the graph of the scalar `loss` one optimizer step: gradients with respect to the
  * trainable variables that the loss depends on, and an update of each. Programs compiled with
- * CLG_TRAINING carry it out in every run. State (momentum, moments) lives in variables
- * "<name>.momentum", "<name>.m",
- * "<name>.v", one number per parameter in the order of the variables' creation. Several calls with
- * disjoint `variables` and distinct names may share a graph; a variable is trained by one of them.
- * Call it before the graph's first program is compiled. `out` may be NULL.
+ * CLG_TRAINING carry it out in every run. State lives in variables "optimizer.momentum",
+ * "optimizer.m", "optimizer.v" ("optimizer.<name>.m" ...), one number per parameter in the order of
+ * the variables' creation. Several calls with disjoint `variables` and distinct names may share a
+ * graph. Call it before the graph's first program is compiled. `out` may be NULL.
  */
 CLG_API clg_status clg_minimize(clg_tensor *loss, const clg_optimizer_params *params,
                                 clg_minimized *out);

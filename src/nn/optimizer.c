@@ -33,15 +33,21 @@ static clg_tensor *scaled(const update *u, clg_tensor *x, double factor)
     return factor == 1.0 ? x : clg_mul(x, clg_scalar(u->graph, factor));
 }
 
-/* A variable "<name>.<what><label>" of p's shape, zero at first. */
+/* Writes "optimizer.<name>.<what><label>", without the name if there is none. */
+static void add_name(clg__str *s, const update *u, const char *what)
+{
+    const char *name = u->params.name;
+    clg__str_addf(s, "optimizer.%s%s%s%s", name ? name : "", name ? "." : "", what, u->label);
+    if (s->failed) clg__graph_fail(u->graph, CLG_ERROR_MEMORY, "minimize: out of host memory");
+}
+
+/* A variable of p's shape, zero at first. */
 static clg_tensor *state(const update *u, const char *what)
 {
     clg__str name = {0};
-    clg__str_addf(&name, "%s.%s%s", u->params.name, what, u->label);
+    add_name(&name, u, what);
     clg_tensor *variable = NULL;
-    if (name.failed)
-        clg__graph_fail(u->graph, CLG_ERROR_MEMORY, "minimize: %s", clg_last_error());
-    else if (u->p)
+    if (!name.failed && u->p)
         variable = clg_variable(u->graph, name.text, u->p->shape, (clg_init){0}, false);
     clg__str_free(&name);
     return variable;
@@ -173,7 +179,6 @@ static clg_optimizer_params with_defaults(const clg_optimizer_params *params)
     p.beta2 = or_default(p.beta2, 0.999);
     p.epsilon = or_default(p.epsilon, 1e-8);
     p.weight_decay = or_default(p.weight_decay, rows[p.kind].weight_decay);
-    if (!p.name) p.name = "optimizer";
     return p;
 }
 
@@ -316,11 +321,8 @@ static void update_group(const clg_optimizer_params *p, const list *group, clg_t
     update u = {.graph = graph, .params = *p, .label = spared ? ".no_decay" : "", .lr = made->lr};
     if (spared) u.params.weight_decay = 0.0;
     clg__str name = {0};
-    clg__str_addf(&name, "%s.parameters%s", p->name, u.label);
-    if (name.failed)
-        clg__graph_fail(graph, CLG_ERROR_MEMORY, "minimize: %s", clg_last_error());
-    else
-        u.p = clg__graph_pack(graph, name.text, group->items, group->count);
+    add_name(&name, &u, "parameters");
+    if (!name.failed) u.p = clg__graph_pack(graph, name.text, group->items, group->count);
     clg__str_free(&name);
     u.g = p->clip_norm > 0 ? clipped(graph, g, made->gradient_norm, p->clip_norm) : g;
     u.t = clg_step_number(graph);
