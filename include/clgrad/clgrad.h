@@ -14,6 +14,7 @@
 #include "clgrad/nn.h"
 #include "clgrad/data.h"
 #include "clgrad/bench.h"
+#include "clgrad/checkpoint.h"
 /* clang-format on */
 
 #endif
