@@ -25,7 +25,7 @@ typedef struct generator {
 
 static generator make_generator(clg__str *out, const clg__ir *ir, const clg__cluster *c, int stage)
 {
-    generator g = {.out = out, .ir = ir, .cluster = c, .stage = stage, .p = stage == 0 ? 'a' : 'b'};
+    generator g = {.out = out, .ir = ir, .cluster = c, .stage = stage, .p = stage == 0 ? 'A' : 'B'};
     if (!clg__space_make(&g.space, ir, c, stage)) out->failed = true;
     return g;
 }
@@ -286,7 +286,7 @@ static void emit_operand(generator *g, int id, int width)
         return;
     }
     if (g->stage == 1 && g->cluster->anchor == id) {
-        clg__str_add(g->out, "acc");
+        clg__str_add(g->out, "ANCHOR");
         return;
     }
     clg__str_addf(g->out, "%cx%d", g->p, clg__space_find(&g->space, g->ir, id));
@@ -473,7 +473,7 @@ static void emit_finish(generator *g, bool two_stages)
     emit_coordinates(&epilogue, 0, epilogue.space.n_axes - 1, "e");
     emit_bases(&epilogue, epilogue.space.n_axes - 1);
     char column[16];
-    snprintf(column, sizeof column, "bq%d", epilogue.space.n_axes - 1);
+    snprintf(column, sizeof column, "Bq%d", epilogue.space.n_axes - 1);
     emit_block(&epilogue, column, "e", 1);
 }
 
@@ -622,7 +622,8 @@ static void emit_store_macro(clg__str *out, generator g, int width)
     clg__str body = {0};
     g.out = &body;
     int inner = g.space.n_axes - 1;
-    clg__str_addf(&body, "const %s acc = (clg_v); const ulong e_row = (clg_r), e_col = (clg_c); ",
+    clg__str_addf(&body,
+                  "const %s ANCHOR = (clg_v); const ulong e_row = (clg_r), e_col = (clg_c); ",
                   vector_type(width));
     if (inner == 1) emit_coordinates(&g, 0, 0, "e_row");
     emit_bases(&g, inner);

@@ -432,7 +432,11 @@ clg_status clg__ir_fuse(clg__ir *ir)
     if (status == CLG_OK) find_materialized(ir, needed);
     for (int id = 0; status == CLG_OK && id < ir->n_values; id++)
         if (ir->values[id].live) status = place_value(ir, id, needed[id]);
-    if (status == CLG_OK) mark_stored(ir, needed);
+    if (status == CLG_OK) {
+        mark_stored(ir, needed);
+        clg__ir_recompute(ir, needed);
+        mark_stored(ir, needed);
+    }
     clg__free(needed);
     return status;
 }

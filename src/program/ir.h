@@ -107,6 +107,9 @@ static inline int clg__ir_same(const clg__ir *ir, int id)
 /** Groups values into clusters and decides which are stored. */
 clg_status clg__ir_fuse(clg__ir *ir);
 
+/** Lets readers compute cheap values again instead of storing them; `needed`: must be stored. */
+void clg__ir_recompute(clg__ir *ir, const bool *needed);
+
 /** Orders the clusters, resolves aliases, and plans memory; `scratch` bytes per cluster. */
 clg_status clg__ir_order(clg__ir *ir);
 clg_status clg__ir_alias(clg__ir *ir);

@@ -1,0 +1,129 @@
+/*
+ * Recomputing instead of storing: a pointwise value that only generated stages read, and whose
+ * inputs are in memory anyway, is computed again by each reader. So the gradient of relu reads the
+ * activation, not a mask that the forward pass would have had to write; batch norm keeps no centred
+ * copy of its input.
+ *
+ * A reader must not read more for it: loads are weighed by their number of elements.
+ */
+#include "program/ir.h"
+
+/* In memory whether or not the value at hand is stored. */
+static bool readable(const clg__ir *ir, int id)
+{
+    const clg__value *v = &ir->values[id];
+    if (v->uniform) return true;
+    if (clg__ir_virtual_view(ir, id)) return readable(ir, v->inputs[0]);
+    if (v->node->op->class_ == CLG__ALIAS) return readable(ir, v->inputs[0]);
+    return v->cluster >= 0 ? v->stored : v->node->op->class_ == CLG__SOURCE;
+}
+
+static bool recomputable(const clg__ir *ir, int id, const bool *needed)
+{
+    const clg__value *v = &ir->values[id];
+    if (!v->live || !v->stored || v->cluster < 0 || needed[id] || v->uniform ||
+        v->node->op->class_ != CLG__POINTWISE)
+        return false;
+    for (int i = 0; i < v->n_inputs; i++)
+        if (!readable(ir, v->inputs[i])) return false;
+    return true;
+}
+
+static int64_t elements_read(const clg__ir *ir, const clg__space *space)
+{
+    int64_t sum = 0;
+    for (int l = 0; l < space->n_loads; l++) {
+        const clg_tensor *node = ir->values[space->loads[l].value].node;
+        if (!node->op->load) sum += clg_shape_count(&node->shape);
+    }
+    return sum;
+}
+
+static bool insert(clg__stage *stage, int id)
+{
+    if (stage->n_members == CLG__MAX_MEMBERS) return false;
+    int at = stage->n_members++;
+    for (; at > 0 && stage->members[at - 1] > id; at--) stage->members[at] = stage->members[at - 1];
+    stage->members[at] = id;
+    return true;
+}
+
+/* Lets one stage compute `id` itself; undone if that reads more or is no kernel any more. */
+static bool clone_into(clg__ir *ir, clg__cluster *c, int stage, int id, const clg__space *before)
+{
+    clg__stage saved = c->body[stage];
+    const clg_shape *shape = stage == 0 ? &c->space : &c->out_space;
+    const clg_shape *own = &ir->values[id].node->shape;
+    clg__space after;
+    bool ok = clg_shape_equal(shape, own) && shape->batched == own->batched &&
+              insert(&c->body[stage], id) && clg__space_make(&after, ir, c, stage) &&
+              elements_read(ir, &after) * 10 <= elements_read(ir, before) * 11;
+    if (!ok) c->body[stage] = saved;
+    return ok;
+}
+
+static bool computed_by(const clg__ir *ir, int cluster, int stage, int id)
+{
+    return ir->values[id].cluster == cluster && clg__stage_has(&ir->clusters[cluster], stage, id);
+}
+
+/* All stages that load `id` get a clone, or none of them keeps one. */
+static bool clone_into_readers(clg__ir *ir, int id)
+{
+    bool all = true;
+    for (int k = 0; k < ir->n_clusters; k++) {
+        clg__cluster *c = &ir->clusters[k];
+        for (int stage = 0; !c->dead && stage < 2; stage++) {
+            clg__space space;
+            if (stage == 0 ? c->kind == CLG__CLUSTER_KERNEL : c->kind == CLG__CLUSTER_POINTWISE)
+                continue;
+            if (computed_by(ir, k, stage, id) || !clg__space_make(&space, ir, c, stage)) continue;
+            bool reads = false, through_view = false;
+            for (int l = 0; l < space.n_loads; l++) {
+                reads |= space.loads[l].value == id;
+                through_view |= space.loads[l].value == id && space.loads[l].view >= 0;
+            }
+            if (reads && (through_view || !clone_into(ir, c, stage, id, &space))) all = false;
+        }
+    }
+    return all;
+}
+
+static bool used_inside(const clg__ir *ir, const clg__cluster *c, int id)
+{
+    for (int stage = 0; stage < 2; stage++)
+        for (int m = 0; m < c->body[stage].n_members; m++) {
+            const clg__value *v = &ir->values[c->body[stage].members[m]];
+            for (int i = 0; i < v->n_inputs; i++)
+                if (v->inputs[i] == id) return true;
+        }
+    for (int i = 0; i < c->n_reduces; i++)
+        if (ir->values[c->reduces[i]].inputs[0] == id) return true;
+    return false;
+}
+
+static void remove_member(clg__stage *stage, int id)
+{
+    int kept = 0;
+    for (int m = 0; m < stage->n_members; m++)
+        if (stage->members[m] != id) stage->members[kept++] = stage->members[m];
+    stage->n_members = kept;
+}
+
+/* Nobody reads it any more: it stays only where its own cluster goes on with it. */
+static void forget(clg__ir *ir, int id)
+{
+    clg__value *v = &ir->values[id];
+    clg__cluster *c = &ir->clusters[v->cluster];
+    v->stored = false;
+    if (used_inside(ir, c, id)) return;
+    remove_member(&c->body[0], id);
+    remove_member(&c->body[1], id);
+    if (c->kind == CLG__CLUSTER_POINTWISE && c->body[0].n_members == 0) c->dead = true;
+}
+
+void clg__ir_recompute(clg__ir *ir, const bool *needed)
+{
+    for (int id = ir->n_values - 1; id >= 0; id--)
+        if (recomputable(ir, id, needed) && clone_into_readers(ir, id)) forget(ir, id);
+}
