@@ -3,7 +3,7 @@
  *
  * A work-item owns `pixels` pixels of one image and `channels` channels: on CPU devices a run of
  * pixels with all channels in float16 vectors, on GPUs one pixel and a few channels, so that
- * neighbouring work-items touch neighbouring addresses. Global ids: (channels, pixels, image).
+ * neighbouring work-items touch neighbouring addresses.
  *
  * Nothing is scattered: backward kernels own the pixels of dx and look up the windows that cover
  * them, so there are no atomics and each element is stored once. The maximum of a window is its
@@ -41,6 +41,10 @@
 #define STORE_16(v, row, col) vstore16((v), 0, EPILOGUE_AT(row, col))
 #endif
 
+/* What all kernels end with: sizes of the image and of the windows' result, and a work-item's
+ * share. */
+#define GEOMETRY ulong images, int H, int W, int C, int OH, int OW, int pixels, int channels
+
 #define JOIN_(a, b) a##b
 #define JOIN(a, b) JOIN_(a, b)
 #if VEC == 1
@@ -65,7 +69,7 @@ typedef struct window {
     int y0, y1, x0, x1; /* rows y0 .. y1 - 1 and columns x0 .. x1 - 1 of the window */
 } window;
 
-inline window window_at(int oy, int ox, int H, int W)
+static inline window window_at(int oy, int ox, int H, int W)
 {
     window w;
     w.y = oy * STRIDE_H - PAD_H;
@@ -90,8 +94,8 @@ inline window window_at(int oy, int ox, int H, int W)
  * window_sum_: the sum over the window.
  */
 #define DEFINE_WINDOW_FUNCTIONS(n, F, I, LOAD, AS_INT)                                             \
-    inline F at_max_##n(__global const float *x, __global const float *v, window w, int W, int C,  \
-                        int c)                                                                     \
+    static inline F at_max_##n(__global const float *x, __global const float *v, window w, int W,  \
+                               int C, int c)                                                       \
     {                                                                                              \
         F best = LOAD(x + AT(w, w.y0, w.x0, W, C, c)),                                             \
           result = LOAD(v + AT(w, w.y0, w.x0, W, C, c));                                           \
@@ -104,7 +108,7 @@ inline window window_at(int oy, int ox, int H, int W)
             }                                                                                      \
         return result;                                                                             \
     }                                                                                              \
-    inline I argmax_##n(__global const float *x, window w, int W, int C, int c)                    \
+    static inline I argmax_##n(__global const float *x, window w, int W, int C, int c)             \
     {                                                                                              \
         F best = LOAD(x + AT(w, w.y0, w.x0, W, C, c));                                             \
         I result = w.y0 * SIZE_W + w.x0;                                                           \
@@ -117,7 +121,7 @@ inline window window_at(int oy, int ox, int H, int W)
             }                                                                                      \
         return result;                                                                             \
     }                                                                                              \
-    inline F window_sum_##n(__global const float *x, window w, int W, int C, int c)                \
+    static inline F window_sum_##n(__global const float *x, window w, int W, int C, int c)         \
     {                                                                                              \
         F sum = 0.0f;                                                                              \
         for (int i = w.y0; i < w.y1; i++)                                                          \
@@ -127,12 +131,19 @@ inline window window_at(int oy, int ox, int H, int W)
 DEFINE_WINDOW_FUNCTIONS(one, float, int, LOAD_1, as_int)
 DEFINE_WINDOW_FUNCTIONS(vec, FLOATV, INTV, LOADV, AS_INTV)
 
-/* The work-item's share: image n, pixels first .. last - 1 of EH x EW, channels c0 .. c1 - 1. */
+/*
+ * The work-item's share: image n, pixels first .. last - 1 of EH x EW, channels c0 .. c1 - 1. Ids
+ * run over channels, then pixels, then images: one dimension, because devices limit the others.
+ */
 #define SHARE(EH, EW)                                                                              \
-    const ulong n = get_global_id(2);                                                              \
-    const int first = (int)get_global_id(1) * pixels;                                              \
+    const uint blocks = (C + channels - 1) / channels;                                             \
+    const uint shares = blocks * (((EH) * (EW) + pixels - 1) / pixels);                            \
+    const ulong n = get_global_id(0) / shares;                                                     \
+    if (n >= images) return;                                                                       \
+    const uint share = (uint)(get_global_id(0) - n * shares);                                      \
+    const int first = (int)(share / blocks) * pixels;                                              \
     const int last = min(first + pixels, (EH) * (EW));                                             \
-    const int c0 = (int)get_global_id(0) * channels;                                               \
+    const int c0 = (int)(share % blocks) * channels;                                               \
     const int c1 = min(c0 + channels, C);
 /* Visits the share's pixels as (py, px), without a division for each. */
 #define FOR_PIXELS(EW)                                                                             \
@@ -150,8 +161,7 @@ DEFINE_WINDOW_FUNCTIONS(vec, FLOATV, INTV, LOADV, AS_INTV)
     }
 
 /* (N, H, W, C) -> (N, OH, OW, C) */
-__kernel void max_pool2d(__global const float *x, ulong x_offset, int H, int W, int C, int OH,
-                         int OW, int pixels, int channels EPILOGUE_PARAMS)
+__kernel void max_pool2d(__global const float *x, ulong x_offset, GEOMETRY EPILOGUE_PARAMS)
 {
     SHARE(OH, OW)
     __global const float *image = x + x_offset + n * H * W * C;
@@ -166,8 +176,7 @@ __kernel void max_pool2d(__global const float *x, ulong x_offset, int H, int W, 
 
 /* x, v (N, H, W, C) -> (N, OH, OW, C): v where x is largest. */
 __kernel void max_pool2d_gather(__global const float *x, ulong x_offset, __global const float *v,
-                                ulong v_offset, int H, int W, int C, int OH, int OW, int pixels,
-                                int channels EPILOGUE_PARAMS)
+                                ulong v_offset, GEOMETRY EPILOGUE_PARAMS)
 {
     SHARE(OH, OW)
     __global const float *image = x + x_offset + n * H * W * C;
@@ -187,9 +196,8 @@ __kernel void max_pool2d_gather(__global const float *x, ulong x_offset, __globa
  * (N, H, W, C) is covered once, with zeros between windows. One pass over x, g and dx.
  */
 __kernel void max_pool2d_backward_disjoint(__global const float *x, ulong x_offset,
-                                           __global const float *g, ulong g_offset, int H, int W,
-                                           int C, int OH, int OW, int pixels,
-                                           int channels EPILOGUE_PARAMS)
+                                           __global const float *g, ulong g_offset,
+                                           GEOMETRY EPILOGUE_PARAMS)
 {
     SHARE(OH, OW)
     __global const float *image = x + x_offset + n * H * W * C;
@@ -218,8 +226,7 @@ __kernel void max_pool2d_backward_disjoint(__global const float *x, ulong x_offs
 
 /* x (N, H, W, C) -> position of the maximum in its window, (N, OH, OW, C) ints. */
 __kernel void max_pool2d_positions(__global const float *x, ulong x_offset, __global int *position,
-                                   ulong position_offset, int H, int W, int C, int OH, int OW,
-                                   int pixels, int channels)
+                                   ulong position_offset, GEOMETRY)
 {
     SHARE(OH, OW)
     __global const float *image = x + x_offset + n * H * W * C;
@@ -238,8 +245,7 @@ __kernel void max_pool2d_positions(__global const float *x, ulong x_offset, __gl
 
 /* position, g (N, OH, OW, C) -> dx (N, H, W, C), for windows that overlap. */
 __kernel void max_pool2d_backward(__global const int *position, ulong position_offset,
-                                  __global const float *g, ulong g_offset, int H, int W, int C,
-                                  int OH, int OW, int pixels, int channels EPILOGUE_PARAMS)
+                                  __global const float *g, ulong g_offset, GEOMETRY EPILOGUE_PARAMS)
 {
     SHARE(H, W)
     __global const int *positions = position + position_offset + n * OH * OW * C;
@@ -269,8 +275,7 @@ __kernel void max_pool2d_backward(__global const int *position, ulong position_o
 #define SCALE (1.0f / (SIZE_H * SIZE_W))
 
 /* (N, H, W, C) -> (N, OH, OW, C); the padding's zeros count. */
-__kernel void average_pool2d(__global const float *x, ulong x_offset, int H, int W, int C, int OH,
-                             int OW, int pixels, int channels EPILOGUE_PARAMS)
+__kernel void average_pool2d(__global const float *x, ulong x_offset, GEOMETRY EPILOGUE_PARAMS)
 {
     SHARE(OH, OW)
     __global const float *image = x + x_offset + n * H * W * C;
@@ -284,8 +289,8 @@ __kernel void average_pool2d(__global const float *x, ulong x_offset, int H, int
 }
 
 /* g (N, OH, OW, C) -> dx (N, H, W, C) */
-__kernel void average_pool2d_backward(__global const float *g, ulong g_offset, int H, int W, int C,
-                                      int OH, int OW, int pixels, int channels EPILOGUE_PARAMS)
+__kernel void average_pool2d_backward(__global const float *g, ulong g_offset,
+                                      GEOMETRY EPILOGUE_PARAMS)
 {
     SHARE(H, W)
     __global const float *gradients = g + g_offset + n * OH * OW * C;

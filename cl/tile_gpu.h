@@ -48,13 +48,13 @@
 /* A work-item's part of the result: rows, and vectors of 4 columns. */
 typedef float4 accumulators[ITEM_M][ITEM_N / 4];
 
-inline void tile_clear(accumulators acc)
+static inline void tile_clear(accumulators acc)
 {
     UNROLL for (int i = 0; i < ITEM_M; i++)
         UNROLL for (int j = 0; j < ITEM_N / 4; j++) acc[i][j] = (float4)(0.0f);
 }
 
-inline void tile_multiply(accumulators acc, __local const float4 *a, __local const float4 *b,
+static inline void tile_multiply(accumulators acc, __local const float4 *a, __local const float4 *b,
                           int item)
 {
     const int tx = item % ITEMS_N, ty = item / ITEMS_N;
@@ -95,13 +95,13 @@ inline void tile_multiply(accumulators acc, __local const float4 *a, __local con
         }                                                                                          \
     }
 
-inline float tile_element(float4 v, int e)
+static inline float tile_element(float4 v, int e)
 {
     return e == 0 ? v.s0 : e == 1 ? v.s1 : e == 2 ? v.s2 : v.s3;
 }
 
 /* The first `left` (clamped to 0 .. 4) of 4 floats, zeros behind. */
-inline float4 load_some(__global const float *p, long left)
+static inline float4 load_some(__global const float *p, long left)
 {
     if (left >= 4) return vload4(0, p);
     return (float4)(left > 0 ? p[0] : 0.0f, left > 1 ? p[1] : 0.0f, left > 2 ? p[2] : 0.0f, 0.0f);
@@ -113,7 +113,7 @@ inline float4 load_some(__global const float *p, long left)
  */
 
 /* Element x of line k is p[k * stride + x]. */
-inline void tile_load_along(__local float4 *tile, int width, __global const float *p, ulong stride,
+static inline void tile_load_along(__local float4 *tile, int width, __global const float *p, ulong stride,
                             long k_left, long x_left, int item)
 {
     for (int v = item; v < TILE_K * width / 4; v += ITEMS) {
@@ -123,7 +123,7 @@ inline void tile_load_along(__local float4 *tile, int width, __global const floa
     }
 }
 
-inline void tile_scatter(__local float4 *tile, int width, int k, int x, float4 value)
+static inline void tile_scatter(__local float4 *tile, int width, int k, int x, float4 value)
 {
     __local float *line = (__local float *)(tile + k * (width / 4 + 1)) + x;
     line[0] = value.s0;
@@ -133,7 +133,7 @@ inline void tile_scatter(__local float4 *tile, int width, int k, int x, float4 v
 }
 
 /* Element x of line k is p[x * stride + k]. */
-inline void tile_load_across(__local float4 *tile, int width, __global const float *p, ulong stride,
+static inline void tile_load_across(__local float4 *tile, int width, __global const float *p, ulong stride,
                              long k_left, long x_left, int item)
 {
     for (int v = item; v < TILE_K / 4 * width; v += ITEMS) {

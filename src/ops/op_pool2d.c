@@ -45,9 +45,9 @@ static bool check_image(const char *op, const clg_tensor *x)
     if (x->shape.batched & ~1u)
         return clg__graph_fail(x->graph, CLG_ERROR_ARGUMENT,
                                "%s: H, W and C of %s must not follow the batch size", op, text);
-    if (d[1] > limit || d[2] > limit / d[1] || d[3] > limit)
+    if (d[1] > limit || d[2] > limit / d[1] || d[3] > limit / (d[1] * d[2]))
         return clg__graph_fail(x->graph, CLG_ERROR_UNSUPPORTED,
-                               "%s: %s has 2^30 or more pixels or channels in an image", op, text);
+                               "%s: %s has 2^30 or more elements in one image", op, text);
     return true;
 }
 
@@ -188,15 +188,6 @@ static int64_t pixels_per_item(const clg_context *ctx, int64_t images, int64_t i
     return clg__max_i64(1, clg__min_i64(pixels, image_pixels));
 }
 
-/* Work-group of 64 over (channels, pixels), as wide along the channels as they go. */
-static void group_shape(const clg_context *ctx, int64_t channel_items, size_t local[3])
-{
-    const size_t items = ctx->info.max_work_group < 64 ? ctx->info.max_work_group : 64;
-    local[0] = local[1] = local[2] = 1;
-    while (local[0] * 2 <= items && (int64_t)local[0] < channel_items) local[0] *= 2;
-    while (local[0] * local[1] * 2 <= items) local[1] *= 2;
-}
-
 /*
  * The arguments that all kernels of the file end with. `x` and `y`: shapes of the image and of the
  * windows' results; `items`: the one of the two that work-items share out among them.
@@ -209,14 +200,12 @@ static void add_geometry(clg__launch *launch, const clg_context *ctx, const clg_
     const bool gpu = ctx->engine == CLG_ENGINE_GPU;
     const int64_t c = gpu ? vector_width(ctx, channels) : channels;
     const int64_t p = gpu ? 1 : pixels_per_item(ctx, images, image_pixels, channels);
+    const int64_t shares = images * clg__ceil_div(channels, c) * clg__ceil_div(image_pixels, p);
     const int64_t numbers[] = {x->dim[1], x->dim[2], channels, y->dim[1], y->dim[2], p, c};
+    const size_t group = gpu ? clg__min_i64(64, (int64_t)ctx->info.max_work_group) : 1;
+    clg__launch_long(launch, images);
     for (size_t i = 0; i < CLG__COUNT(numbers); i++) clg__launch_int(launch, numbers[i]);
-    size_t local[3] = {1, 1, 1};
-    if (gpu) group_shape(ctx, channels / c, local);
-    clg__launch_range(launch, 3,
-                      (size_t[]){(size_t)clg__ceil_div(channels, c),
-                                 (size_t)clg__ceil_div(image_pixels, p), (size_t)images},
-                      local);
+    clg__launch_range(launch, 1, (size_t[]){(size_t)shares}, (size_t[]){group});
 }
 
 static clg__launch *pool_kernel(clg__lowering *lo, const char *kernel)
