@@ -24,8 +24,8 @@ __kernel void matmul(__global const float *a, ulong a_offset, __global const flo
     const int m0 = (int)(group / across % down) * TILE_M, n0 = (int)(group % across) * TILE_N;
     a += a_offset + i * a_stride;
     b += b_offset + i * b_stride;
-    accumulators acc;
-    tile_clear(acc);
+    accumulators sums;
+    tile_clear(sums);
     for (int k0 = 0; k0 < K; k0 += TILE_K) {
         if (TRANSPOSE_A)
             tile_load_along(a_tile, TILE_M, a + (ulong)k0 * M + m0, M, K - k0, M - m0, item);
@@ -36,14 +36,14 @@ __kernel void matmul(__global const float *a, ulong a_offset, __global const flo
         else
             tile_load_along(b_tile, TILE_N, b + (ulong)k0 * N + n0, N, K - k0, N - n0, item);
         barrier(CLK_LOCAL_MEM_FENCE);
-        tile_multiply(acc, a_tile, b_tile, item);
+        tile_multiply(sums, a_tile, b_tile, item);
         barrier(CLK_LOCAL_MEM_FENCE);
     }
     UNROLL for (int r = 0; r < ITEM_M; r++)
     {
         const int row = m0 + ITEM_ROW(item, r);
         if (row < M) {
-            TILE_STORE_ROW(acc, item, r, i * M + row, n0, N, 0)
+            TILE_STORE_ROW(sums, item, r, i * M + row, n0, N, 0)
         }
     }
 }

@@ -48,13 +48,13 @@
 /* A work-item's part of the result: rows, and vectors of 4 columns. */
 typedef float4 accumulators[ITEM_M][ITEM_N / 4];
 
-static inline void tile_clear(accumulators acc)
+static inline void tile_clear(accumulators sums)
 {
     UNROLL for (int i = 0; i < ITEM_M; i++)
-        UNROLL for (int j = 0; j < ITEM_N / 4; j++) acc[i][j] = (float4)(0.0f);
+        UNROLL for (int j = 0; j < ITEM_N / 4; j++) sums[i][j] = (float4)(0.0f);
 }
 
-static inline void tile_multiply(accumulators acc, __local const float4 *a, __local const float4 *b,
+static inline void tile_multiply(accumulators sums, __local const float4 *a, __local const float4 *b,
                           int item)
 {
     const int tx = item % ITEMS_N, ty = item / ITEMS_N;
@@ -66,10 +66,10 @@ static inline void tile_multiply(accumulators acc, __local const float4 *a, __lo
             const float4 row = a[k * A_LINE + i * ITEMS_M + ty];
             UNROLL for (int j = 0; j < ITEM_N / 4; j++)
             {
-                acc[4 * i + 0][j] = mad((float4)(row.s0), column[j], acc[4 * i + 0][j]);
-                acc[4 * i + 1][j] = mad((float4)(row.s1), column[j], acc[4 * i + 1][j]);
-                acc[4 * i + 2][j] = mad((float4)(row.s2), column[j], acc[4 * i + 2][j]);
-                acc[4 * i + 3][j] = mad((float4)(row.s3), column[j], acc[4 * i + 3][j]);
+                sums[4 * i + 0][j] = mad((float4)(row.s0), column[j], sums[4 * i + 0][j]);
+                sums[4 * i + 1][j] = mad((float4)(row.s1), column[j], sums[4 * i + 1][j]);
+                sums[4 * i + 2][j] = mad((float4)(row.s2), column[j], sums[4 * i + 2][j]);
+                sums[4 * i + 3][j] = mad((float4)(row.s3), column[j], sums[4 * i + 3][j]);
             }
         }
     }
@@ -83,15 +83,15 @@ static inline void tile_multiply(accumulators acc, __local const float4 *a, __lo
  * Hands the vectors of row i, which is row `row` of the result, to the epilogue, from column `col0`
  * on (the tile's first) and before column `end`; `shift` columns lie left of this product's first.
  */
-#define TILE_STORE_ROW(acc, item, i, row, col0, end, shift)                                        \
+#define TILE_STORE_ROW(sums, item, i, row, col0, end, shift)                                        \
     UNROLL for (int j = 0; j < ITEM_N / 4; j++)                                                    \
     {                                                                                              \
         const int col = (col0) + ITEM_COLUMN(item, j);                                             \
         if (!TAIL || col + 4 <= (end)) {                                                           \
-            if (col < (end)) STORE_4(acc[i][j], (ulong)(row), (ulong)((shift) + col));             \
+            if (col < (end)) STORE_4(sums[i][j], (ulong)(row), (ulong)((shift) + col));             \
         } else {                                                                                   \
             for (int e = 0; col + e < (end); e++)                                                  \
-                STORE_1(tile_element(acc[i][j], e), (ulong)(row), (ulong)((shift) + col + e));     \
+                STORE_1(tile_element(sums[i][j], e), (ulong)(row), (ulong)((shift) + col + e));     \
         }                                                                                          \
     }
 

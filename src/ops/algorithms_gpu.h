@@ -18,7 +18,7 @@ clg_status clg__matmul_clblast(clg__lowering *lo);
  * takes 15 s to compile), and only where it passed its self-test, which runs at the first question
  * on a context; a failure is logged as a warning. A choice made by the user does not ask.
  */
-bool clg__matmul_clblast_applies(const clg_context *ctx, const clg_tensor *node);
+bool clg__matmul_clblast_by_default(const clg_context *ctx);
 
 /** Matrix product through local memory. */
 clg_status clg__matmul_gpu(clg__lowering *lo);

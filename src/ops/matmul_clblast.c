@@ -317,7 +317,7 @@ static clg_status self_test(clg_context *ctx, blas **out)
 
 /* ---- the algorithm ---- */
 
-bool clg__matmul_clblast_applies(const clg_context *ctx, const clg_tensor *node)
+bool clg__matmul_clblast_by_default(const clg_context *ctx)
 {
     blas *state = NULL;
     if (ctx->info.type == CLG_DEVICE_CPU) return false;
