@@ -16,6 +16,15 @@ clg_status clg__conv2d_cpu_forward(clg__lowering *lo);          /* x, w -> y */
 clg_status clg__conv2d_cpu_backward_data(clg__lowering *lo);    /* dy, w -> dx */
 clg_status clg__conv2d_cpu_backward_weights(clg__lowering *lo); /* x, dy -> dw */
 
+/* ---- conv2d where every group has one channel in and out ---- */
+
+/** `a`, `b`: the shapes of x and y in either order. */
+bool clg__depthwise_applies(const struct clg__conv2d_attr *attr, const clg_shape *a,
+                            const clg_shape *b);
+/** Forward (x, w -> y), or backward to the data (dy, w -> dx). */
+clg_status clg__depthwise_cpu_data(clg__lowering *lo, bool backward);
+clg_status clg__depthwise_cpu_weights(clg__lowering *lo); /* x, dy -> dw */
+
 /* ---- shared by the algorithms of this engine ---- */
 
 /* The register tile that suits a device, and what a work-group may keep in local memory. */
@@ -41,6 +50,9 @@ int64_t clg__tile_line(int64_t floats);
 
 /** One work-item per work-group, `groups` of them. */
 void clg__launch_groups(clg__launch *launch, int64_t groups);
+
+/** An int2 argument. */
+void clg__launch_pair(clg__launch *launch, int64_t vertical, int64_t horizontal);
 
 /** The partial results of a split reduction, (splits * rows, columns): where kernels write them,
  * instead of the epilogue. Scratch for `most` splits is reserved. */

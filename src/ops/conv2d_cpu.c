@@ -139,6 +139,19 @@ static bool fits(const blocks *b, const clg__tile *tile)
     return b->window + b->panels + b->c <= tile->local_floats;
 }
 
+/* The smallest blocks may still be too large: the kernel's taps times a panel stay together. */
+static void check_fits(clg__lowering *lo, const blocks *b, const clg__tile *tile)
+{
+    const struct clg__conv2d_attr *attr = lo->node->attr;
+    if (fits(b, tile)) return;
+    clg__lower_fail(
+        lo, CLG_ERROR_UNSUPPORTED,
+        "conv2d: a kernel of %d x %d needs blocks of %lld bytes in local memory; %lld "
+        "of the device's %llu can be used; a smaller kernel would fit",
+        attr->kernel_size[0], attr->kernel_size[1], (long long)(b->window + b->panels + b->c) * 4,
+        (long long)tile->local_floats * 4, (unsigned long long)lo->ctx->info.local_memory);
+}
+
 static blocks choose_blocks(const conv *p, const clg__tile *tile)
 {
     static const int64_t rows[] = {1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64};
@@ -162,15 +175,7 @@ static blocks choose_blocks(const conv *p, const clg__tile *tile)
     return best;
 }
 
-/* An int2 argument. */
-static void launch_pair(clg__launch *launch, int64_t vertical, int64_t horizontal)
-{
-    const int32_t pair[2] = {(int32_t)vertical, (int32_t)horizontal};
-    int64_t bits;
-    memcpy(&bits, pair, sizeof bits);
-    clg__launch_long(launch, bits);
-}
-#define LAUNCH_PAIR(launch, axes, field) launch_pair(launch, (axes)[0].field, (axes)[1].field)
+#define LAUNCH_PAIR(launch, axes, field) clg__launch_pair(launch, (axes)[0].field, (axes)[1].field)
 
 static void add_geometry(clg__launch *launch, const axis *axes, int64_t channels)
 {
@@ -197,13 +202,7 @@ static void add_conv(clg__lowering *lo, const conv *p, const clg__tile *tile)
     const axis *a = p->axis;
     if (a[0].outputs == 0 || a[1].outputs == 0) return;
     blocks b = choose_blocks(p, tile);
-    if (!fits(&b, tile))
-        clg__lower_fail(lo, CLG_ERROR_UNSUPPORTED,
-                        "conv2d: a kernel of %lld x %lld needs %lld bytes of local memory, the "
-                        "device has %llu",
-                        (long long)a[0].taps, (long long)a[1].taps,
-                        (long long)(4 * (b.window + b.panels + b.c)),
-                        (unsigned long long)lo->ctx->info.local_memory);
+    check_fits(lo, &b, tile);
     clg__launch *launch = clg__tile_kernel(lo, "conv2d_cpu", "conv2d", tile);
     clg__launch_buffer(launch, lo->in[0]);
     clg__launch_buffer(launch, lo->in[1]);
@@ -221,7 +220,7 @@ static void add_conv(clg__lowering *lo, const conv *p, const clg__tile *tile)
     clg__launch_int(launch, p->groups);
     clg__launch_int(launch, p->k);
     clg__launch_int(launch, p->n);
-    launch_pair(launch, b.rows, b.columns);
+    clg__launch_pair(launch, b.rows, b.columns);
     clg__launch_int(launch, b.k);
     clg__launch_int(launch, b.n);
     add_local(launch, &b, clg__round_up(b.rows * b.columns, tile->rows), a[0].taps * a[1].taps);
@@ -236,6 +235,7 @@ clg_status clg__conv2d_cpu_forward(clg__lowering *lo)
 {
     const struct clg__conv2d_attr *attr = lo->node->attr;
     const clg_shape *x = &lo->in_shape[0], *w = &lo->in_shape[1], *y = &lo->out_shape;
+    if (clg__depthwise_applies(attr, x, y)) return clg__depthwise_cpu_data(lo, false);
     conv p = {.batch = x->dim[0], .groups = attr->groups};
     p.k = x->dim[3] / p.groups;
     p.n = y->dim[3] / p.groups;
@@ -252,6 +252,7 @@ clg_status clg__conv2d_cpu_backward_data(clg__lowering *lo)
 {
     const struct clg__conv2d_attr *attr = lo->node->attr;
     const clg_shape *dy = &lo->in_shape[0], *w = &lo->in_shape[1], *dx = &lo->out_shape;
+    if (clg__depthwise_applies(attr, dy, dx)) return clg__depthwise_cpu_data(lo, true);
     conv p = {.batch = dx->dim[0], .groups = attr->groups, .backward = true};
     p.k = dy->dim[3] / p.groups;
     p.n = dx->dim[3] / p.groups;
@@ -333,6 +334,7 @@ clg_status clg__conv2d_cpu_backward_weights(clg__lowering *lo)
 {
     const struct clg__conv2d_attr *attr = lo->node->attr;
     const clg_shape *x = &lo->in_shape[0], *dy = &lo->in_shape[1];
+    if (clg__depthwise_applies(attr, x, dy)) return clg__depthwise_cpu_weights(lo);
     conv p = {.batch = x->dim[0], .groups = attr->groups};
     p.k = x->dim[3] / p.groups;
     p.n = dy->dim[3] / p.groups;
@@ -340,13 +342,7 @@ clg_status clg__conv2d_cpu_backward_weights(clg__lowering *lo)
     const clg__tile tile = clg__tile_choose(lo->ctx, p.n);
     int64_t most = 1;
     blocks b = choose_weights_blocks(&p, &tile, &most);
-    if (!fits(&b, &tile))
-        clg__lower_fail(lo, CLG_ERROR_UNSUPPORTED,
-                        "conv2d: gradients of a kernel of %d x %d need %lld bytes of local memory, "
-                        "the device has %llu",
-                        attr->kernel_size[0], attr->kernel_size[1],
-                        (long long)(4 * (b.window + b.panels + b.c)),
-                        (unsigned long long)lo->ctx->info.local_memory);
+    check_fits(lo, &b, &tile);
     const int64_t chunks = clg__ceil_div(p.batch * p.axis[0].outputs, b.rows) *
                            clg__ceil_div(p.axis[1].outputs, b.columns);
     const int64_t splits = clg__min_i64(most, chunks);
@@ -360,7 +356,7 @@ clg_status clg__conv2d_cpu_backward_weights(clg__lowering *lo)
     clg__launch_int(launch, p.groups);
     clg__launch_int(launch, p.k);
     clg__launch_int(launch, p.n);
-    launch_pair(launch, b.rows, b.columns);
+    clg__launch_pair(launch, b.rows, b.columns);
     clg__launch_int(launch, b.k);
     clg__launch_int(launch, b.n);
     clg__launch_int(launch, splits);

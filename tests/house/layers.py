@@ -16,7 +16,7 @@ import sys
 PUBLIC_LAYER = {
     "base": "base", "device": "device", "tensor": "tensor", "ops": "ops", "pointwise": "ops",
     "autodiff": "autodiff", "program": "program", "nn": "nn", "optim": "nn", "data": "io", "io": "io",
-    "checkpoint": "io",
+    "bench": "ops", "checkpoint": "io",
 }
 WITHOUT_OPENCL = ("base", "tensor", "nn", "io", "tools", "public")
 MAKERS = re.compile(r"\b(nvidia|amd|intel|mali|adreno|qualcomm|powervr|apple|pocl|mesa|rusticl)\b", re.I)

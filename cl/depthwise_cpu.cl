@@ -1,0 +1,102 @@
+/*
+ * Depthwise convolution (one input and one output channel per group) on CPU devices, forward and
+ * backward to the data. There is nothing to reuse between channels, so vectors run along them and
+ * memory is the limit: no copies, no tiles. A work-group (one work-item) computes `lines` rows of
+ * the result, numbered through the batch.
+ *
+ * source (N, H, W, channels), w (KH, KW, 1, channels) -> result (N, RH, RW, channels); pairs are
+ * (vertical, horizontal).
+ */
+#ifndef EPILOGUE_PARAMS
+#define EPILOGUE_PARAMS , __global float *y, ulong y_offset, ulong y_columns
+#define STORE_1(v, row, col) y[y_offset + (row)*y_columns + (col)] = (v)
+#define STORE_16(v, row, col) vstore16((v), 0, y + y_offset + (row)*y_columns + (col))
+#endif
+
+/* The taps that meet the source from one position of the result, along one axis: tap + i * tap_step
+ * at source position at + i * at_step, i < count. */
+typedef struct taps {
+    int count, tap, tap_step, at, at_step;
+} taps;
+
+/* Forward: position p meets p * stride - padding + tap * dilation. */
+static taps forward_taps(int position, int source, int kernel_size, int stride, int padding,
+                         int dilation)
+{
+    const int start = position * stride - padding;
+    taps t = {0, start < 0 ? (dilation - 1 - start) / dilation : 0, 1, 0, dilation};
+    t.at = start + t.tap * dilation;
+    t.count = max(min(kernel_size - t.tap, (source - t.at + dilation - 1) / dilation), 0);
+    return t;
+}
+
+/*
+ * Backward: position p meets (p + padding - tap * dilation) / stride where that divides: every
+ * gap-th tap, gap = stride / gcd(stride, dilation), at ever lower positions.
+ */
+static taps backward_taps(int position, int source, int kernel_size, int stride, int padding,
+                          int dilation, int gap)
+{
+    taps t = {0, 0, gap, 0, -(gap * dilation / stride)};
+    while (t.tap < gap && (position + padding - t.tap * dilation) % stride != 0) t.tap++;
+    if (t.tap == gap) return t;
+    t.at = (position + padding - t.tap * dilation) / stride;
+    const int beyond = t.at < source ? 0 : (t.at - source) / -t.at_step + 1;
+    t.tap += beyond * gap;
+    t.at += beyond * t.at_step;
+    if (t.at >= 0 && t.tap < kernel_size)
+        t.count = min((kernel_size - 1 - t.tap) / gap, t.at / -t.at_step) + 1;
+    return t;
+}
+
+/* `sum` (of a vector type) over all taps, for the channels from c; LOAD loads such a vector. */
+#define SUM_TAPS(sum, LOAD)                                                                        \
+    for (int i = 0; i < v.count; i++) {                                                            \
+        const long line = image + v.at + i * v.at_step;                                            \
+        __global const float *x = from + (line * source.s1 + h.at) * channels + c;                 \
+        __global const float *f =                                                                  \
+            w + ((v.tap + i * v.tap_step) * kernel_size.s1 + h.tap) * channels + c;                \
+        for (int j = 0; j < h.count; j++) {                                                        \
+            sum = fma(LOAD(x), LOAD(f), sum);                                                      \
+            x += h.at_step * channels;                                                             \
+            f += h.tap_step * channels;                                                            \
+        }                                                                                          \
+    }
+#define LOAD_1(p) (*(p))
+#define LOAD_16(p) vload16(0, p)
+
+__attribute__((reqd_work_group_size(1, 1, 1))) __kernel void
+depthwise(__global const float *from, ulong from_offset, __global const float *w, ulong w_offset,
+          int backward, int total_lines, int lines, int channels, int2 source, int2 result,
+          int2 kernel_size, int2 stride, int2 padding, int2 dilation, int2 gap EPILOGUE_PARAMS)
+{
+    from += from_offset;
+    w += w_offset;
+    const int first = get_group_id(0) * lines;
+    for (int line_out = first; line_out < min(first + lines, total_lines); line_out++) {
+        const int r = line_out % result.s0;
+        const long image = (long)(line_out / result.s0) * source.s0;
+        const taps v = backward ? backward_taps(r, source.s0, kernel_size.s0, stride.s0, padding.s0,
+                                                dilation.s0, gap.s0)
+                                : forward_taps(r, source.s0, kernel_size.s0, stride.s0, padding.s0,
+                                               dilation.s0);
+        for (int q = 0; q < result.s1; q++) {
+            const taps h = backward ? backward_taps(q, source.s1, kernel_size.s1, stride.s1,
+                                                    padding.s1, dilation.s1, gap.s1)
+                                    : forward_taps(q, source.s1, kernel_size.s1, stride.s1,
+                                                   padding.s1, dilation.s1);
+            const ulong row = (ulong)line_out * result.s1 + q;
+            int c = 0;
+            for (; c + 16 <= channels; c += 16) {
+                float16 sum = (float16)(0.0f);
+                SUM_TAPS(sum, LOAD_16)
+                STORE_16(sum, row, (ulong)c);
+            }
+            for (; c < channels; c++) {
+                float sum = 0.0f;
+                SUM_TAPS(sum, LOAD_1)
+                STORE_1(sum, row, (ulong)c);
+            }
+        }
+    }
+}
