@@ -261,9 +261,9 @@ static clg_status request_step(builder *b, clg_program *p, clg__step *step)
 
 static clg_status request_all(builder *b, clg_program *p)
 {
+    const char *vocabulary = clg__kernel_source("pointwise");
     b->n_requests = GENERATED_MODULES;
-    for (int i = 0; i < GENERATED_MODULES; i++)
-        clg__str_add(&b->generated[i], clg__kernel_source("pointwise"));
+    for (int i = 0; i < GENERATED_MODULES; i++) clg__str_add(&b->generated[i], vocabulary);
     for (int i = 0; i < p->n_steps; i++) CLG_TRY(request_step(b, p, &p->steps[i]));
     for (int i = 0; i < GENERATED_MODULES; i++) {
         if (b->generated[i].failed) return CLG_ERROR_MEMORY;
@@ -272,6 +272,21 @@ static clg_status request_all(builder *b, clg_program *p)
                                                .options = "-cl-std=CL1.2"};
     }
     return CLG_OK;
+}
+
+/* Builds what launches ask for: a generated module that got no kernel is left out. */
+static clg_status build_modules(builder *b, clg_program *p)
+{
+    size_t empty = strlen(clg__kernel_source("pointwise")), n = 0;
+    clg__module_request *active = clg__calloc(b->n_requests, sizeof *active);
+    if (!active) return CLG_ERROR_MEMORY;
+    for (size_t i = 0; i < b->n_requests; i++)
+        if (i >= GENERATED_MODULES || b->generated[i].length > empty) active[n++] = b->requests[i];
+    clg_status status = clg__modules_get(p->ctx, active, n);
+    for (size_t i = 0, k = 0; i < b->n_requests && status == CLG_OK; i++)
+        if (k < n && active[k].source == b->requests[i].source) b->requests[i] = active[k++];
+    clg__free(active);
+    return status;
 }
 
 static clg_status create_kernels(const builder *b, clg_program *p)
@@ -302,7 +317,7 @@ clg_status clg__program_build(clg_program *p)
     p->kernels = clg__calloc(room, sizeof *p->kernels);
     clg_status status = CLG_ERROR_MEMORY;
     if (b.requests && b.sources && b.request_of && p->kernels) status = request_all(&b, p);
-    if (status == CLG_OK) status = clg__modules_get(p->ctx, b.requests, b.n_requests);
+    if (status == CLG_OK) status = build_modules(&b, p);
     if (status == CLG_OK) status = create_kernels(&b, p);
     for (size_t i = 0; b.sources && i < b.n_requests; i++) clg__str_free(&b.sources[i]);
     for (int i = 0; i < GENERATED_MODULES; i++) clg__str_free(&b.generated[i]);
