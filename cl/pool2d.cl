@@ -208,14 +208,14 @@ __kernel void max_pool2d_backward_disjoint(__global const float *x, ulong x_offs
         const int x_end = px + 1 < OW ? w.x + STRIDE_W : W;
         __global const float *gradient = g + g_offset + ((n * OH + py) * OW + px) * C;
 /* Position of the pixel (iy, ix) in the window; -1, which no maximum has, outside. */
-#define POSITION(iy, ix)                                                                           \
+#define CELL(iy, ix)                                                                               \
     ((iy)-w.y < SIZE_H && (ix)-w.x < SIZE_W ? ((iy)-w.y) * SIZE_W + (ix)-w.x : -1)
 #define STORE_CELL(STORE, F, I, value, position)                                                   \
     const F given = value;                                                                         \
     const I maximum = position;                                                                    \
     for (int iy = w.y + w.y0; iy < y_end; iy++)                                                    \
         for (int ix = w.x + w.x0; ix < x_end; ix++) {                                              \
-            const I here = maximum == POSITION(iy, ix);                                            \
+            const I here = maximum == CELL(iy, ix);                                                \
             STORE(select((F)0.0f, given, here), (n * H + iy) * W + ix, c);                         \
         }
         FOR_CHANNELS(

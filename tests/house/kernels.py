@@ -2,12 +2,24 @@
 
 usage: kernels.py SOURCE_ROOT [CLANG]
 
+Also checks that no file redefines the macros of pointwise.cl, which generated code puts in front of it.
 Exits 77 (skipped) where there is no clang.
 """
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
+
+
+DEFINE = re.compile(r"^(?:#ifndef (\w+)\n)?#define (\w+)", re.M)
+
+
+def redefined(path):
+    """Macros that a file defines, whatever they were before, although generated code uses them."""
+    names = {name for _, name in DEFINE.findall((path.parent / "pointwise.cl").read_text())}
+    return [name for guard, name in DEFINE.findall(path.read_text())
+            if guard != name and name in names and path.name != "pointwise.cl"]
 
 
 def main():
@@ -22,8 +34,11 @@ def main():
             [clang, "-x", "cl", "-cl-std=CL1.2", "-fsyntax-only", "-Xclang", "-finclude-default-header",
              "-Wall", "-Werror", "-Wno-unused-function", "-Wno-unknown-pragmas", str(path)],
             capture_output=True, text=True)
-        failed += result.returncode != 0
         print(result.stderr, end="")
+        clashes = redefined(path)
+        if clashes:
+            print(f"{path} redefines {', '.join(clashes)} of pointwise.cl")
+        failed += result.returncode != 0 or bool(clashes)
     print(f"{len(files)} kernel files, {failed} failures")
     return 1 if failed else 0
 
