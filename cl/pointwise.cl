@@ -32,10 +32,10 @@
     ((float16)(LANES_8(F, i, s, k, t), LANES_8(F, (i) + 8 * (s), s, k, t)))
 
 /* Position along an axis. */
-#define POSITION(index, key, step) ((float)(index))
+#define GENERATE_POSITION(index, key, step) ((float)(index))
 
 /* Number of the training step. */
-#define STEP(index, key, step) ((float)(step))
+#define GENERATE_STEP(index, key, step) ((float)(step))
 
 /* Philox4x32-10: see src/base/random.h, which defines the numbers. */
 inline uint4 philox(uint2 key, uint4 counter)
@@ -59,4 +59,4 @@ inline float random_uniform(ulong index, ulong key, ulong step)
     const uint word = lane == 0 ? words.x : lane == 1 ? words.y : lane == 2 ? words.z : words.w;
     return (float)(word >> 8) * 0x1p-24f + 0x1p-25f;
 }
-#define RANDOM(index, key, step) random_uniform((index), (key), (step))
+#define GENERATE_RANDOM(index, key, step) random_uniform((index), (key), (step))

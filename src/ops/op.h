@@ -57,8 +57,8 @@ typedef struct clg__op {
     /** Sources with one value everywhere: value x (batch / graph batch)^power. */
     void (*uniform)(const clg_tensor *node, double *value, int *power);
     /**
-     * Sources that kernels make from an element's index, given by `view`: the stem of the macros
-     * LOAD_1 .. LOAD_16(index, key, step) in cl/pointwise.cl; key is the first uint64_t of attr.
+     * Sources that kernels make from an element's index, given by `view`: the macro
+     * GENERATE_<load>(index, key, step) in cl/pointwise.cl; key is the first uint64_t of attr.
      */
     const char *load;
     const clg__pointwise *pointwise;  /* CLG__POINTWISE */

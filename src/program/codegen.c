@@ -194,8 +194,8 @@ static void emit_generated_load(generator *g, int l, const char *index, const ch
                                 int width)
 {
     const char *macro = g->ir->values[g->space.loads[l].value].node->op->load;
-    clg__str_addf(g->out, "LANES_%d(%s, %s, (ulong)(%s), %ci%d_key, %cstep);\n", width, macro,
-                  index, stride, g->p, l, g->p);
+    clg__str_addf(g->out, "LANES_%d(GENERATE_%s, %s, (ulong)(%s), %ci%d_key, %cstep);\n", width,
+                  macro, index, stride, g->p, l, g->p);
 }
 
 static void emit_buffer_load(generator *g, int l, const char *stride, bool moves, bool unit,
