@@ -160,6 +160,44 @@ START_TEST(weights_start_as_in_torch_unless_told_otherwise)
 }
 END_TEST
 
+/* Two columns, four rows; momentum 0.5. PyTorch keeps the unbiased variance (n - 1). */
+START_TEST(batch_norm_tracks_statistics_for_inference)
+{
+    static const float x[8] = {1, 10, 2, 10, 3, 14, 6, 18};
+    clg_context *ctx;
+    TEST_OK(clg_context_create(&ctx, NULL));
+    clg_graph *g = clg_graph_create(NULL);
+    clg_tensor *y = clg_batch_norm_layer(clg_constant(g, CLG_SHAPE(4, 2), x), "norm",
+                                         &(clg_batch_norm_params){.momentum = 0.5});
+    clg_program *training = NULL, *inference = NULL;
+    clg_program_params p = {.outputs = &y, .n_outputs = 1, .mode = CLG_TRAINING};
+    TEST_OK(clg_program_compile(&training, ctx, g, &p));
+    p.mode = CLG_INFERENCE;
+    TEST_OK(clg_program_compile(&inference, ctx, g, &p));
+    TEST_OK(clg_program_run(training));
+    TEST_OK(clg_program_run(inference));
+    float batch[8], running[8], mean[2], variance[2];
+    TEST_OK(clg_program_read(training, y, batch, sizeof batch));
+    TEST_OK(clg_program_read(inference, y, running, sizeof running));
+    TEST_OK(clg_variable_read(clg_graph_find(g, "norm.running_mean"), mean, 2));
+    TEST_OK(clg_variable_read(clg_graph_find(g, "norm.running_var"), variance, 2));
+    const double batch_mean[2] = {3, 13}, squares[2] = {14, 44}; /* sums of squared differences */
+    for (int c = 0; c < 2; c++) {
+        ck_assert_double_eq_tol(mean[c], 0.5 * batch_mean[c], 1e-5);
+        ck_assert_double_eq_tol(variance[c], 0.5 + 0.5 * squares[c] / 3, 1e-5);
+        for (int i = c; i < 8; i += 2) {
+            double own = (x[i] - batch_mean[c]) / sqrt(squares[c] / 4 + 1e-5);
+            ck_assert_double_eq_tol(batch[i], own, 1e-5);
+            ck_assert_double_eq_tol(running[i], (x[i] - mean[c]) / sqrt(variance[c] + 1e-5), 1e-5);
+        }
+    }
+    clg_program_destroy(training);
+    clg_program_destroy(inference);
+    clg_graph_destroy(g);
+    clg_context_destroy(ctx);
+}
+END_TEST
+
 /* ---- optimizers ---- */
 
 /* The network of golden/optimizers.py with its start values. */
@@ -425,6 +463,8 @@ int main(void)
     tcase_add_test(layers, layers_create_named_variables_of_the_right_shapes);
     tcase_add_loop_test(layers, faulty_layers_are_refused_by_name, 0, 8);
     tcase_add_test(layers, weights_start_as_in_torch_unless_told_otherwise);
+    tcase_add_test(layers, batch_norm_tracks_statistics_for_inference);
+    tcase_set_timeout(layers, 300);
     TCase *optimizers = testing_case(suite, "optimizers");
     tcase_set_timeout(optimizers, 300);
     tcase_add_test(optimizers, impossible_options_are_refused);
