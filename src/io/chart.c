@@ -7,8 +7,8 @@
 
 #include <math.h>
 
-/* Beyond this, differences overflow; nobody reads such a chart. */
-static const double LARGEST = 1e300;
+/* Beyond the one, differences overflow; below the other, quotients do: as good as 0. */
+static const double LARGEST = 1e300, SMALLEST = 1e-280;
 
 typedef struct range {
     double low, high;
@@ -42,8 +42,8 @@ static clg__axis make_axis(range r, int ticks)
     if (r.empty) r = (range){.low = 0, .high = 1};
     /* A constant needs some room; so does one that varies only in the last digits of a double. */
     double size = fmax(fabs(r.low), fabs(r.high));
-    if (r.high - r.low <= size * 1e-9) {
-        double room = size > 0 ? size * 0.1 : 1;
+    if (size < SMALLEST || r.high - r.low <= size * 1e-9) {
+        double room = size < SMALLEST ? 1 : size * 0.1;
         r.low -= room;
         r.high += room;
     }

@@ -4,8 +4,8 @@
  * The order of an epoch is a Fisher-Yates permutation drawn from Philox at (seed, epoch): a
  * position (epoch, batch) is all the state there is, so that a resumed run sees the very batches of
  * an uninterrupted one. The ring has `ahead` + 1 slots, one of them in the caller's hands; all
- * memory is taken at creation. One mutex guards the counters; the slots between `taken` and
- * `filled` belong to the caller's side, the others to the thread.
+ * memory is taken at creation. One mutex guards the counters; the slots from `taken` - 1 to
+ * `filled` - 1 belong to the caller's side, the others to the thread.
  *
  * A failure of the thread is kept with its message (messages are per thread) and comes out of
  * clg_loader_next after the batches that were prepared before it.
@@ -32,8 +32,9 @@ struct clg_loader {
     uint32_t slots;
 
     /* The thread's own. */
-    uint32_t *order;        /* (count) permutation of ordered_epoch; NULL without shuffling */
-    uint64_t ordered_epoch; /* UINT64_MAX: none yet */
+    uint32_t *order; /* (count) permutation of ordered_epoch; NULL without shuffling */
+    uint64_t ordered_epoch;
+    bool ordered; /* `order` is filled */
 
     /* Slot i: features + i * slot_floats, labels + i * batch, batch descriptions. */
     void *block; /* holds `features` at an aligned address */
@@ -47,7 +48,6 @@ struct clg_loader {
     pthread_cond_t changed;
     position next;          /* of the next batch to prepare */
     uint64_t filled, taken; /* batches since the last seek: prepared, handed out */
-    bool holding;           /* the caller still uses batch taken - 1 */
     bool busy;              /* the thread is filling slot filled % slots */
     bool stop;
     clg_status failure;
@@ -69,11 +69,13 @@ static void shuffle_epoch(clg_loader *loader, uint64_t epoch)
         loader->order[j] = kept;
     }
     loader->ordered_epoch = epoch;
+    loader->ordered = true;
 }
 
 static clg_status prepare(clg_loader *loader, position at, uint32_t slot)
 {
-    if (loader->order && loader->ordered_epoch != at.epoch) shuffle_epoch(loader, at.epoch);
+    bool ordered = loader->ordered && loader->ordered_epoch == at.epoch;
+    if (loader->order && !ordered) shuffle_epoch(loader, at.epoch);
     size_t per_sample = clg__dataset_features(loader->dataset);
     int64_t first = at.batch * loader->batch;
     int64_t count = clg__min_i64(loader->batch, loader->dataset->info.count - first);
@@ -95,10 +97,10 @@ static clg_status prepare(clg_loader *loader, position at, uint32_t slot)
 
 /* ---- the thread ---- */
 
+/* The caller works on batch taken - 1: its slot is the one that stays untouched. */
 static bool may_fill(const clg_loader *loader)
 {
-    uint64_t in_use = loader->filled - loader->taken + (loader->holding ? 1 : 0);
-    return loader->failure == CLG_OK && in_use < loader->slots;
+    return loader->failure == CLG_OK && loader->filled - loader->taken + 1 < loader->slots;
 }
 
 static void advance(clg_loader *loader)
@@ -224,7 +226,6 @@ static void set_up(clg_loader *loader, clg_dataset *dataset, const clg_loader_pa
     loader->shuffle = params->shuffle;
     loader->seed = params->seed;
     loader->slots = (uint32_t)(params->ahead ? params->ahead : DEFAULT_AHEAD) + 1;
-    loader->ordered_epoch = UINT64_MAX;
     loader->dataset = dataset;
     clg__dataset_retain(dataset);
 }
@@ -286,7 +287,6 @@ clg_status clg_loader_seek(clg_loader *loader, uint64_t epoch, int64_t batch)
     while (loader->busy) pthread_cond_wait(&loader->changed, &loader->lock);
     loader->failure = CLG_OK;
     loader->filled = loader->taken = 0;
-    loader->holding = false;
     loader->next = (position){epoch, batch};
     if (batch == loader->batches) loader->next = (position){epoch + 1, 0};
     pthread_cond_broadcast(&loader->changed);
@@ -300,13 +300,11 @@ clg_status clg_loader_next(clg_loader *loader, clg_batch *out)
         return clg__fail(CLG_ERROR_ARGUMENT, "clg_loader_next: an argument is NULL");
     clg_status status = CLG_OK;
     pthread_mutex_lock(&loader->lock);
-    loader->holding = false;
-    pthread_cond_broadcast(&loader->changed);
     while (loader->filled == loader->taken && loader->failure == CLG_OK)
         pthread_cond_wait(&loader->changed, &loader->lock);
     if (loader->filled > loader->taken) {
         *out = loader->described[loader->taken++ % loader->slots];
-        loader->holding = true;
+        pthread_cond_broadcast(&loader->changed); /* the slot held before is free */
     } else {
         status = clg__fail(loader->failure, "%s", loader->message);
     }

@@ -247,7 +247,9 @@ static clg_status load_json(const char *text, size_t length, json_t **out)
         return clg__fail(CLG_ERROR_FORMAT, "the header does not start with '{'");
     *out = json_loadb(text, length, JSON_REJECT_DUPLICATES, &error);
     if (*out) return CLG_OK;
-    if (json_error_code(&error) == json_error_out_of_memory)
+    /* jansson says nothing at all when its first allocations fail. */
+    enum json_error_code code = json_error_code(&error);
+    if (code == json_error_out_of_memory || code == json_error_unknown)
         return clg__fail(CLG_ERROR_MEMORY, "out of host memory while parsing the header");
     return clg__fail(CLG_ERROR_FORMAT, "the header is not valid JSON: %s (column %d)", error.text,
                      error.column);
