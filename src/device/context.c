@@ -46,7 +46,7 @@ static clg_status choose_engine(clg_context *ctx)
 {
     const char *wanted = getenv("CLGRAD_ENGINE");
     if (!wanted || !wanted[0])
-        ctx->engine = ctx->info.type == CLG_DEVICE_CPU ? CLG_ENGINE_CPU : CLG_ENGINE_GPU;
+        ctx->engine = clg__platform_engine(&ctx->info);
     else if (strcmp(wanted, "cpu") == 0)
         ctx->engine = CLG_ENGINE_CPU;
     else if (strcmp(wanted, "gpu") == 0)

@@ -35,6 +35,9 @@ bool clg__contains(const char *text, const char *part);
 /** Sets usable, note, broken and score from what is known about the platform and the type. */
 void clg__device_rank(clg__device_entry *entry);
 
+/** The engine whose kernels suit a device. */
+clg_engine clg__platform_engine(const clg_device_info *info);
+
 /** True if the platform's own compiler cache makes ours useless. */
 bool clg__platform_caches(const clg_device_info *info);
 

@@ -14,22 +14,25 @@ typedef struct platform_quirk {
     bool caches;           /* the driver keeps compiled kernels on disk itself, and well */
     bool never, never_cpu; /* not picked unless asked for: every device, the CPU device */
     double cpu_factor;     /* of the score of its CPU device */
+    bool gpu_kernels;      /* its CPU device is built like a GPU: serve it with the GPU engine */
     const char *note;      /* for the devices that never, never_cpu or cpu_factor concern */
 } platform_quirk;
 
 /* NVIDIA: the binary is PTX, which the driver compiles again, through a cache of its own.
- * rusticl's CPU device (llvmpipe) needs 400 us a launch where PoCL needs 2-25. */
+ * rusticl's CPU device (llvmpipe) needs 400 us a launch where PoCL needs 2-25, and takes minutes to
+ * compile vectors of 16, which its compiler splits into scalars. */
 static const platform_quirk quirks[] = {
-    {"nvidia", 128, true, false, false, 1, ""},
-    {"amd", 64, false, false, false, 1, ""},
-    {"intel", 8, false, false, false, 1, ""},
-    {"arm platform", 16, false, false, false, 1, ""},
-    {"qualcomm", 128, false, false, false, 1, ""},
-    {"clover", 64, false, true, false, 1, "Clover is unmaintained: picked only when asked for"},
-    {"apple", 128, false, false, true, 1,
+    {"nvidia", 128, true, false, false, 1, false, ""},
+    {"amd", 64, false, false, false, 1, false, ""},
+    {"intel", 8, false, false, false, 1, false, ""},
+    {"arm platform", 16, false, false, false, 1, false, ""},
+    {"qualcomm", 128, false, false, false, 1, false, ""},
+    {"clover", 64, false, true, false, 1, false,
+     "Clover is unmaintained: picked only when asked for"},
+    {"apple", 128, false, false, true, 1, false,
      "Apple's CPU device allows work-groups of 1 only: picked only when asked for"},
-    {"rusticl", 64, false, false, false, 0.1, "slow to launch kernels: ranked low"},
-    {"", 32, false, false, false, 1, ""}, /* any other */
+    {"rusticl", 64, false, false, false, 0.1, true, "slow to launch kernels: ranked low"},
+    {"", 32, false, false, false, 1, false, ""}, /* any other */
 };
 
 static const platform_quirk *quirk_of(const clg_device_info *info)
@@ -42,6 +45,12 @@ static const platform_quirk *quirk_of(const clg_device_info *info)
 bool clg__platform_caches(const clg_device_info *info)
 {
     return quirk_of(info)->caches;
+}
+
+clg_engine clg__platform_engine(const clg_device_info *info)
+{
+    bool cpu = info->type == CLG_DEVICE_CPU && !quirk_of(info)->gpu_kernels;
+    return cpu ? CLG_ENGINE_CPU : CLG_ENGINE_GPU;
 }
 
 static double score_of(const clg_device_info *info, const platform_quirk *quirk)
