@@ -51,9 +51,12 @@ clg__gpu_tile clg__gpu_tile_choose(const clg_context *ctx, int64_t batch, int64_
 int clg__gpu_tile_items(const clg__gpu_tile *tile);
 /** The shape to choose tiles for: at the graph's batch size, or a usual one if that is 1. */
 clg_shape clg__gpu_typical_shape(const clg_tensor *t);
-/** Launch of a kernel that includes tile_gpu.h, with its knobs and `more` lines of defines. */
+/**
+ * Launch of a kernel that includes tile_gpu.h, with its knobs and `more` lines of defines. columns:
+ * of one product, 0 if they follow the batch size.
+ */
 clg__launch *clg__gpu_tile_kernel(clg__lowering *lo, const char *file, const char *kernel,
-                                  const clg__gpu_tile *tile, const char *more);
+                                  const clg__gpu_tile *tile, int64_t columns, const char *more);
 /** One work-group per tile. */
 void clg__gpu_tile_range(clg__launch *launch, const clg__gpu_tile *tile, int64_t groups);
 

@@ -47,7 +47,10 @@ clg_status clg__matmul_gpu(clg__lowering *lo)
     char transposed[64];
     snprintf(transposed, sizeof transposed, "#define TRANSPOSE_A %d\n#define TRANSPOSE_B %d\n",
              g.transpose_a, g.transpose_b);
-    clg__launch *launch = clg__gpu_tile_kernel(lo, "matmul_gpu", "matmul", &tile, transposed);
+    const clg_shape *y = &lo->out_shape;
+    const int64_t columns = y->batched >> (y->ndim - 1) & 1 ? 0 : g.n;
+    clg__launch *launch =
+        clg__gpu_tile_kernel(lo, "matmul_gpu", "matmul", &tile, columns, transposed);
     clg__launch_buffer(launch, lo->in[0]);
     clg__launch_buffer(launch, lo->in[1]);
     clg__launch_int(launch, g.m);

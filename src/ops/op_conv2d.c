@@ -11,6 +11,7 @@
  * x (N, H, W, IC), w (KH, KW, IC / groups, OC), y (N, OH, OW, OC).
  */
 #include "ops/algorithms_cpu.h"
+#include "ops/algorithms_gpu.h"
 #include "ops/record.h"
 
 typedef struct clg__conv2d_attr conv2d_attr;
@@ -87,6 +88,10 @@ static void backward_weights_gradient(clg_tensor *out, clg_tensor *g, clg_tensor
                                                         .engines = 1u << CLG_ENGINE_CPU,           \
                                                         .fuses_epilogue = true,                    \
                                                         .lower = clg__conv2d_cpu_##pass},          \
+                                                       {.name = "local",                           \
+                                                        .engines = 1u << CLG_ENGINE_GPU,           \
+                                                        .fuses_epilogue = true,                    \
+                                                        .lower = clg__conv2d_gpu_##pass},          \
                                                        {.name = NULL}};
 ALGORITHMS(forward)
 ALGORITHMS(backward_data)

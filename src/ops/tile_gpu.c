@@ -73,10 +73,9 @@ clg_shape clg__gpu_typical_shape(const clg_tensor *t)
 }
 
 clg__launch *clg__gpu_tile_kernel(clg__lowering *lo, const char *file, const char *kernel,
-                                  const clg__gpu_tile *t, const char *more)
+                                  const clg__gpu_tile *t, int64_t columns, const char *more)
 {
-    const clg_shape *y = &lo->out_shape;
-    const bool tail = y->batched >> (y->ndim - 1) & 1 || y->dim[y->ndim - 1] % 4;
+    const bool tail = columns == 0 || columns % 4 != 0;
     return clg__lower_kernel(lo, file, kernel,
                              "#define TILE_M %d\n#define TILE_N %d\n#define TILE_K %d\n"
                              "#define ITEM_M %d\n#define ITEM_N %d\n#define TAIL %d\n%s",
