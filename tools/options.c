@@ -1,0 +1,101 @@
+/*
+ * getopt_long driven by the option tables of options.h. getopt's own messages are replaced: ours
+ * name the subcommand and suggest the nearest option.
+ */
+#include "options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cltrain.h"
+
+enum { MAX_OPTIONS = 32, HELP_OPTION = MAX_OPTIONS };
+
+void options_help(const struct command *command)
+{
+    printf("Usage: cltrain %s [OPTION]...%s%s\n%s\n\n", command->name,
+           *command->arguments ? " " : "", command->arguments, command->summary);
+    if (*command->details) printf("%s\n\n", command->details);
+    for (const struct option_row *row = command->options; row->name; row++) {
+        char left[48];
+        snprintf(left, sizeof left, "--%s%s%s", row->name, row->argument ? " " : "",
+                 row->argument ? row->argument : "");
+        printf("  %-22s %s\n", left, row->help);
+    }
+    printf("  %-22s %s\n", "--help", "show this and exit");
+}
+
+static int refuse_option(const struct command *command, const char *given)
+{
+    const char *names[MAX_OPTIONS + 1] = {"help"};
+    size_t count = 1;
+    for (const struct option_row *row = command->options; row->name; row++)
+        names[count++] = row->name;
+    char word[64];
+    const char *start = given + strspn(given, "-");
+    snprintf(word, sizeof word, "%.*s", (int)strcspn(start, "="), start);
+    return report_error(BAD_USAGE,
+                        "%s: unknown or ambiguous option '%s'%s\nTry 'cltrain %s --help'.",
+                        command->name, given, suggestion(word, names, count), command->name);
+}
+
+static int store(const struct command *command, const struct option_row *row, const char *text,
+                 void *values)
+{
+    void *slot = (char *)values + row->offset;
+    if (row->kind == OPTION_FLAG) {
+        *(bool *)slot = true;
+    } else if (row->kind == OPTION_TEXT) {
+        *(const char **)slot = text;
+    } else {
+        char *end;
+        errno = 0;
+        long long number = strtoll(text, &end, 10);
+        if (errno || end == text || *end || number < 1)
+            return report_error(BAD_USAGE, "%s: --%s takes a whole number of 1 or more, not '%s'",
+                                command->name, row->name, text);
+        *(int64_t *)slot = number;
+    }
+    return OPTIONS_OK;
+}
+
+static void fill_long_options(const struct command *command, struct option *table)
+{
+    int i = 0;
+    for (const struct option_row *row = command->options; row->name; row++, i++)
+        table[i] =
+            (struct option){row->name, row->argument ? required_argument : no_argument, NULL, i};
+    table[i++] = (struct option){"help", no_argument, NULL, HELP_OPTION};
+    table[i] = (struct option){0};
+}
+
+static int check_positional(const struct command *command, int count, char **argv)
+{
+    if (command->max_arguments < 0 || count <= command->max_arguments) return OPTIONS_OK;
+    return report_error(BAD_USAGE, "%s: unexpected argument '%s'\nTry 'cltrain %s --help'.",
+                        command->name, argv[command->max_arguments], command->name);
+}
+
+int options_parse(const struct command *command, int argc, char **argv, void *values, int *first)
+{
+    struct option table[MAX_OPTIONS + 2];
+    fill_long_options(command, table);
+    opterr = 0;
+    optind = 1;
+    for (int choice; (choice = getopt_long(argc, argv, ":h", table, NULL)) != -1;) {
+        if (choice == HELP_OPTION || choice == 'h') {
+            options_help(command);
+            return DONE;
+        }
+        if (choice == ':')
+            return report_error(BAD_USAGE, "%s: option '%s' needs a value", command->name,
+                                argv[optind - 1]);
+        if (choice == '?') return refuse_option(command, argv[optind - 1]);
+        int code = store(command, &command->options[choice], optarg, values);
+        if (code != OPTIONS_OK) return code;
+    }
+    *first = optind;
+    return check_positional(command, argc - optind, argv + optind);
+}
