@@ -1,0 +1,271 @@
+/*
+ * The kinds of layers that model files know: the table at the end of the file, and one short
+ * builder each. To add a kind: a builder, a row, and - for a new option - a row in
+ * LAYER_OPTION_ROWS.
+ */
+#include <limits.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clgrad/nn.h"
+#include "cltrain.h"
+#include "network.h"
+
+clg_tensor *layer_error(struct layer_site *site, const char *option, const char *format, ...)
+{
+    char path[96], text[768];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    snprintf(path, sizeof path, "model.layers[%u].%s", site->index, option);
+    site->code = yaml_source_error(&site->file->source, path, "layer %u (%.60s): %s",
+                                   site->index + 1, site->spec->kind, text);
+    return NULL;
+}
+
+/* ---- options ---- */
+
+/* "5" -> {5, 5}, "5x3" -> {5, 3}; leaves `pair` alone if the option is not given. */
+static bool read_pair(struct layer_site *site, const char *option, const char *text, int pair[2])
+{
+    if (!text) return true;
+    char *end;
+    long first = strtol(text, &end, 10), second = first;
+    bool good = end != text;
+    if (good && *end == 'x') {
+        const char *rest = end + 1;
+        second = strtol(rest, &end, 10);
+        good = end != rest;
+    }
+    if (!good || *end || first < 0 || second < 0 || first > 65535 || second > 65535)
+        return layer_error(site, option, "%s takes a number or two (5 or 5x3), not '%s'", option,
+                           text);
+    pair[0] = (int)first;
+    pair[1] = (int)second;
+    return true;
+}
+
+static bool read_padding(struct layer_site *site, clg_conv2d_params *params)
+{
+    const char *text = site->spec->padding;
+    if (text && !strcmp(text, "same")) return params->padding = CLG_PADDING_SAME, true;
+    if (text && !strcmp(text, "none")) return true;
+    return read_pair(site, "padding", text, params->pad);
+}
+
+static bool read_count(struct layer_site *site, const char *option, const int64_t *value, int *out)
+{
+    if (!value) return true;
+    if (*value < 1 || *value > INT_MAX)
+        return layer_error(site, option, "%s must be in 1 .. %d", option, INT_MAX);
+    *out = (int)*value;
+    return true;
+}
+
+/* Initial weights by name; the biases keep the library's default. */
+static const struct {
+    const char *name;
+    clg_init_kind kind;
+} inits[] = {
+    {"fan_in_uniform", CLG_INIT_FAN_IN_UNIFORM}, {"glorot_normal", CLG_INIT_GLOROT_NORMAL},
+    {"glorot_uniform", CLG_INIT_GLOROT_UNIFORM}, {"he_normal", CLG_INIT_HE_NORMAL},
+    {"he_uniform", CLG_INIT_HE_UNIFORM},         {"zeros", CLG_INIT_ZEROS},
+};
+
+static bool read_init(struct layer_site *site, clg_init *init, const clg_init **out)
+{
+    enum { COUNT = sizeof inits / sizeof *inits };
+    const char *names[COUNT], *text = site->spec->init;
+    if (!text) return true;
+    for (int i = 0; i < COUNT; i++) {
+        names[i] = inits[i].name;
+        if (strcmp(text, names[i])) continue;
+        init->kind = inits[i].kind;
+        *out = init;
+        return true;
+    }
+    return layer_error(site, "init", "unknown init '%s'%s", text, suggestion(text, names, COUNT));
+}
+
+/* ---- builders ---- */
+
+static clg_tensor *build_conv2d(struct layer_site *site, clg_tensor *x)
+{
+    const struct layer_spec *spec = site->spec;
+    clg_conv2d_layer_params params = {.no_bias = spec->bias && !*spec->bias};
+    clg_init init = {0};
+    int kernel[2] = {0}, channels = 0;
+    if (!read_count(site, "channels", spec->channels, &channels) ||
+        !read_count(site, "groups", spec->groups, &params.conv.groups) ||
+        !read_pair(site, "kernel", spec->kernel, kernel) ||
+        !read_pair(site, "stride", spec->stride, params.conv.stride) ||
+        !read_pair(site, "dilation", spec->dilation, params.conv.dilation) ||
+        !read_padding(site, &params.conv) || !read_init(site, &init, &params.weight_init))
+        return NULL;
+    params.width = kernel[1];
+    return clg_conv2d_layer(x, site->name, channels, kernel[0], &params);
+}
+
+static clg_tensor *build_linear(struct layer_site *site, clg_tensor *x)
+{
+    const struct layer_spec *spec = site->spec;
+    clg_linear_params params = {.no_bias = spec->bias && !*spec->bias};
+    clg_init init = {0};
+    int units = 0;
+    if (!read_count(site, "units", spec->units, &units) ||
+        !read_init(site, &init, &params.weight_init))
+        return NULL;
+    return clg_linear_layer(x, site->name, units, &params);
+}
+
+static clg_tensor *build_batch_norm(struct layer_site *site, clg_tensor *x)
+{
+    clg_batch_norm_params params = {0};
+    if (site->spec->momentum) params.momentum = *site->spec->momentum;
+    if (site->spec->epsilon) params.epsilon = *site->spec->epsilon;
+    return clg_batch_norm_layer(x, site->name, &params);
+}
+
+static bool read_pool(struct layer_site *site, clg_pool2d_params *params)
+{
+    return read_pair(site, "size", site->spec->size, params->size) &&
+           read_pair(site, "stride", site->spec->stride, params->stride) &&
+           read_pair(site, "padding", site->spec->padding, params->pad);
+}
+
+static clg_tensor *build_max_pool2d(struct layer_site *site, clg_tensor *x)
+{
+    clg_pool2d_params params = {0};
+    return read_pool(site, &params) ? clg_max_pool2d(x, &params) : NULL;
+}
+
+static clg_tensor *build_average_pool2d(struct layer_site *site, clg_tensor *x)
+{
+    clg_pool2d_params params = {0};
+    return read_pool(site, &params) ? clg_average_pool2d(x, &params) : NULL;
+}
+
+static clg_tensor *build_global_average_pool2d(struct layer_site *site, clg_tensor *x)
+{
+    return clg_global_average_pool2d(x);
+}
+
+static clg_tensor *build_flatten(struct layer_site *site, clg_tensor *x)
+{
+    return clg_flatten(x);
+}
+
+static clg_tensor *build_dropout(struct layer_site *site, clg_tensor *x)
+{
+    return clg_dropout(x, *site->spec->rate);
+}
+
+static const struct layer_kind layer_kinds[] = {
+    {"conv2d", "channels kernel", "stride padding dilation groups bias init name", "conv",
+     build_conv2d},
+    {"linear", "units", "bias init name", "linear", build_linear},
+    {"batch_norm", "", "momentum epsilon name", "norm", build_batch_norm},
+    {"max_pool2d", "", "size stride padding", "", build_max_pool2d},
+    {"average_pool2d", "", "size stride padding", "", build_average_pool2d},
+    {"global_average_pool2d", "", "", "", build_global_average_pool2d},
+    {"flatten", "", "", "", build_flatten},
+    {"dropout", "rate", "", "", build_dropout},
+};
+enum { N_LAYER_KINDS = sizeof layer_kinds / sizeof *layer_kinds };
+_Static_assert((int)N_LAYER_KINDS <= (int)MAX_LAYER_KINDS, "raise MAX_LAYER_KINDS");
+
+/* ---- activations: every one-input row of the pointwise table ---- */
+
+/*
+ * Parameters default to the row's first sample values, which are PyTorch's defaults where PyTorch
+ * has the function. A row with two parameters (clamp) has no usual ones: both must be given.
+ */
+struct activation {
+    const char *name;
+    int parameters;
+    double a;
+    clg_tensor *(*plain)(clg_tensor *x);
+    clg_tensor *(*with_a)(clg_tensor *x, double a);
+    clg_tensor *(*with_ab)(clg_tensor *x, double a, double b);
+};
+
+#define CLG_UNARY(name, ...) {#name, 0, 0, clg_##name, NULL, NULL},
+#define CLG_UNARY_A(name, formula, lo, hi, sample, ...) {#name, 1, sample, NULL, clg_##name, NULL},
+#define CLG_UNARY_AB(name, ...) {#name, 2, 0, NULL, NULL, clg_##name},
+#define CLG_BINARY(...)
+#define CLG_TERNARY(...)
+static const struct activation activations[] = {
+#include "clgrad/pointwise.def"
+};
+#undef CLG_UNARY
+#undef CLG_UNARY_A
+#undef CLG_UNARY_AB
+#undef CLG_BINARY
+#undef CLG_TERNARY
+enum { N_ACTIVATIONS = sizeof activations / sizeof *activations };
+
+static clg_tensor *build_activation(struct layer_site *site, clg_tensor *x)
+{
+    const struct activation *row = activations;
+    while (strcmp(row->name, site->spec->kind)) row++;
+    double a = site->spec->a ? *site->spec->a : row->a;
+    if (row->parameters == 2) return row->with_ab(x, a, *site->spec->b);
+    return row->parameters ? row->with_a(x, a) : row->plain(x);
+}
+
+/* What an activation's options are, by its number of parameters. */
+static const struct layer_kind activation_kinds[] = {
+    {"", "", "", "", build_activation},
+    {"", "", "a", "", build_activation},
+    {"", "a b", "", "", build_activation},
+};
+
+/* ---- building ---- */
+
+static const struct layer_kind *find_kind(struct layer_site *site)
+{
+    const char *names[N_LAYER_KINDS + N_ACTIVATIONS], *word = site->spec->kind;
+    size_t count = 0;
+    for (int i = 0; i < N_LAYER_KINDS; i++) {
+        if (!strcmp(layer_kinds[i].name, word)) return &layer_kinds[i];
+        names[count++] = layer_kinds[i].name;
+    }
+    for (int i = 0; i < N_ACTIVATIONS; i++) {
+        if (!strcmp(activations[i].name, word)) return &activation_kinds[activations[i].parameters];
+        names[count++] = activations[i].name;
+    }
+    layer_error(site, "kind", "unknown kind of layer%s", suggestion(word, names, count));
+    return NULL;
+}
+
+static bool check_options(struct layer_site *site, const struct layer_kind *kind)
+{
+    const char *allowed[32];
+    size_t count = 0;
+    for (size_t i = 0; i < n_layer_options; i++)
+        if (word_in(kind->required, layer_option_rows[i].name) ||
+            word_in(kind->optional, layer_option_rows[i].name))
+            allowed[count++] = layer_option_rows[i].name;
+    for (size_t i = 0; i < n_layer_options; i++) {
+        const char *name = layer_option_rows[i].name;
+        bool given = *(void *const *)((const char *)site->spec + layer_option_rows[i].offset);
+        if (given && !word_in(kind->required, name) && !word_in(kind->optional, name))
+            return layer_error(site, name, "has no option '%s'%s", name,
+                               suggestion(name, allowed, count));
+        if (!given && word_in(kind->required, name))
+            return layer_error(site, "", "option '%s' is missing", name);
+    }
+    return true;
+}
+
+clg_tensor *layer_build(struct layer_site *site, clg_tensor *x, int *counts)
+{
+    const struct layer_kind *kind = find_kind(site);
+    if (!kind || !check_options(site, kind)) return NULL;
+    if (*kind->stem)
+        snprintf(site->name, sizeof site->name, "%s%d", kind->stem, ++counts[kind - layer_kinds]);
+    if (site->spec->name) snprintf(site->name, sizeof site->name, "%s", site->spec->name);
+    return kind->build(site, x);
+}

@@ -1,0 +1,292 @@
+/*
+ * Loading, overriding, resolving. The schema of libcyaml is generated from the tables of
+ * model_file.h; yaml_source.c checks the file against it first, for exact positions and
+ * suggestions, so libcyaml's own complaints are a second line of defence and come out as they are.
+ */
+#include "model_file.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "builtin_models.h"
+#include "clgrad/nn.h"
+#include "cltrain.h"
+
+enum { MAX_LAYERS = 10000, MAX_NAME = 200 };
+
+/* ---- schema ---- */
+
+#define OPTIONAL (CYAML_FLAG_OPTIONAL | CYAML_FLAG_POINTER)
+#define SETTING_TEXT(name, ...)                                                                    \
+    CYAML_FIELD_STRING_PTR(#name, OPTIONAL, struct settings, name, 0, 4096),
+#define SETTING_WHOLE(name, ...) CYAML_FIELD_INT_PTR(#name, OPTIONAL, struct settings, name),
+#define SETTING_REAL(name, ...) CYAML_FIELD_FLOAT_PTR(#name, OPTIONAL, struct settings, name),
+#define SETTING_FLAG(name, ...) CYAML_FIELD_BOOL_PTR(#name, OPTIONAL, struct settings, name),
+static const cyaml_schema_field_t training_fields[] = {
+    SETTING_ROWS(SETTING_TEXT, SETTING_WHOLE, SETTING_REAL, SETTING_FLAG) CYAML_FIELD_END};
+
+#define LAYER_TEXT(name)                                                                           \
+    CYAML_FIELD_STRING_PTR(#name, OPTIONAL, struct layer_spec, name, 0, MAX_NAME),
+#define LAYER_WHOLE(name) CYAML_FIELD_INT_PTR(#name, OPTIONAL, struct layer_spec, name),
+#define LAYER_REAL(name) CYAML_FIELD_FLOAT_PTR(#name, OPTIONAL, struct layer_spec, name),
+#define LAYER_FLAG(name) CYAML_FIELD_BOOL_PTR(#name, OPTIONAL, struct layer_spec, name),
+static const cyaml_schema_field_t layer_fields[] = {
+    CYAML_FIELD_STRING_PTR("kind", CYAML_FLAG_POINTER, struct layer_spec, kind, 1, MAX_NAME),
+    LAYER_OPTION_ROWS(LAYER_TEXT, LAYER_WHOLE, LAYER_REAL, LAYER_FLAG) CYAML_FIELD_END};
+
+static const cyaml_schema_value_t layer_schema = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct layer_spec, layer_fields)};
+static const cyaml_schema_value_t extent_schema = {CYAML_VALUE_INT(CYAML_FLAG_DEFAULT, int64_t)};
+
+static const cyaml_schema_field_t model_fields[] = {
+    CYAML_FIELD_STRING_PTR("name", CYAML_FLAG_POINTER, struct model_spec, name, 1, MAX_NAME),
+    CYAML_FIELD_SEQUENCE("input", CYAML_FLAG_POINTER, struct model_spec, input, &extent_schema, 1,
+                         CLG_MAX_DIMS - 1),
+    CYAML_FIELD_INT("classes", CYAML_FLAG_DEFAULT, struct model_spec, classes),
+    CYAML_FIELD_SEQUENCE("layers", CYAML_FLAG_POINTER, struct model_spec, layers, &layer_schema, 1,
+                         MAX_LAYERS),
+    CYAML_FIELD_END};
+
+static const cyaml_schema_field_t content_fields[] = {
+    CYAML_FIELD_MAPPING("model", CYAML_FLAG_DEFAULT, struct model_content, model, model_fields),
+    CYAML_FIELD_MAPPING("training", CYAML_FLAG_OPTIONAL, struct model_content, training,
+                        training_fields),
+    CYAML_FIELD_END};
+
+static const cyaml_schema_value_t content_schema = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct model_content, content_fields)};
+
+static void log_cyaml(cyaml_log_t level, void *user, const char *format, va_list args)
+{
+    vfprintf(stderr, format, args);
+}
+
+static const cyaml_config_t cyaml = {.log_fn = log_cyaml,
+                                     .mem_fn = cyaml_mem,
+                                     .log_level = CYAML_LOG_ERROR,
+                                     .flags = CYAML_CFG_NO_ALIAS};
+
+/* ---- loading ---- */
+
+static const struct builtin_model *find_builtin(const char *name)
+{
+    for (const struct builtin_model *model = builtin_models; model->name; model++)
+        if (!strcmp(model->name, name)) return model;
+    return NULL;
+}
+
+static int read_source(struct model_file *file, const char *name)
+{
+    const struct builtin_model *model = find_builtin(name);
+    if (model) return yaml_source_parse(&file->source, name, model->text, strlen(model->text));
+    if (!access(name, F_OK)) return yaml_source_read(&file->source, name);
+    const char *names[16];
+    size_t count = 0;
+    for (model = builtin_models; model->name && count < 16; model++) names[count++] = model->name;
+    return report_error(BAD_INPUT, "%s: no such model file%s", name,
+                        suggestion(name, names, count));
+}
+
+int model_file_load(struct model_file *file, const char *name)
+{
+    *file = (struct model_file){0};
+    int code = read_source(file, name);
+    if (code == DONE) code = yaml_source_check(&file->source, &content_schema);
+    if (code != DONE) return code;
+    cyaml_err_t error = cyaml_load_data((const uint8_t *)file->source.text, file->source.size,
+                                        &cyaml, &content_schema, (void **)&file->content, NULL);
+    if (error == CYAML_OK) return DONE;
+    return report_error(error == CYAML_ERR_OOM ? NO_MEMORY : BAD_INPUT, "%s: %s", name,
+                        error == CYAML_ERR_ALIAS ? "YAML aliases (*name) are not accepted"
+                                                 : cyaml_strerror(error));
+}
+
+void model_file_clear(struct model_file *file)
+{
+    cyaml_free(&cyaml, &content_schema, file->content, 0);
+    yaml_source_clear(&file->source);
+    *file = (struct model_file){0};
+}
+
+/* ---- settings ---- */
+
+static void **slot_of(struct settings *settings, const struct key_row *row)
+{
+    return (void **)((char *)settings + row->offset);
+}
+
+static bool parse_whole(const char *text, void *value)
+{
+    char *end;
+    errno = 0;
+    *(int64_t *)value = strtoll(text, &end, 10);
+    return !errno && end != text && !*end;
+}
+
+static bool parse_real(const char *text, void *value)
+{
+    char *end;
+    *(double *)value = strtod(text, &end);
+    return end != text && !*end && isfinite(*(double *)value);
+}
+
+static bool parse_flag(const char *text, void *value)
+{
+    *(bool *)value = !strcmp(text, "true");
+    return *(bool *)value || !strcmp(text, "false");
+}
+
+/* How each type is read from a command line, and its size. */
+static const struct {
+    size_t size;
+    bool (*parse)(const char *text, void *value);
+    const char *wanted;
+} key_types[] = {
+    [KEY_WHOLE] = {sizeof(int64_t), parse_whole, "a whole number"},
+    [KEY_REAL] = {sizeof(double), parse_real, "a number"},
+    [KEY_FLAG] = {sizeof(bool), parse_flag, "true or false"},
+};
+
+static const struct key_row *find_setting(const char *name)
+{
+    for (size_t i = 0; i < n_settings; i++)
+        if (!strcmp(setting_rows[i].name, name)) return &setting_rows[i];
+    return NULL;
+}
+
+static bool in_range(const struct key_row *row, const void *value)
+{
+    if (row->type != KEY_WHOLE && row->type != KEY_REAL) return true;
+    double number =
+        row->type == KEY_REAL ? *(const double *)value : (double)*(const int64_t *)value;
+    return number >= row->low && number <= row->high;
+}
+
+/* The file's settings for an optimizer that the command line replaces no longer mean anything. */
+static int replace_optimizer(struct settings *settings, const char *name)
+{
+    clg_optimizer_kind kind;
+    if (!clg_optimizer_find(name, &kind))
+        return report_error(BAD_USAGE, "--optimizer: unknown optimizer '%s'", name);
+    for (size_t i = 0; i < n_settings; i++) {
+        const struct key_row *row = &setting_rows[i];
+        clg_schedule_kind schedule;
+        if (!*row->of || word_in(row->of, name) || clg_schedule_find(row->of, &schedule)) continue;
+        free(*slot_of(settings, row));
+        *slot_of(settings, row) = NULL;
+    }
+    return DONE;
+}
+
+int model_file_override(struct model_file *file, const char *setting, const char *text)
+{
+    const struct key_row *row = find_setting(setting);
+    struct settings *settings = &file->content->training;
+    if (!strcmp(setting, "optimizer") && replace_optimizer(settings, text) != DONE)
+        return BAD_USAGE;
+    void *value = row->type == KEY_TEXT ? strdup(text) : malloc(key_types[row->type].size);
+    if (!value) return report_error(NO_MEMORY, "out of memory");
+    if (row->type != KEY_TEXT &&
+        (!key_types[row->type].parse(text, value) || !in_range(row, value))) {
+        free(value);
+        return report_error(BAD_USAGE, "--%s takes %s in %.10g .. %.10g, not '%s'", setting,
+                            key_types[row->type].wanted, row->low, row->high, text);
+    }
+    free(*slot_of(settings, row));
+    *slot_of(settings, row) = value;
+    return DONE;
+}
+
+static int fill_default(struct settings *settings, const struct key_row *row)
+{
+    void **slot = slot_of(settings, row);
+    *slot = row->type == KEY_TEXT ? strdup(row->text) : malloc(key_types[row->type].size);
+    if (!*slot) return report_error(NO_MEMORY, "out of memory");
+    if (row->type == KEY_WHOLE) *(int64_t *)*slot = (int64_t)row->number;
+    if (row->type == KEY_REAL) *(double *)*slot = row->number;
+    if (row->type == KEY_FLAG) *(bool *)*slot = row->number != 0;
+    return DONE;
+}
+
+static int setting_error(struct model_file *file, const char *name, const char *problem)
+{
+    char path[64];
+    snprintf(path, sizeof path, "training.%s", name);
+    return yaml_source_error(&file->source, path, "%s %s", name, problem);
+}
+
+static int check_range(struct model_file *file, const struct key_row *row)
+{
+    if (in_range(row, *slot_of(&file->content->training, row))) return DONE;
+    char problem[96];
+    snprintf(problem, sizeof problem, "must be in %.10g .. %.10g", row->low, row->high);
+    return setting_error(file, row->name, problem);
+}
+
+/* A setting of another optimizer or schedule is refused if it was given. */
+static int resolve_setting(struct model_file *file, const struct key_row *row)
+{
+    struct settings *settings = &file->content->training;
+    bool applies =
+        !*row->of || word_in(row->of, settings->optimizer) || word_in(row->of, settings->schedule);
+    if (!applies && *slot_of(settings, row)) {
+        char problem[96];
+        snprintf(problem, sizeof problem, "is a setting of %s only", row->of);
+        return setting_error(file, row->name, problem);
+    }
+    if (!applies) return DONE;
+    if (!*slot_of(settings, row)) return fill_default(settings, row);
+    return check_range(file, row);
+}
+
+static int check_kind(struct model_file *file, const char *setting, const char *word,
+                      const char *(*name)(int), int count)
+{
+    const char *names[16];
+    for (int i = 0; i < count; i++) {
+        names[i] = name(i);
+        if (!strcmp(names[i], word)) return DONE;
+    }
+    char path[64];
+    snprintf(path, sizeof path, "training.%s", setting);
+    return yaml_source_error(&file->source, path, "unknown %s '%s'%s", setting, word,
+                             suggestion(word, names, (size_t)count));
+}
+
+static const char *optimizer_name(int kind)
+{
+    return clg_optimizer_name((clg_optimizer_kind)kind);
+}
+
+static const char *schedule_name(int kind)
+{
+    return clg_schedule_name((clg_schedule_kind)kind);
+}
+
+/* Defaults that depend on the optimizer: the values that are usual for each family. */
+static void resolve_by_optimizer(struct settings *settings)
+{
+    if (*settings->lr == 0) *settings->lr = strcmp(settings->optimizer, "sgd") ? 0.001 : 0.01;
+    if (*settings->weight_decay < 0)
+        *settings->weight_decay = strcmp(settings->optimizer, "adamw") ? 0 : 0.01;
+}
+
+int model_file_resolve(struct model_file *file)
+{
+    struct settings *settings = &file->content->training;
+    int code = settings->optimizer ? DONE : fill_default(settings, find_setting("optimizer"));
+    if (code == DONE && !settings->schedule)
+        code = fill_default(settings, find_setting("schedule"));
+    if (code == DONE)
+        code =
+            check_kind(file, "optimizer", settings->optimizer, optimizer_name, CLG_OPTIMIZER_COUNT);
+    if (code == DONE)
+        code = check_kind(file, "schedule", settings->schedule, schedule_name, CLG_SCHEDULE_COUNT);
+    for (size_t i = 0; i < n_settings && code == DONE; i++)
+        code = resolve_setting(file, &setting_rows[i]);
+    if (code == DONE) resolve_by_optimizer(settings);
+    return code;
+}

@@ -1,0 +1,131 @@
+/*
+ * Model files: a network and the settings of its training, in YAML (docs/model-files.md).
+ *
+ * Two tables hold every key: SETTING_ROWS for `training`, LAYER_OPTION_ROWS for the entries of
+ * `model.layers`. Struct fields, libcyaml schema, defaults, ranges, command-line overrides and the
+ * saved file come from them. All values are pointers: NULL says "not given", so that an option that
+ * does not belong to a kind of layer or optimizer can be refused.
+ */
+#ifndef CLTRAIN_MODEL_FILE_H
+#define CLTRAIN_MODEL_FILE_H
+
+#include "yaml_source.h"
+
+/*
+ * TEXT(name, default, of), FLAG(name, default, of), WHOLE and REAL(name, default, lowest, highest,
+ * of). `of` lists the optimizers or schedules that take the setting; "" is for all. Defaults of lr
+ * (0) and weight_decay (-1) depend on the optimizer.
+ */
+#define SETTING_ROWS(TEXT, WHOLE, REAL, FLAG)                                                      \
+    TEXT(data, "builtin", "")                                                                      \
+    REAL(validation, 0.1, 0, 0.9, "")                                                              \
+    WHOLE(epochs, 5, 1, 1000000, "")                                                               \
+    WHOLE(batch, 64, 1, 1 << 24, "")                                                               \
+    WHOLE(seed, 1, 0, INT64_MAX, "")                                                               \
+    TEXT(optimizer, "adam", "")                                                                    \
+    REAL(lr, 0, 0, 1e6, "")                                                                        \
+    REAL(momentum, 0.9, 0, 0.999999, "sgd")                                                        \
+    FLAG(nesterov, false, "sgd")                                                                   \
+    REAL(beta1, 0.9, 0, 0.999999, "adam adamw")                                                    \
+    REAL(beta2, 0.999, 0, 0.999999, "adam adamw")                                                  \
+    REAL(epsilon, 1e-8, 1e-30, 1, "adam adamw")                                                    \
+    REAL(weight_decay, -1, 0, 1e6, "")                                                             \
+    REAL(clip_norm, 0, 0, 1e30, "")                                                                \
+    TEXT(schedule, "cosine", "")                                                                   \
+    REAL(lr_min, 0, 0, 1e6, "cosine")                                                              \
+    WHOLE(warmup, 0, 0, 1000000000, "")                                                            \
+    WHOLE(checkpoint_every, 0, 0, 1000000000, "")                                                  \
+    WHOLE(keep, 3, 1, 1000000, "")
+
+/* Options of layers; which kind takes which, and the defaults, is said in layers.c. */
+#define LAYER_OPTION_ROWS(TEXT, WHOLE, REAL, FLAG)                                                 \
+    TEXT(name)                                                                                     \
+    WHOLE(channels)                                                                                \
+    WHOLE(units)                                                                                   \
+    TEXT(kernel)                                                                                   \
+    TEXT(size)                                                                                     \
+    TEXT(stride)                                                                                   \
+    TEXT(padding)                                                                                  \
+    TEXT(dilation)                                                                                 \
+    WHOLE(groups)                                                                                  \
+    FLAG(bias)                                                                                     \
+    TEXT(init)                                                                                     \
+    REAL(rate)                                                                                     \
+    REAL(a)                                                                                        \
+    REAL(b)                                                                                        \
+    REAL(momentum)                                                                                 \
+    REAL(epsilon)
+
+#define FIELD_TEXT(name, ...) char *name;
+#define FIELD_WHOLE(name, ...) int64_t *name;
+#define FIELD_REAL(name, ...) double *name;
+#define FIELD_FLAG(name, ...) bool *name;
+
+struct settings {
+    SETTING_ROWS(FIELD_TEXT, FIELD_WHOLE, FIELD_REAL, FIELD_FLAG)
+};
+
+struct layer_spec {
+    char *kind;
+    LAYER_OPTION_ROWS(FIELD_TEXT, FIELD_WHOLE, FIELD_REAL, FIELD_FLAG)
+};
+
+#undef FIELD_TEXT
+#undef FIELD_WHOLE
+#undef FIELD_REAL
+#undef FIELD_FLAG
+
+struct model_spec {
+    char *name;
+    int64_t *input; /* shape of one sample: (H, W, C), or (features) */
+    unsigned input_count;
+    int64_t classes;
+    struct layer_spec *layers;
+    unsigned layers_count;
+};
+
+/* What libcyaml fills. */
+struct model_content {
+    struct model_spec model;
+    struct settings training;
+};
+
+struct model_file {
+    struct yaml_source source;
+    struct model_content *content;
+};
+
+/**
+ * Loads "lenet", "mlp" (the models that come with the tool) or a file. DONE, or an exit code after
+ * a message with line and column; clear it in both cases.
+ */
+int model_file_load(struct model_file *file, const char *name);
+void model_file_clear(struct model_file *file);
+
+/** Replaces a setting by text from the command line. BAD_USAGE if it is not one of its values. */
+int model_file_override(struct model_file *file, const char *setting, const char *text);
+
+/** Checks ranges and fills in the defaults, after all overrides. */
+int model_file_resolve(struct model_file *file);
+
+/** The resolved file as text (free it); loading it gives the same values to the bit. NULL: no
+ * memory. */
+char *model_file_text(const struct model_file *file);
+
+/* One row of SETTING_ROWS or LAYER_OPTION_ROWS, for code that goes over all of them. */
+enum key_type { KEY_TEXT, KEY_WHOLE, KEY_REAL, KEY_FLAG };
+struct key_row {
+    const char *name;
+    enum key_type type;
+    size_t offset; /* of the pointer in its struct */
+    const char *text;
+    double number, low, high; /* default (TEXT: `text`), range */
+    const char *of;
+};
+extern const struct key_row setting_rows[], layer_option_rows[];
+extern const size_t n_settings, n_layer_options;
+
+/** True if the words of `list` (separated by blanks) contain `word`. */
+bool word_in(const char *list, const char *word);
+
+#endif

@@ -1,0 +1,112 @@
+/*
+ * The resolved model file of a run. Written by hand from the tables rather than by libcyaml, which
+ * prints 0.001 as 1.0000000000000000e-03: this file is read by people. Numbers are the shortest
+ * text that reads back to the same bits.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cltrain.h"
+#include "model_file.h"
+
+static void write_real(FILE *file, double value)
+{
+    char text[40];
+    for (int digits = 6; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, value);
+        if (strtod(text, NULL) == value) break;
+    }
+    fputs(text, file);
+}
+
+/* Plain where that cannot be misread, else double-quoted with YAML's escapes. */
+static void write_text(FILE *file, const char *text)
+{
+    static const char plain[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./";
+    if (strchr(plain, *text) && *text && *text != '-' && !text[strspn(text, plain)]) {
+        fputs(text, file);
+        return;
+    }
+    fputc('"', file);
+    for (; *text; text++) {
+        if (*text == '"' || *text == '\\') fputc('\\', file);
+        if ((unsigned char)*text < 0x20)
+            fprintf(file, "\\x%02x", (unsigned)*text);
+        else
+            fputc(*text, file);
+    }
+    fputc('"', file);
+}
+
+static void write_value(FILE *file, const struct key_row *row, const void *value)
+{
+    switch (row->type) {
+    case KEY_TEXT:
+        write_text(file, value);
+        break;
+    case KEY_WHOLE:
+        fprintf(file, "%lld", (long long)*(const int64_t *)value);
+        break;
+    case KEY_REAL:
+        write_real(file, *(const double *)value);
+        break;
+    case KEY_FLAG:
+        fputs(*(const bool *)value ? "true" : "false", file);
+        break;
+    }
+}
+
+static void write_layer(FILE *file, const struct layer_spec *layer)
+{
+    fputs("    - {kind: ", file);
+    write_text(file, layer->kind);
+    for (size_t i = 0; i < n_layer_options; i++) {
+        const struct key_row *row = &layer_option_rows[i];
+        const void *value = *(void *const *)((const char *)layer + row->offset);
+        if (!value) continue;
+        fprintf(file, ", %s: ", row->name);
+        write_value(file, row, value);
+    }
+    fputs("}\n", file);
+}
+
+static void write_model(FILE *file, const struct model_spec *model)
+{
+    fputs("model:\n  name: ", file);
+    write_text(file, model->name);
+    fputs("\n  input: [", file);
+    for (unsigned i = 0; i < model->input_count; i++)
+        fprintf(file, "%s%lld", i ? ", " : "", (long long)model->input[i]);
+    fprintf(file, "]\n  classes: %lld\n  layers:\n", (long long)model->classes);
+    for (unsigned i = 0; i < model->layers_count; i++) write_layer(file, &model->layers[i]);
+}
+
+static void write_settings(FILE *file, const struct settings *settings)
+{
+    fputs("training:\n", file);
+    for (size_t i = 0; i < n_settings; i++) {
+        const struct key_row *row = &setting_rows[i];
+        const void *value = *(void *const *)((const char *)settings + row->offset);
+        if (!value) continue;
+        fprintf(file, "  %s: ", row->name);
+        write_value(file, row, value);
+        fputc('\n', file);
+    }
+}
+
+char *model_file_text(const struct model_file *file)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    if (!out) return NULL;
+    fputs("# The model and all settings of this run, as they were used.\n", out);
+    write_model(out, &file->content->model);
+    write_settings(out, &file->content->training);
+    bool failed = ferror(out);
+    if (!fclose(out) && !failed) return text;
+    free(text);
+    return NULL;
+}

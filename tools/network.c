@@ -1,0 +1,103 @@
+/*
+ * Chains the layers of a model file, and puts the loss and the accuracy of a classifier on top.
+ * Whatever does not fit is reported at the line of the layer, with the shape that came in.
+ */
+#include "network.h"
+
+#include <string.h>
+
+#include "cltrain.h"
+
+enum { MAX_EXTENT = 1 << 24, MAX_CLASSES = 1 << 24 };
+
+static int check_input(struct model_file *file)
+{
+    const struct model_spec *model = &file->content->model;
+    for (unsigned i = 0; i < model->input_count; i++)
+        if (model->input[i] < 1 || model->input[i] > MAX_EXTENT)
+            return yaml_source_error(&file->source, "model.input",
+                                     "the extents of a sample must be in 1 .. %d", MAX_EXTENT);
+    if (model->classes < 2 || model->classes > MAX_CLASSES)
+        return yaml_source_error(&file->source, "model.classes", "classes must be in 2 .. %d",
+                                 MAX_CLASSES);
+    return DONE;
+}
+
+static clg_shape batch_shape(const struct model_spec *model)
+{
+    int64_t dims[CLG_MAX_DIMS] = {CLG_BATCH};
+    for (unsigned i = 0; i < model->input_count; i++) dims[i + 1] = model->input[i];
+    return clg_shape_of((int)model->input_count + 1, dims);
+}
+
+static int layer_failed(struct layer_site *site, const struct network *network, const char *input)
+{
+    if (site->code != DONE) return site->code;
+    clg_status status = clg_graph_status(network->graph);
+    if (status != CLG_ERROR_ARGUMENT && status != CLG_ERROR_UNSUPPORTED)
+        return report_status(status, NULL);
+    const char *message = clg_last_error();
+    bool told = strstr(message, input);
+    layer_error(site, "", "%s%s%s", message, told ? "" : "; the layer's input is ",
+                told ? "" : input);
+    return site->code;
+}
+
+static int chain_layers(struct network *network, struct model_file *file)
+{
+    const struct model_spec *model = &file->content->model;
+    clg_tensor *x = network->image;
+    int counts[MAX_LAYER_KINDS] = {0};
+    for (unsigned i = 0; i < model->layers_count; i++) {
+        struct layer_site site = {.file = file, .spec = &model->layers[i], .index = i};
+        char input[128];
+        clg_shape_text(clg_tensor_shape(x), input, sizeof input);
+        x = layer_build(&site, x, counts);
+        if (!x) return layer_failed(&site, network, input);
+    }
+    network->logits = x;
+    return DONE;
+}
+
+static int check_logits(const struct network *network, struct model_file *file)
+{
+    const struct model_spec *model = &file->content->model;
+    const clg_shape *shape = clg_tensor_shape(network->logits);
+    if (shape->ndim == 2 && shape->dim[1] == model->classes) return DONE;
+    char path[64], text[128];
+    snprintf(path, sizeof path, "model.layers[%u]", model->layers_count - 1);
+    return yaml_source_error(
+        &file->source, path,
+        "the last layer gives %s, but there are %lld classes: end with {kind: linear, units: %lld}",
+        clg_shape_text(shape, text, sizeof text), (long long)model->classes,
+        (long long)model->classes);
+}
+
+int network_build(struct network *network, struct model_file *file)
+{
+    *network = (struct network){0};
+    const struct settings *settings = &file->content->training;
+    int code = check_input(file);
+    if (code != DONE) return code;
+    network->graph = clg_graph_create(
+        clg_graph_options(.batch = *settings->batch, .seed = (uint64_t)*settings->seed));
+    if (!network->graph) return report_status(CLG_ERROR_MEMORY, NULL);
+    network->image =
+        clg_input(network->graph, "image", CLG_F32, batch_shape(&file->content->model));
+    network->label = clg_input(network->graph, "label", CLG_I32, CLG_SHAPE(CLG_BATCH));
+    if (!network->image || !network->label)
+        return report_status(clg_graph_status(network->graph), NULL);
+    code = chain_layers(network, file);
+    if (code == DONE) code = check_logits(network, file);
+    if (code != DONE) return code;
+    network->loss = clg_softmax_cross_entropy(network->logits, network->label);
+    network->accuracy = clg_accuracy(network->logits, network->label);
+    clg_status status = clg_graph_status(network->graph);
+    return status == CLG_OK ? DONE : report_status(status, NULL);
+}
+
+void network_destroy(struct network *network)
+{
+    clg_graph_destroy(network->graph);
+    *network = (struct network){0};
+}
