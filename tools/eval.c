@@ -1,0 +1,80 @@
+/*
+ * cltrain eval: loss and accuracy of a trained model on the test part of a data set.
+ */
+#include <inttypes.h>
+
+#include "cltrain.h"
+#include "datasets.h"
+#include "options.h"
+#include "signals.h"
+#include "trained.h"
+
+struct eval_options {
+    const char *data, *device;
+    bool json;
+};
+
+static const struct option_row options[] = {
+    {"data", "DIR", OPTION_TEXT, offsetof(struct eval_options, data),
+     "builtin, or a folder with the idx files; default: the data of the run"},
+    OPTION_DEVICE(struct eval_options),
+    OPTION_JSON(struct eval_options),
+    OPTION_ROWS_END};
+
+static int print_score(const struct score *score, bool json)
+{
+    if (json)
+        return print_json(json_pack("{so so sI}", "accuracy", json_number(score->accuracy), "loss",
+                                    json_number(score->loss), "samples",
+                                    (json_int_t)score->samples));
+    printf("accuracy %.2f %%, loss %.4f (%" PRId64 " samples)\n", 100 * score->accuracy,
+           score->loss, score->samples);
+    return DONE;
+}
+
+static int measure(struct trained *trained, const char *path, clg_dataset *dataset,
+                   struct score *score)
+{
+    clg_program *program = NULL;
+    clg_status status = evaluate_compile(&program, trained->context, &trained->network);
+    int code = status == CLG_OK ? trained_restore(trained, path) : report_status(status, NULL);
+    if (code == DONE) {
+        status = evaluate(score, program, &trained->network, dataset, true);
+        if (status == CLG_ERROR_INTERRUPTED)
+            code = SIGNALLED + signal_received();
+        else if (status != CLG_OK)
+            code = report_status(status, NULL);
+    }
+    clg_program_destroy(program);
+    return code;
+}
+
+static int run(const void *values, int argc, char **argv)
+{
+    const struct eval_options *given = values;
+    struct trained trained = {0};
+    clg_dataset *dataset = NULL;
+    struct score score;
+    if (!argc) return report_error(BAD_USAGE, "eval: which run or checkpoint?");
+    signals_catch();
+    int code = trained_load(&trained, argv[0], given->device);
+    if (code == DONE)
+        code = datasets_open_test(&dataset, &trained.file.content->model,
+                                  given->data ? given->data : trained.file.content->training.data);
+    if (code == DONE) code = measure(&trained, argv[0], dataset, &score);
+    if (code == DONE) code = print_score(&score, given->json);
+    clg_dataset_destroy(dataset);
+    trained_clear(&trained);
+    return code;
+}
+
+const struct command command_eval = {
+    .name = "eval",
+    .arguments = "RUN|CHECKPOINT",
+    .summary = "Measures a trained model on a test set.",
+    .details = "A run stands for its latest checkpoint.",
+    .options = options,
+    .values_size = sizeof(struct eval_options),
+    .max_arguments = 1,
+    .run = run,
+};

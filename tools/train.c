@@ -1,0 +1,139 @@
+/*
+ * cltrain train: what is to be trained comes from a model file and the command line, or, with
+ * --resume, from the run directory; the rest is trainer.c.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cltrain.h"
+#include "options.h"
+#include "signals.h"
+#include "trainer.h"
+
+struct train_options {
+    const char *data, *epochs, *batch, *lr, *optimizer, *seed, *checkpoint_every;
+    const char *out, *resume, *device;
+    bool json;
+};
+
+#define OPTION(option, field, argument, help)                                                      \
+    {                                                                                              \
+        option, argument, OPTION_TEXT, offsetof(struct train_options, field), help                 \
+    }
+static const struct option_row options[] = {
+    OPTION("data", data, "DIR", "builtin (drawn digits), or a folder with the idx files"),
+    OPTION("epochs", epochs, "N", "passes over the training data"),
+    OPTION("batch", batch, "N", "samples per step"),
+    OPTION("lr", lr, "X", "learning rate"),
+    OPTION("optimizer", optimizer, "NAME", "sgd, adam, adamw"),
+    OPTION("seed", seed, "N", "of initial weights, shuffling and dropout"),
+    OPTION("checkpoint-every", checkpoint_every, "N", "also write a checkpoint every N steps"),
+    OPTION("out", out, "DIR", "run directory to make; default runs/MODEL-N"),
+    OPTION("resume", resume, "DIR", "go on with the run in this directory"),
+    OPTION_DEVICE(struct train_options),
+    OPTION_JSON(struct train_options),
+    OPTION_ROWS_END};
+
+/* Options that replace a setting of the model file; only the marked ones can change a run. */
+static const struct {
+    const char *setting;
+    size_t offset;
+    bool resumable;
+} overrides[] = {
+    {"data", offsetof(struct train_options, data), true},
+    {"epochs", offsetof(struct train_options, epochs), true},
+    {"batch", offsetof(struct train_options, batch), false},
+    {"lr", offsetof(struct train_options, lr), false},
+    {"optimizer", offsetof(struct train_options, optimizer), false},
+    {"seed", offsetof(struct train_options, seed), false},
+    {"checkpoint_every", offsetof(struct train_options, checkpoint_every), true},
+};
+
+static int apply_overrides(struct model_file *file, const struct train_options *given)
+{
+    for (size_t i = 0; i < sizeof overrides / sizeof *overrides; i++) {
+        const char *text = *(const char *const *)((const char *)given + overrides[i].offset);
+        if (!text) continue;
+        if (given->resume && !overrides[i].resumable)
+            return report_error(BAD_USAGE, "--%s cannot change when a run is resumed",
+                                overrides[i].setting);
+        int code = model_file_override(file, overrides[i].setting, text);
+        if (code != DONE) return code;
+    }
+    return model_file_resolve(file);
+}
+
+static int load_settings(struct trainer *trainer, const struct train_options *given,
+                         const char *model)
+{
+    int code = DONE;
+    if (given->resume) code = run_open(&trainer->run, given->resume);
+    if (code == DONE)
+        code = model_file_load(trainer->file,
+                               given->resume ? run_file(&trainer->run, "config.yaml").text : model);
+    return code == DONE ? apply_overrides(trainer->file, given) : code;
+}
+
+static int open_context(struct trainer *trainer, const char *device)
+{
+    clg_status status =
+        clg_context_create(&trainer->context, clg_context_options(.device = device));
+    if (status != CLG_OK) return report_status(status, NULL);
+    report_note("Device: %s", clg_context_choice(trainer->context));
+    return DONE;
+}
+
+/* The run directory appears only when everything before it went well. */
+static int open_run(struct trainer *trainer, const struct train_options *given)
+{
+    int code = DONE;
+    if (given->resume)
+        code = trainer_resume(trainer);
+    else
+        code = run_create(&trainer->run, given->out, trainer->file->content->model.name);
+    if (code != DONE) return code;
+    trainer->settings = model_file_text(trainer->file);
+    if (!trainer->settings) return report_error(NO_MEMORY, "out of memory");
+    return run_write(&trainer->run, "config.yaml", trainer->settings);
+}
+
+static int train(struct trainer *trainer, const struct train_options *given, const char *model)
+{
+    /* What needs no device comes first: mistakes in files are found at once. */
+    int code = load_settings(trainer, given, model);
+    if (code == DONE) code = trainer_build(trainer);
+    if (code == DONE) code = datasets_open(&trainer->data, trainer->file);
+    if (code == DONE) code = open_context(trainer, given->device);
+    if (code == DONE) code = trainer_prepare(trainer);
+    if (code == DONE) code = open_run(trainer, given);
+    return code == DONE ? trainer_run(trainer) : code;
+}
+
+static int run(const void *values, int argc, char **argv)
+{
+    const struct train_options *given = values;
+    if (given->resume && (argc || given->out))
+        return report_error(BAD_USAGE, "--resume takes model and directory from the run: give %s",
+                            argc ? "no model file" : "no --out");
+    struct model_file file = {0};
+    struct trainer trainer = {.file = &file, .json = given->json};
+    signals_catch();
+    int code = train(&trainer, given, argc ? argv[0] : "lenet");
+    trainer_clear(&trainer);
+    model_file_clear(&file);
+    return code;
+}
+
+const struct command command_train = {
+    .name = "train",
+    .arguments = "[MODEL.yaml]",
+    .summary = "Trains a model.",
+    .details =
+        "MODEL.yaml is a model file (docs/model-files.md), or lenet (the default) or mlp, which "
+        "come\nwith the program. Options replace the file's settings. Ctrl-C writes a "
+        "checkpoint.",
+    .options = options,
+    .values_size = sizeof(struct train_options),
+    .max_arguments = 1,
+    .run = run,
+};

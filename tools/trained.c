@@ -1,0 +1,42 @@
+/*
+ * Loading a trained model: the network from the run's config.yaml, the weights from the checkpoint
+ * (the latest one of a directory; a damaged one is named and the one before it used).
+ */
+#include "trained.h"
+
+#include <inttypes.h>
+
+#include "clgrad/checkpoint.h"
+#include "cltrain.h"
+#include "run_dir.h"
+
+int trained_load(struct trained *trained, const char *path, const char *device)
+{
+    struct run_path config;
+    *trained = (struct trained){0};
+    int code = run_find_config(path, &config);
+    if (code == DONE) code = model_file_load(&trained->file, config.text);
+    if (code == DONE) code = model_file_resolve(&trained->file);
+    if (code != DONE) return code;
+    clg_status status =
+        clg_context_create(&trained->context, clg_context_options(.device = device));
+    if (status != CLG_OK) return report_status(status, NULL);
+    report_note("Device: %s", clg_context_choice(trained->context));
+    return network_build(&trained->network, &trained->file);
+}
+
+int trained_restore(struct trained *trained, const char *path)
+{
+    clg_graph_state state;
+    clg_status status = clg_graph_load(trained->network.graph, path, NULL, &state);
+    if (status != CLG_OK) return report_status(status, NULL);
+    report_note("Weights: step %" PRIu64, state.step);
+    return DONE;
+}
+
+void trained_clear(struct trained *trained)
+{
+    network_destroy(&trained->network);
+    clg_context_destroy(trained->context);
+    model_file_clear(&trained->file);
+}

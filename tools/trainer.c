@@ -1,0 +1,271 @@
+/*
+ * The training loop. A step only feeds and enqueues; the loader's thread prepares the next batches
+ * meanwhile. What happens between steps - progress, signals, checkpoints - changes no number, so
+ * that a run is the same to the bit however often it is looked at or stopped.
+ */
+#include "trainer.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "cltrain.h"
+#include "signals.h"
+
+static const double POLL_INTERVAL = 0.25; /* seconds between looks at the loss */
+
+/* ---- preparation ---- */
+
+static clg_status add_optimizer(struct trainer *trainer)
+{
+    const struct settings *settings = &trainer->file->content->training;
+    clg_optimizer_params params = {.weight_decay = *settings->weight_decay,
+                                   .clip_norm = *settings->clip_norm};
+    clg_optimizer_find(settings->optimizer, &params.kind);
+    /* In the library 0 asks for the default and a negative value for 0; here defaults are filled
+     * in. */
+    if (params.weight_decay == 0) params.weight_decay = -1;
+    if (settings->momentum) params.momentum = *settings->momentum;
+    if (settings->nesterov) params.nesterov = *settings->nesterov;
+    if (settings->beta1) params.beta1 = *settings->beta1 > 0 ? *settings->beta1 : -1;
+    if (settings->beta2) params.beta2 = *settings->beta2 > 0 ? *settings->beta2 : -1;
+    if (settings->epsilon) params.epsilon = *settings->epsilon;
+    clg_status status = clg_minimize(trainer->network.loss, &params, &trainer->minimized);
+    return status == CLG_OK ? trainer_watch_loss(trainer) : status;
+}
+
+static clg_status compile_train(struct trainer *trainer, int64_t batch)
+{
+    return clg_program_compile(&trainer->train, trainer->context, trainer->network.graph,
+                               clg_program_options(.outputs = &trainer->network.loss,
+                                                   .n_outputs = 1, .mode = CLG_TRAINING,
+                                                   .batch = batch));
+}
+
+/* The largest half, quarter ... of the batch that compiles: what to try instead. */
+static int report_too_large(struct trainer *trainer)
+{
+    int64_t batch = clg_tensor_shape(trainer->network.image)->dim[0], fits = batch / 2;
+    int code = report_status(CLG_ERROR_MEMORY, "the training program does not fit");
+    while (fits >= 1 && compile_train(trainer, fits) == CLG_ERROR_MEMORY) fits /= 2;
+    if (fits >= 1) report_note("A batch of %" PRId64 " fits: --batch %" PRId64, fits, fits);
+    return code;
+}
+
+static int compile_programs(struct trainer *trainer)
+{
+    struct slow_notice notice;
+    slow_begin(&notice, "Compiling kernels (first run on this device) ...");
+    clg_status status = compile_train(trainer, 0);
+    if (status == CLG_OK)
+        status = evaluate_compile(&trainer->measure, trainer->context, &trainer->network);
+    slow_end(&notice);
+    if (status == CLG_ERROR_MEMORY) return report_too_large(trainer);
+    return status == CLG_OK ? DONE : report_status(status, NULL);
+}
+
+static int create_loader(struct trainer *trainer)
+{
+    const struct settings *settings = &trainer->file->content->training;
+    clg_status status =
+        clg_loader_create(&trainer->loader, trainer->data.train,
+                          clg_loader_options(.batch = *settings->batch, .shuffle = true,
+                                             .seed = (uint64_t)*settings->seed));
+    if (status != CLG_OK) return report_status(status, NULL);
+    trainer->batches = clg_loader_batches(trainer->loader);
+    clg_schedule_find(settings->schedule, &trainer->schedule.kind);
+    trainer->schedule.lr = *settings->lr;
+    trainer->schedule.lr_min = settings->lr_min ? *settings->lr_min : 0;
+    trainer->schedule.warmup = (uint64_t)*settings->warmup;
+    trainer->schedule.total = (uint64_t)(*settings->epochs * trainer->batches);
+    return DONE;
+}
+
+int trainer_build(struct trainer *trainer)
+{
+    int code = network_build(&trainer->network, trainer->file);
+    if (code != DONE) return code;
+    clg_status status = add_optimizer(trainer);
+    return status == CLG_OK ? DONE : report_status(status, NULL);
+}
+
+int trainer_prepare(struct trainer *trainer)
+{
+    int code = compile_programs(trainer);
+    return code == DONE ? create_loader(trainer) : code;
+}
+
+void trainer_clear(struct trainer *trainer)
+{
+    clg_loader_destroy(trainer->loader);
+    clg_program_destroy(trainer->train);
+    clg_program_destroy(trainer->measure);
+    network_destroy(&trainer->network);
+    clg_context_destroy(trainer->context);
+    datasets_close(&trainer->data);
+    run_close(&trainer->run);
+    free(trainer->settings);
+}
+
+/* ---- one epoch ---- */
+
+static clg_status step(struct trainer *trainer, const clg_batch *batch)
+{
+    trainer->lr = clg_schedule_lr(&trainer->schedule, clg_graph_steps(trainer->network.graph));
+    float lr = (float)trainer->lr, samples = (float)batch->count;
+    clg_status status =
+        feed_batch(trainer->train, &trainer->network, batch->count, batch->features, batch->labels);
+    if (status == CLG_OK)
+        status = clg_program_feed(trainer->train, trainer->minimized.lr, &lr, sizeof lr);
+    if (status == CLG_OK)
+        status = clg_program_feed(trainer->train, trainer->samples, &samples, sizeof samples);
+    if (status == CLG_OK) status = clg_program_run(trainer->train);
+    return status;
+}
+
+static int stopped_by_signal(struct trainer *trainer)
+{
+    progress_clear(&trainer->progress);
+    int number = signal_received(), code = trainer_save(trainer, false);
+    if (code != DONE) return code;
+    report_note("Stopped by signal %d at step %" PRIu64 "; go on with: cltrain train --resume %s",
+                number, clg_graph_steps(trainer->network.graph), trainer->run.path);
+    if (trainer->json)
+        print_json(json_pack("{sb si sI so}", "done", 0, "signal", number, "step",
+                             (json_int_t)clg_graph_steps(trainer->network.graph), "run",
+                             json_text(trainer->run.path)));
+    return SIGNALLED + number;
+}
+
+/* Between steps: progress, checkpoint_every, signals. */
+static int between_steps(struct trainer *trainer, struct progress_state *state, double *polled)
+{
+    int64_t every = *trainer->file->content->training.checkpoint_every;
+    state->batch = trainer->batch;
+    if (seconds_now() - *polled > POLL_INTERVAL) {
+        double sum;
+        int code = trainer_poll(trainer, &sum);
+        if (code != DONE) return code;
+        state->loss = sum / (double)(state->batch * state->batch_size);
+        progress_show(&trainer->progress, state);
+        *polled = seconds_now();
+    }
+    if (signal_received()) return stopped_by_signal(trainer);
+    bool due = every && clg_graph_steps(trainer->network.graph) % (uint64_t)every == 0 &&
+               trainer->batch < trainer->batches; /* the epoch's end saves anyway */
+    return due ? trainer_save(trainer, false) : DONE;
+}
+
+/* Runs the rest of the epoch; *mean becomes the mean loss over all its samples. */
+static int run_batches(struct trainer *trainer, double *mean, int64_t *images)
+{
+    const int64_t size = *trainer->file->content->training.batch;
+    struct progress_state state = {.epoch = (int64_t)trainer->epoch + 1,
+                                   .epochs = *trainer->file->content->training.epochs,
+                                   .batches = trainer->batches,
+                                   .first = trainer->batch,
+                                   .batch_size = size};
+    double polled = seconds_now(), sum;
+    while (trainer->batch < trainer->batches) {
+        clg_batch batch;
+        clg_status status = clg_loader_next(trainer->loader, &batch);
+        if (status == CLG_OK) status = step(trainer, &batch);
+        if (status != CLG_OK) return report_status(status, NULL);
+        trainer->batch++;
+        *images += batch.count;
+        int code = between_steps(trainer, &state, &polled);
+        if (code != DONE) return code;
+    }
+    int code = trainer_poll(trainer, &sum);
+    *mean = sum / (double)clg_dataset_describe(trainer->data.train)->count;
+    return code;
+}
+
+static int measure(struct trainer *trainer, clg_dataset *dataset, struct score *score)
+{
+    *score = (struct score){NAN, NAN, 0};
+    if (!dataset) return DONE;
+    clg_status status = evaluate(score, trainer->measure, &trainer->network, dataset, true);
+    if (status == CLG_OK) return DONE;
+    return status == CLG_ERROR_INTERRUPTED ? stopped_by_signal(trainer)
+                                           : report_status(status, NULL);
+}
+
+static void print_epoch(const struct trainer *trainer, const struct epoch_record *record)
+{
+    if (trainer->json) {
+        print_json(record_json(record));
+        return;
+    }
+    printf("epoch %2" PRId64 "/%" PRId64 "  train loss %.4f", record->epoch, record->epochs,
+           record->train_loss);
+    if (!isnan(record->val_loss))
+        printf("  validation loss %.4f, accuracy %.2f %%", record->val_loss,
+               100 * record->val_accuracy);
+    printf("  %.0f images/s\n", record->images_per_second);
+    fflush(stdout);
+}
+
+/*
+ * The position moves to the next epoch only after validation: a signal during it leaves a
+ * checkpoint at the end of the old epoch, from where resuming validates again and reports the
+ * epoch.
+ */
+static int run_epoch(struct trainer *trainer)
+{
+    struct epoch_record record = {.epoch = (int64_t)trainer->epoch + 1,
+                                  .epochs = *trainer->file->content->training.epochs};
+    struct score score;
+    int64_t images = 0;
+    progress_epoch(&trainer->progress);
+    double started = seconds_now();
+    int code = run_batches(trainer, &record.train_loss, &images);
+    record.seconds = seconds_now() - started;
+    record.images_per_second = (double)images / record.seconds;
+    record.lr = trainer->lr;
+    record.step = clg_graph_steps(trainer->network.graph);
+    if (code == DONE) code = measure(trainer, trainer->data.validation, &score);
+    if (code != DONE) return code;
+    record.val_loss = score.loss;
+    record.val_accuracy = score.accuracy;
+    progress_clear(&trainer->progress);
+    print_epoch(trainer, &record);
+    code = run_add(&trainer->run, &record);
+    if (code != DONE) return code;
+    trainer->epoch++;
+    trainer->batch = 0;
+    clg_status status = trainer_reset_sum(trainer);
+    if (status != CLG_OK) return report_status(status, NULL);
+    return trainer_save(trainer, run_best(&trainer->run) == (int)trainer->run.count - 1);
+}
+
+/* ---- the run ---- */
+
+static int finish(struct trainer *trainer)
+{
+    struct score score;
+    int code = measure(trainer, trainer->data.test, &score);
+    if (code != DONE) return code;
+    run_show_chart(&trainer->run);
+    if (trainer->json)
+        return print_json(json_pack("{sb so so sI so}", "done", 1, "test_accuracy",
+                                    json_number(score.accuracy), "test_loss",
+                                    json_number(score.loss), "samples", (json_int_t)score.samples,
+                                    "run", json_text(trainer->run.path)));
+    printf("test accuracy %.2f %%, loss %.4f (%" PRId64 " samples)\n", 100 * score.accuracy,
+           score.loss, score.samples);
+    printf("run %s, curves in %s\n", trainer->run.path, run_file(&trainer->run, "loss.svg").text);
+    return DONE;
+}
+
+int trainer_run(struct trainer *trainer)
+{
+    uint64_t epochs = (uint64_t)*trainer->file->content->training.epochs;
+    clg_status status = clg_loader_seek(trainer->loader, trainer->epoch, trainer->batch);
+    if (status != CLG_OK) return report_status(status, NULL);
+    progress_start(&trainer->progress);
+    int code = DONE;
+    while (code == DONE && trainer->epoch < epochs) code = run_epoch(trainer);
+    progress_clear(&trainer->progress);
+    return code == DONE ? finish(trainer) : code;
+}
