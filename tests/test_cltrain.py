@@ -1,0 +1,373 @@
+"""Drives the cltrain program as people and scripts do: options, files, exit codes, JSON, signals.
+
+usage: test_cltrain.py CLTRAIN [TEST...]
+
+Training happens on tiny made-up images (dark or bright halves by class), so that the whole takes a minute.
+"""
+import gzip
+import json
+import os
+import pathlib
+import random
+import re
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import unittest
+
+CLTRAIN = str(pathlib.Path(sys.argv[1]).resolve())
+
+MODEL = """model:
+  name: tiny
+  input: [8, 8, 1]
+  classes: 4
+  layers:
+    - {kind: conv2d, channels: 4, kernel: 3, padding: same}
+    - {kind: leaky_relu, a: 0.1}
+    - {kind: max_pool2d, size: 2}
+    - {kind: flatten}
+    - {kind: dropout, rate: 0.1}
+    - {kind: linear, units: 4}
+training:
+  lr: 0.01
+  batch: 16
+  epochs: 3
+"""
+
+
+def write_idx(path, dims, data):
+    content = struct.pack(">BBBB", 0, 0, 8, len(dims)) + struct.pack(f">{len(dims)}I", *dims) + bytes(data)
+    opener = gzip.open if path.suffix == ".gz" else open
+    with opener(path, "wb") as file:
+        file.write(content)
+
+
+def make_images(folder, part, count, seed, suffix=""):
+    """8 x 8 images of four classes: which quarter is bright."""
+    rng = random.Random(seed)
+    pixels, labels = bytearray(), bytearray()
+    for _ in range(count):
+        label = rng.randrange(4)
+        labels.append(label)
+        for y in range(8):
+            for x in range(8):
+                bright = (y // 4) * 2 + x // 4 == label
+                pixels.append(rng.randrange(120, 256) if bright else rng.randrange(0, 136))
+    write_idx(folder / f"{part}-images-idx3-ubyte{suffix}", [count, 8, 8], pixels)
+    write_idx(folder / f"{part}-labels-idx1-ubyte{suffix}", [count], labels)
+
+
+def make_data(folder):
+    folder.mkdir()
+    make_images(folder, "train", 333, 1, ".gz")
+    make_images(folder, "t10k", 100, 2)
+    return folder
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        self.temporary = tempfile.TemporaryDirectory()
+        self.folder = pathlib.Path(self.temporary.name)
+
+    def tearDown(self):
+        self.temporary.cleanup()
+
+    def cltrain(self, *arguments, code=0, env=None):
+        """Runs cltrain in the test's folder; the result has text in stdout and stderr."""
+        result = subprocess.run([CLTRAIN, *map(str, arguments)], cwd=self.folder, text=True,
+                                capture_output=True, env={**os.environ, **(env or {})}, timeout=300)
+        self.assertEqual(result.returncode, code, f"{arguments}\n{result.stdout}\n{result.stderr}")
+        return result
+
+    def lines(self, *arguments, **more):
+        return [json.loads(line) for line in self.cltrain(*arguments, "--json", **more).stdout.splitlines()]
+
+    def write(self, text, name="model.yaml"):
+        (self.folder / name).write_text(text, encoding="utf-8")
+        return name
+
+
+class Usage(Case):
+    def test_help_and_version(self):
+        self.assertIn("train", self.cltrain("--help").stdout)
+        self.assertRegex(self.cltrain("--version").stdout, r"^cltrain \d+\.\d+\.\d+$")
+        for command in "train eval predict devices ops bench graph cache".split():
+            self.assertIn(f"Usage: cltrain {command}", self.cltrain(command, "--help").stdout)
+
+    def test_mistakes(self):
+        self.cltrain(code=2)
+        self.assertIn("did you mean 'train'", self.cltrain("trian", code=2).stderr)
+        self.assertIn("did you mean 'epochs'", self.cltrain("train", "--epoks", "1", code=2).stderr)
+        self.assertIn("needs a value", self.cltrain("train", "--epochs", code=2).stderr)
+        for arguments in (["--epochs", "0"], ["--batch", "x"], ["--lr", "nan"], ["--optimizer", "adm"],
+                          ["a.yaml", "b.yaml"], ["--resume", "x", "m"], ["--resume", "x", "--out", "y"]):
+            self.cltrain("train", *arguments, code=2)
+        self.cltrain("cache", "clera", code=2)
+        self.cltrain("bench", "matmul-1", code=2)
+        self.cltrain("eval", code=2)
+        self.cltrain("predict", "run", code=2)
+
+    def test_closed_output(self):
+        closed = subprocess.run(f"exec '{CLTRAIN}' ops >&-", shell=True, capture_output=True, text=True)
+        self.assertEqual(closed.returncode, 1)
+        self.assertIn("could not be written", closed.stderr)
+        gone = subprocess.run(["bash", "-c", f"'{CLTRAIN}' ops --json | true; echo ${{PIPESTATUS[0]}}"],
+                              capture_output=True, text=True)
+        self.assertIn(gone.stdout.strip(), ("0", "1"))
+        self.assertEqual(gone.stderr, "")
+
+    def test_tables(self):
+        ops = {op["name"]: op for op in self.lines("ops")}
+        self.assertEqual(ops["relu"]["formula"], "max(0, x)")
+        self.assertTrue({"conv2d", "matmul", "max_pool2d"} <= set(ops))
+        devices = self.lines("devices", env={"LANG": "de_DE.UTF-8", "LC_ALL": "de_DE.UTF-8"})
+        self.assertTrue(devices[0]["default"] and devices[0]["name"])
+        info, = self.lines("cache", "info")
+        self.assertEqual(set(info), {"directory", "note", "entries", "bytes", "limit_bytes"})
+
+    def test_no_device(self):
+        for selector in ("no such thing", "::9"):
+            result = self.cltrain("train", "mlp", "--device", selector, "--data", "builtin", code=4)
+            self.assertIn("there is", result.stderr)
+        self.cltrain("devices", code=4, env={"OCL_ICD_VENDORS": "/nonexistent.icd"})
+        self.assertFalse((self.folder / "runs").exists())
+
+
+HEAD = """model:
+  name: bad
+  input: [28, 28, 1]
+  classes: 10
+  layers:
+"""
+LINEAR = "    - {kind: flatten}\n    - {kind: linear, units: 10}\n"
+BAD_MODELS = [
+    (HEAD + "    - {kind: conv2d, chanels: 3, kernel: 5}", r":6:22: unknown key 'chanels' .*'channels'"),
+    (HEAD + "    - {kind: conv2d, channels: 3}", r":6:7: layer 1 \(conv2d\): option 'kernel' is missing"),
+    (HEAD + "    - {kind: conv2d, channels: 0, kernel: 5}", r":6:32: .*channels must be"),
+    (HEAD + "    - {kind: conv2d, channels: -4, kernel: 5}", r":6:32: .*channels must be"),
+    (HEAD + "    - {kind: conv2d, channels: 3, kernel: 5y}", r":6:43: .*'5y'"),
+    (HEAD + "    - {kind: conv2d, channels: 3, kernel: 50}", r":6:7: layer 1 \(conv2d\): .*28"),
+    (HEAD + "    - {kind: relo}", r":6:14: .*did you mean 'relu'"),
+    (HEAD + "    - {kind: relu, units: 3}", r":6:27: .*no option 'units'"),
+    (HEAD + "    - {kind: clamp, a: 0}", r":6:7: .*'b' is missing"),
+    (HEAD + "    - {kind: flatten}\n    - {kind: max_pool2d}", r":7:7: layer 2 \(max_pool2d\): .*784"),
+    (HEAD + "    - {kind: flatten}\n    - {kind: linear, units: 11}", r":7:7: .*11.*10 classes"),
+    (HEAD + "    - {kind: linear, units: 10, init: xavier}", r":6:39: .*unknown init"),
+    (HEAD + "    - relu", r":6:7: .*key: value"),
+    (HEAD + LINEAR + "training: {momentum: 0.9}", r":8:22: .*sgd only"),
+    (HEAD + LINEAR + "training: {epochs: 0}", r":8:20: epochs must be in 1 .. 1000000"),
+    (HEAD + LINEAR + "training: {epochs: 2.5}", r":8:20: 'epochs' takes a whole number"),
+    (HEAD + LINEAR + "training: {lr: .inf}", r":8:16: 'lr' takes a number"),
+    (HEAD + LINEAR + "training: {optimizer: adm}", r":8:23: .*did you mean 'adam'"),
+    (HEAD + LINEAR + "training: {optimizer: &a adam, schedule: *a}", r"alias|unknown schedule"),
+    (HEAD, r"'layers' takes a list"),
+    ("modle: 3", r":1:1: unknown key 'modle'.*'model'"),
+    ("model: {name: x, name: y}", r":1:18: key 'name' is given twice"),
+    ("model: {name: x}", r"key 'input' is missing"),
+    ("a: [1", r":2:1: "),
+    ("", r"empty"),
+    ("model: " + "[" * 5000, r"model.yaml:"),
+    (" " * 70000, r"64 KiB"),
+    ("model: \x01", r"byte"),
+]
+
+
+class BadModels(Case):
+    def test_messages(self):
+        for text, expected in BAD_MODELS:
+            with self.subTest(expected):
+                result = self.cltrain("train", self.write(text), code=3)
+                self.assertRegex(result.stderr, expected)
+                self.assertEqual(result.stdout, "")
+        self.assertFalse((self.folder / "runs").exists())
+
+    def test_files(self):
+        self.assertIn("did you mean 'lenet'", self.cltrain("train", "lnet", code=3).stderr)
+        self.cltrain("train", ".", code=3)
+        self.cltrain("eval", "nothing", code=3)
+        self.cltrain("eval", ".", code=3)
+
+
+class BadData(Case):
+    def train(self, pattern):
+        result = self.cltrain("train", self.write(MODEL), "--data", "data", code=3)
+        self.assertRegex(result.stderr, pattern)
+        self.assertFalse((self.folder / "runs").exists())
+
+    def test_missing(self):
+        self.train("data has no train-images")
+        make_data(self.folder / "data")
+        (self.folder / "data" / "t10k-labels-idx1-ubyte").unlink()
+        self.train("t10k-labels")
+
+    def test_truncated(self):
+        data = make_data(self.folder / "data")
+        images = data / "t10k-images-idx3-ubyte"
+        images.write_bytes(images.read_bytes()[:-5])
+        self.train("t10k-images")
+        packed = data / "train-images-idx3-ubyte.gz"
+        packed.write_bytes(packed.read_bytes()[:-50])
+        self.train("train-images")
+
+    def test_labels(self):
+        data = make_data(self.folder / "data")
+        labels = data / "t10k-labels-idx1-ubyte"
+        content = bytearray(labels.read_bytes())
+        content[8 + 17] = 200
+        labels.write_bytes(content)
+        self.train(r"17.*label 200")
+
+    def test_shape(self):
+        make_data(self.folder / "data")
+        result = self.cltrain("train", "lenet", "--data", "data", code=3)
+        self.assertRegex(result.stderr, r"\(8, 8, 1\).*\(28, 28, 1\)")
+
+
+class Training(Case):
+    def setUp(self):
+        super().setUp()
+        make_data(self.folder / "data")
+        self.write(MODEL)
+
+    def checkpoints(self, run):
+        return sorted((self.folder / run / "checkpoints").glob("step-*.safetensors"))
+
+    def train(self, run, *more, **options):
+        return self.lines("train", "model.yaml", "--data", "data", "--out", run, *more, **options)
+
+    def test_run(self):
+        run = "größe 1/lauf"
+        lines = self.train(run, env={"LANG": "de_DE.UTF-8", "LC_ALL": "de_DE.UTF-8"})
+        self.assertEqual(len(lines), 4)
+        for epoch, line in enumerate(lines[:3], 1):
+            self.assertEqual(line["epoch"], epoch)
+            for key in ("train_loss", "val_loss", "val_accuracy", "images_per_second"):
+                self.assertGreaterEqual(line[key], 0)
+        last = lines[3]
+        self.assertEqual((last["done"], last["run"]), (True, run))
+        self.assertGreater(last["test_accuracy"], 0.9)
+        folder = self.folder / run
+        metrics = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+        for metric, line in zip(metrics, lines):
+            self.assertAlmostEqual(metric["train_loss"], line["train_loss"], places=6)
+        self.assertIn("<svg", (folder / "loss.svg").read_text(encoding="utf-8"))
+        self.assertEqual((folder / "checkpoints" / "latest").read_text().strip(),
+                         self.checkpoints(run)[-1].name)
+        score, = self.lines("eval", run, "--data", "data")
+        self.assertEqual(score["samples"], 100)
+        self.assertAlmostEqual(score["accuracy"], last["test_accuracy"], places=6)
+        self.assertEqual(self.lines("eval", self.checkpoints(run)[-1]), [score])
+        self.cltrain("train", "model.yaml", "--data", "data", "--out", run, code=2)
+
+    def test_resolved_file_trains_the_same(self):
+        self.train("a")
+        config = self.folder / "a" / "config.yaml"
+        self.cltrain("train", config, "--out", "b")
+        self.assertEqual(config.read_bytes(), (self.folder / "b" / "config.yaml").read_bytes())
+        self.assertEqual(self.checkpoints("a")[-1].read_bytes(), self.checkpoints("b")[-1].read_bytes())
+
+    def test_optimizers(self):
+        for optimizer in ("sgd", "adamw"):
+            lines = self.train(optimizer, "--optimizer", optimizer, "--epochs", "1", "--seed", "7")
+            self.assertLess(lines[0]["train_loss"], 2)
+        self.assertRegex((self.folder / "sgd" / "config.yaml").read_text(), "momentum: 0.9")
+
+    def test_stop_and_resume(self):
+        self.train("whole", "--epochs", "20")
+        process = subprocess.Popen([CLTRAIN, "train", "model.yaml", "--data", "data", "--out", "parts",
+                                    "--epochs", "20", "--json"], cwd=self.folder, text=True,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        process.stdout.readline()  # in the middle of the second epoch, or close to it
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=100)
+        self.assertEqual(process.returncode, 130, errors)
+        self.assertIn("--resume parts", errors)
+        self.cltrain("train", "--resume", "parts", "--batch", "8", code=2)
+        self.lines("train", "--resume", "parts")
+        self.assertEqual((self.folder / "whole/config.yaml").read_bytes(),
+                         (self.folder / "parts/config.yaml").read_bytes())
+        self.assertEqual(self.checkpoints("whole")[-1].read_bytes(),
+                         self.checkpoints("parts")[-1].read_bytes())
+        losses = [[json.loads(line)["train_loss"] for line in
+                   (self.folder / run / "metrics.jsonl").read_text().splitlines()]
+                  for run in ("whole", "parts")]
+        self.assertEqual(losses[0], losses[1])
+
+    def test_resume_in_mid_epoch(self):
+        self.train("whole", "--checkpoint-every", "7")
+        # Fall back to a checkpoint inside an epoch, as after a crash.
+        self.train("parts", "--checkpoint-every", "7")
+        whole = self.checkpoints("whole")
+        inside = [c for c in self.checkpoints("parts") if int(re.search(r"\d+", c.name)[0]) % 19]
+        self.assertTrue(inside, whole)
+        for checkpoint in self.checkpoints("parts"):
+            if checkpoint.name > inside[-1].name:
+                checkpoint.unlink()
+        (self.folder / "parts" / "checkpoints" / "latest").write_text(inside[-1].name + "\n")
+        result = self.cltrain("train", "--resume", "parts")
+        self.assertIn("Resuming", result.stderr)
+        self.assertEqual(whole[-1].read_bytes(), self.checkpoints("parts")[-1].read_bytes())
+        again = (self.folder / "parts" / "metrics.jsonl").read_text().splitlines()
+        first = (self.folder / "whole" / "metrics.jsonl").read_text().splitlines()
+        self.assertEqual([json.loads(line)["train_loss"] for line in first],
+                         [json.loads(line)["train_loss"] for line in again])
+
+    def test_damaged_checkpoint(self):
+        self.train("run")
+        checkpoints = self.checkpoints("run")
+        for number, checkpoint in enumerate(reversed(checkpoints), 1):
+            content = bytearray(checkpoint.read_bytes())
+            content[-9] ^= 4
+            checkpoint.write_bytes(content)
+            result = self.cltrain("eval", "run", code=0 if number < len(checkpoints) else 3)
+            self.assertIn(checkpoints[-1].name, result.stderr)
+
+    def test_diverged(self):
+        result = self.cltrain("train", "model.yaml", "--data", "data", "--out", "run", "--optimizer", "sgd",
+                              "--lr", "1e6", "--epochs", "50", code=6)
+        self.assertRegex(result.stderr, r"diverged.*step \d+")
+
+    def test_batch_too_large(self):
+        result = self.cltrain("train", "model.yaml", "--data", "data", "--batch", "16000000", code=5)
+        self.assertRegex(result.stderr, r"--batch \d+")
+        self.assertFalse((self.folder / "runs").exists())
+
+    def test_unwritable(self):
+        self.write("", "file")
+        self.cltrain("train", "model.yaml", "--data", "data", "--out", "file/run", code=1)
+
+    def test_predict(self):
+        self.train("run")
+        images = "data/t10k-images-idx3-ubyte"
+        labels = (self.folder / "data/t10k-labels-idx1-ubyte").read_bytes()[8:]
+        lines = self.lines("predict", "run", images, images)
+        self.assertEqual(len(lines), 200)
+        right = sum(line["class"] == labels[line["sample"]] for line in lines[:100])
+        score, = self.lines("eval", "run")
+        self.assertAlmostEqual(right / 100, score["accuracy"], places=6)
+        for line in lines:
+            self.assertAlmostEqual(sum(line["probabilities"]), 1, places=4)
+        self.assertEqual(len(self.cltrain("predict", "run", images, "--limit", "3").stdout.splitlines()), 3)
+        self.cltrain("predict", "run", "data/t10k-labels-idx1-ubyte", code=3)
+        self.cltrain("predict", "run", "model.yaml", code=3)
+
+    def test_graph(self):
+        for more in ([], ["--training"]):
+            self.assertIn("conv2d", self.cltrain("graph", "model.yaml", *more).stdout)
+            self.assertRegex(self.cltrain("graph", "lenet", "--dot", *more).stdout, r"^digraph")
+            self.assertTrue(self.cltrain("graph", "model.yaml", "--program", *more).stdout)
+        self.cltrain("graph", "--dot", "--text", code=2)
+
+    def test_bench(self):
+        lines = self.lines("bench", "matmul-512", "fma-peak", "copy")
+        self.assertEqual([line["case"] for line in lines], ["matmul-512", "fma-peak", "copy"])
+        for line in lines:
+            self.assertGreater(line["median_ms"], 0)
+            self.assertIn("device", line)
+        self.assertGreater(lines[0]["gflops"], 0)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=[sys.argv[0], *sys.argv[2:]], verbosity=2)
