@@ -10,7 +10,8 @@
  *
  * A work-group (one work-item) owns `block` (rows, columns) of pixels, block_n output channels of
  * one group; it walks over the source channels in chunks of block_k. Rows are numbered through the
- * batch, so small images share a block.
+ * batch, so small images share a block. Groups of few channels are merged, so that they fill a
+ * panel; their weights' matrix is then block-diagonal.
  */
 #include "tile_cpu.h"
 #include "window_cpu.h"
@@ -21,21 +22,42 @@ typedef struct tap_weights {
     int kernel_width;
     int rows, columns; // of a tap's matrix in memory: (IC / groups, OC)
     int transposed;
+    int group_k, group_n, merged; // channels of `merged` small groups that are taken as one
 } tap_weights;
 
+/* A tap of merged groups: their blocks on the diagonal, zeros elsewhere. All columns at once. */
+static void pack_diagonal(__local float *to, __global const float *tap, const tap_weights *t,
+                          int group, int k0, int count)
+{
+    const int own_k = t->group_k / t->merged, own_n = t->group_n / t->merged;
+    for (int i = 0; i < count; i++) {
+        const int k = k0 + i, first = k / own_k * own_n;
+        zero_row(to + i * PANEL, PANEL);
+        for (int n = 0; n < own_n; n++)
+            to[i * PANEL + first + n] =
+                t->transposed
+                    ? tap[(ulong)n * t->columns + group * t->group_k + k]
+                    : tap[(ulong)(k % own_k) * t->columns + group * t->group_n + first + n];
+    }
+}
+
 static void pack_weights(__local float *to, __global const float *w, const tap_weights *t,
-                         int2 taps, int group_column, int k0, int count, int n0, int columns)
+                         int2 taps, int group, int k0, int count, int n0, int columns)
 {
     const int depth = taps.s0 * taps.s1 * count;
     for (int i = 0; i < taps.s0 * taps.s1; i++) {
         const int2 at = t->first + (int2)(i / taps.s1, i % taps.s1) * t->step;
         __global const float *tap =
-            w + (ulong)(at.s0 * t->kernel_width + at.s1) * t->rows * t->columns + group_column;
-        if (t->transposed)
-            pack_panels_transposed(to, depth, i * count, tap + (ulong)n0 * t->columns + k0,
+            w + (ulong)(at.s0 * t->kernel_width + at.s1) * t->rows * t->columns;
+        if (t->merged > 1)
+            pack_diagonal(to + i * count * PANEL, tap, t, group, k0, count);
+        else if (t->transposed)
+            pack_panels_transposed(to, depth, i * count,
+                                   tap + (ulong)n0 * t->columns + group * t->group_k + k0,
                                    t->columns, count, columns);
         else
-            pack_panels(to, depth, i * count, tap + (ulong)k0 * t->columns + n0, t->columns, count,
+            pack_panels(to, depth, i * count,
+                        tap + (ulong)k0 * t->columns + group * t->group_n + n0, t->columns, count,
                         columns);
     }
 }
@@ -43,8 +65,8 @@ static void pack_weights(__local float *to, __global const float *w, const tap_w
 /* Where in the window a tap's channels begin; returns the number of runs. */
 static int tap_runs(__local int *base, const window_geometry *g, int width, int count)
 {
-    const int merged = g->spread.s1 == 1; /* taps of a kernel row are adjacent: one run */
-    const int across = merged ? min(g->taps.s1, 1) : g->taps.s1;
+    const int adjacent = g->spread.s1 == 1; /* the taps of a kernel row make one run */
+    const int across = adjacent ? min(g->taps.s1, 1) : g->taps.s1;
     for (int i = 0; i < g->taps.s0; i++)
         for (int j = 0; j < across; j++)
             base[i * across + j] = (i * g->spread.s0 * width + j * g->spread.s1) * count;
@@ -75,13 +97,14 @@ conv2d(__global const float *images, ulong images_offset, __global const float *
        /* outputs among the pixels of the result */
        int batch, int2 result, int2 result_first, int2 result_step,
        /* groups: source channels and output channels of one */
-       int groups, int group_k, int group_n,
+       int groups, int group_k, int group_n, int merged,
        /* blocks */
        int2 block, int block_k, int block_n, __local float *window, __local float *panels,
        __local float *c, __local int *offset, __local int *base EPILOGUE_PARAMS)
 {
     const window_geometry g = {source, outputs, origin, stride, taps, spread, skip, channels};
-    const tap_weights t = {tap_first, tap_step, kernel_width, tap_rows, tap_columns, transposed};
+    const tap_weights t = {tap_first,  tap_step, kernel_width, tap_rows, tap_columns,
+                           transposed, group_k,  group_n,      merged};
 
     /* which block: output channels fastest, so that successive blocks look at the same pixels */
     const int blocks_n = (group_n + block_n - 1) / block_n;
@@ -105,8 +128,7 @@ conv2d(__global const float *images, ulong images_offset, __global const float *
         pixel_offsets(offset, &g, q0, rows, across, width, count);
         const int runs = tap_runs(base, &g, width, count);
         const int run = runs ? depth / runs : 0;
-        pack_weights(panels, w + w_offset, &t, taps, group * (transposed ? group_k : group_n), k0,
-                     count, n0, columns);
+        pack_weights(panels, w + w_offset, &t, taps, group, k0, count, n0, columns);
         for (int p = 0; p * PANEL < columns; p++)
             for (int i = 0; i < tiles; i++)
                 tile_multiply(c + (p * tiles + i) * TILE_ROWS * PANEL, k0 > 0, window,

@@ -40,7 +40,7 @@ conv2d_weights(__global const float *x, ulong x_offset, __global const float *dy
                int2 source, int2 outputs, int2 origin, int2 stride, int2 taps, int2 spread,
                int2 skip, int channels,
                /* groups: input and output channels of one */
-               int batch, int groups, int group_m, int group_n,
+               int batch, int groups, int group_m, int group_n, int merged,
                /* blocks */
                int2 block, int block_m, int block_n, int splits, __local float *window,
                __local float *panels, __local float *c, __local int *offset,
@@ -80,10 +80,11 @@ conv2d_weights(__global const float *x, ulong x_offset, __global const float *dy
                               panels + p * rows * across * PANEL);
     }
 
+    const int own_m = group_m / merged, own_n = min(group_n / merged, columns);
     for (int i = 0; i < weights; i++) {
-        const int tap = i / count + split * taps.s0 * taps.s1;
-        const ulong row = (ulong)tap * group_m + m0 + i % count;
-        STORE_ROW(c + i * PANEL, tiles * TILE_ROWS * PANEL, columns, row,
-                  (ulong)(group * group_n + n0));
+        const int tap = i / count + split * taps.s0 * taps.s1, m = m0 + i % count;
+        const int column = m / own_m * (merged > 1 ? own_n : 0);
+        STORE_ROW(c + i * PANEL + column, tiles * TILE_ROWS * PANEL, own_n,
+                  (ulong)tap * own_m + m % own_m, (ulong)(group * group_n + n0 + column));
     }
 }

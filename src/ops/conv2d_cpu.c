@@ -21,7 +21,8 @@ typedef struct axis {
 typedef struct conv {
     axis axis[2];
     int64_t batch, groups;
-    int64_t k, n; /* channels of source and result in one group */
+    int64_t k, n;   /* channels of source and result in one group */
+    int64_t merged; /* of the real groups in one: counted in groups, k and n */
     bool backward;
     int64_t kernel_width, tap_rows,
         tap_columns; /* w is (KH, kernel_width, tap_rows, tap_columns) */
@@ -63,6 +64,22 @@ static void simplify(axis *a)
     a->spread = 1;
     a->skip = a->stride;
     a->stride = 1;
+}
+
+/*
+ * Groups with few channels would leave most of a vector empty: several are taken as one, at the
+ * cost of multiplying with the zeros between them.
+ */
+static void merge_groups(conv *p, const clg_context *ctx)
+{
+    const int64_t width = clg__tile_choose(ctx, 1).width;
+    p->merged = 1;
+    for (int64_t count = 2; count <= p->groups; count++)
+        if (p->groups % count == 0 && count * p->n <= width && count * p->k <= 4 * width)
+            p->merged = count;
+    p->groups /= p->merged;
+    p->k *= p->merged;
+    p->n *= p->merged;
 }
 
 static axis forward_axis(const struct clg__conv2d_attr *attr, int i, int64_t source,
@@ -220,6 +237,7 @@ static void add_conv(clg__lowering *lo, const conv *p, const clg__tile *tile)
     clg__launch_int(launch, p->groups);
     clg__launch_int(launch, p->k);
     clg__launch_int(launch, p->n);
+    clg__launch_int(launch, p->merged);
     clg__launch_pair(launch, b.rows, b.columns);
     clg__launch_int(launch, b.k);
     clg__launch_int(launch, b.n);
@@ -228,7 +246,8 @@ static void add_conv(clg__lowering *lo, const conv *p, const clg__tile *tile)
     clg__launch_groups(launch, b.count);
     const double pixels = (double)p->batch * a[0].outputs * a[1].outputs * p->groups;
     const double taps = (double)a[0].taps * a[1].taps;
-    clg__launch_work(launch, 2 * pixels * p->n * p->k * taps, 4 * pixels * (p->n + p->k));
+    clg__launch_work(launch, 2 * pixels * p->n * p->k / p->merged * taps,
+                     4 * pixels * (p->n + p->k));
 }
 
 clg_status clg__conv2d_cpu_forward(clg__lowering *lo)
@@ -239,6 +258,7 @@ clg_status clg__conv2d_cpu_forward(clg__lowering *lo)
     conv p = {.batch = x->dim[0], .groups = attr->groups};
     p.k = x->dim[3] / p.groups;
     p.n = y->dim[3] / p.groups;
+    merge_groups(&p, lo->ctx);
     p.kernel_width = w->dim[1];
     p.tap_rows = w->dim[2];
     p.tap_columns = w->dim[3];
@@ -256,6 +276,7 @@ clg_status clg__conv2d_cpu_backward_data(clg__lowering *lo)
     conv p = {.batch = dx->dim[0], .groups = attr->groups, .backward = true};
     p.k = dy->dim[3] / p.groups;
     p.n = dx->dim[3] / p.groups;
+    merge_groups(&p, lo->ctx);
     p.kernel_width = w->dim[1];
     p.tap_rows = w->dim[2];
     p.tap_columns = w->dim[3];
@@ -338,6 +359,7 @@ clg_status clg__conv2d_cpu_backward_weights(clg__lowering *lo)
     conv p = {.batch = x->dim[0], .groups = attr->groups};
     p.k = x->dim[3] / p.groups;
     p.n = dy->dim[3] / p.groups;
+    merge_groups(&p, lo->ctx);
     for (int i = 0; i < 2; i++) p.axis[i] = forward_axis(attr, i, x->dim[1 + i], dy->dim[1 + i]);
     const clg__tile tile = clg__tile_choose(lo->ctx, p.n);
     int64_t most = 1;
@@ -346,7 +368,7 @@ clg_status clg__conv2d_cpu_backward_weights(clg__lowering *lo)
     const int64_t chunks = clg__ceil_div(p.batch * p.axis[0].outputs, b.rows) *
                            clg__ceil_div(p.axis[1].outputs, b.columns);
     const int64_t splits = clg__min_i64(most, chunks);
-    const int64_t taps = p.axis[0].taps * p.axis[1].taps;
+    const int64_t taps = p.axis[0].taps * p.axis[1].taps, rows = taps * p.k / p.merged;
 
     clg__launch *launch = clg__tile_kernel(lo, "conv2d_weights_cpu", "conv2d_weights", &tile);
     clg__launch_buffer(launch, lo->in[0]);
@@ -356,6 +378,7 @@ clg_status clg__conv2d_cpu_backward_weights(clg__lowering *lo)
     clg__launch_int(launch, p.groups);
     clg__launch_int(launch, p.k);
     clg__launch_int(launch, p.n);
+    clg__launch_int(launch, p.merged);
     clg__launch_pair(launch, b.rows, b.columns);
     clg__launch_int(launch, b.k);
     clg__launch_int(launch, b.n);
@@ -363,10 +386,10 @@ clg_status clg__conv2d_cpu_backward_weights(clg__lowering *lo)
     add_local(launch, &b, clg__round_up(taps * b.k, tile.rows), b.rows);
     clg__launch_groups(launch, b.count * splits);
     const double pixels = (double)p.batch * p.axis[0].outputs * p.axis[1].outputs * p.groups;
-    clg__launch_work(launch, 2 * pixels * p.n * p.k * taps, 4 * pixels * (p.n + p.k));
+    clg__launch_work(launch, 2 * pixels * p.n * rows, 4 * pixels * (p.n + p.k));
     if (most > 1) {
-        clg__buffer_id parts = clg__launch_partial(lo, launch, most, taps * p.k, p.groups * p.n);
-        clg__lower_sum_splits(lo, parts, splits, taps * p.k, p.groups * p.n);
+        clg__buffer_id parts = clg__launch_partial(lo, launch, most, rows, p.groups * p.n);
+        clg__lower_sum_splits(lo, parts, splits, rows, p.groups * p.n);
     } else
         clg__launch_epilogue(launch);
     return lo->status;
