@@ -35,6 +35,13 @@ void progress_start(struct progress *progress)
 void progress_epoch(struct progress *progress)
 {
     progress->started = progress->shown = seconds_now();
+    progress->images = 0;
+}
+
+double progress_rate(const struct progress *progress)
+{
+    double elapsed = seconds_now() - progress->started;
+    return elapsed > 0 && progress->images > 0 ? (double)progress->images / elapsed : 0;
 }
 
 static void draw_bar(const struct progress *progress, double fraction)
@@ -52,11 +59,11 @@ static void draw_bar(const struct progress *progress, double fraction)
 
 void progress_show(struct progress *progress, const struct progress_state *state)
 {
-    double now = seconds_now(), elapsed = now - progress->started;
+    double now = seconds_now(), rate = progress_rate(progress);
     if (now - progress->shown < (progress->terminal ? BAR_INTERVAL : LINE_INTERVAL)) return;
     progress->shown = now;
-    double rate = (double)(state->batch - state->first) / elapsed;
-    long left = rate > 0 ? (long)((double)(state->batches - state->batch) / rate + 0.5) : 0;
+    double images = (double)((state->batches - state->batch) * state->batch_size);
+    long left = rate > 0 ? (long)(images / rate + 0.5) : 0;
     if (progress->terminal) {
         fputs("\r", stderr);
         draw_bar(progress, (double)state->batch / (double)state->batches);
@@ -64,8 +71,7 @@ void progress_show(struct progress *progress, const struct progress_state *state
     }
     fprintf(stderr, "epoch %lld/%lld  step %lld/%lld  loss %.4f  %.0f images/s  ETA %ld:%02ld",
             (long long)state->epoch, (long long)state->epochs, (long long)state->batch,
-            (long long)state->batches, state->loss, rate * (double)state->batch_size, left / 60,
-            left % 60);
+            (long long)state->batches, state->loss, rate, left / 60, left % 60);
     fputs(progress->terminal ? "\033[K" : "\n", stderr);
     fflush(stderr);
     progress->dirty = progress->terminal;

@@ -11,14 +11,14 @@
 struct progress {
     bool terminal, color, unicode;
     double shown;   /* when something was last written */
-    double started; /* start of the current epoch */
+    double started; /* of the epoch, or after its first step */
+    int64_t images; /* since then */
     bool dirty;     /* the bar is on the screen */
 };
 
 struct progress_state {
     int64_t epoch, epochs;  /* from 1 */
-    int64_t batch, batches; /* done so far, of the epoch; `first` of them before this process */
-    int64_t first;
+    int64_t batch, batches; /* done so far, of the epoch */
     int64_t batch_size;
     double loss; /* mean so far */
 };
@@ -26,6 +26,8 @@ struct progress_state {
 void progress_start(struct progress *progress);
 /** A new epoch begins: rates count from here. */
 void progress_epoch(struct progress *progress);
+/** Images per second since the epoch began. */
+double progress_rate(const struct progress *progress);
 /** Shows the state if it is time to. */
 void progress_show(struct progress *progress, const struct progress_state *state);
 /** Removes the bar, so that a line can be printed. */

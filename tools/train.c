@@ -116,7 +116,7 @@ static int run(const void *values, int argc, char **argv)
         return report_error(BAD_USAGE, "--resume takes model and directory from the run: give %s",
                             argc ? "no model file" : "no --out");
     struct model_file file = {0};
-    struct trainer trainer = {.file = &file, .json = given->json};
+    struct trainer trainer = {.file = &file, .started = seconds_now(), .json = given->json};
     signals_catch();
     int code = train(&trainer, given, argc ? argv[0] : "lenet");
     trainer_clear(&trainer);

@@ -137,6 +137,29 @@ static int stopped_by_signal(struct trainer *trainer)
     return SIGNALLED + number;
 }
 
+/*
+ * Drivers compile for a local size when it is first enqueued, so the first step is where their
+ * compiler is waited for: it has a notice of its own and does not count in rates.
+ */
+static clg_status first_step(struct trainer *trainer, const clg_batch *batch)
+{
+    struct slow_notice notice;
+    uint64_t compiled, loaded;
+    slow_begin(&notice, "Compiling kernels (first run on this device) ...");
+    clg_status status = step(trainer, batch);
+    if (status == CLG_OK) status = clg_context_finish(trainer->context);
+    slow_end(&notice);
+    if (status != CLG_OK) return status;
+    clg_context_builds(trainer->context, &compiled, &loaded);
+    report_note("First step after %.1f s (%" PRIu64 " kernel programs compiled, %" PRIu64
+                " from the cache)",
+                seconds_now() - trainer->started, compiled, loaded);
+    trainer->warm = true;
+    progress_epoch(&trainer->progress); /* the clock starts again */
+    trainer->progress.images = -batch->count;
+    return CLG_OK;
+}
+
 /* Between steps: progress, checkpoint_every, signals. */
 static int between_steps(struct trainer *trainer, struct progress_state *state, double *polled)
 {
@@ -156,24 +179,32 @@ static int between_steps(struct trainer *trainer, struct progress_state *state, 
     return due ? trainer_save(trainer, false) : DONE;
 }
 
-/* Runs the rest of the epoch; *mean becomes the mean loss over all its samples. */
-static int run_batches(struct trainer *trainer, double *mean, int64_t *images)
+static int next_step(struct trainer *trainer)
 {
-    const int64_t size = *trainer->file->content->training.batch;
+    clg_batch batch;
+    clg_status status = clg_loader_next(trainer->loader, &batch);
+    if (status == CLG_OK && !trainer->warm)
+        status = first_step(trainer, &batch);
+    else if (status == CLG_OK)
+        status = step(trainer, &batch);
+    if (status != CLG_OK) return report_status(status, NULL);
+    trainer->batch++;
+    trainer->progress.images += batch.count;
+    return DONE;
+}
+
+/* Runs the rest of the epoch; *mean becomes the mean loss over all its samples. */
+static int run_batches(struct trainer *trainer, double *mean)
+{
+    const struct settings *settings = &trainer->file->content->training;
     struct progress_state state = {.epoch = (int64_t)trainer->epoch + 1,
-                                   .epochs = *trainer->file->content->training.epochs,
+                                   .epochs = *settings->epochs,
                                    .batches = trainer->batches,
-                                   .first = trainer->batch,
-                                   .batch_size = size};
+                                   .batch_size = *settings->batch};
     double polled = seconds_now(), sum;
     while (trainer->batch < trainer->batches) {
-        clg_batch batch;
-        clg_status status = clg_loader_next(trainer->loader, &batch);
-        if (status == CLG_OK) status = step(trainer, &batch);
-        if (status != CLG_OK) return report_status(status, NULL);
-        trainer->batch++;
-        *images += batch.count;
-        int code = between_steps(trainer, &state, &polled);
+        int code = next_step(trainer);
+        if (code == DONE) code = between_steps(trainer, &state, &polled);
         if (code != DONE) return code;
     }
     int code = trainer_poll(trainer, &sum);
@@ -216,12 +247,11 @@ static int run_epoch(struct trainer *trainer)
     struct epoch_record record = {.epoch = (int64_t)trainer->epoch + 1,
                                   .epochs = *trainer->file->content->training.epochs};
     struct score score;
-    int64_t images = 0;
     progress_epoch(&trainer->progress);
     double started = seconds_now();
-    int code = run_batches(trainer, &record.train_loss, &images);
+    int code = run_batches(trainer, &record.train_loss);
     record.seconds = seconds_now() - started;
-    record.images_per_second = (double)images / record.seconds;
+    record.images_per_second = progress_rate(&trainer->progress);
     record.lr = trainer->lr;
     record.step = clg_graph_steps(trainer->network.graph);
     if (code == DONE) code = measure(trainer, trainer->data.validation, &score);

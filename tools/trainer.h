@@ -30,6 +30,8 @@ struct trainer {
     uint64_t epoch; /* the next batch is (epoch, batch), from 0 */
     int64_t batch;
     int64_t batches; /* of an epoch */
+    double started;  /* when the program began to load things */
+    bool warm;       /* a step was run */
     bool json;
 };
 
