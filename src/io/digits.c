@@ -9,9 +9,9 @@
  * multiply-add differ between machines in the last bit (the square root is exact everywhere).
  *
  * The spread of the distortions below is what makes the set hard: a linear classifier stays below
- * 92 %, a small convolutional network passes 98 %. Measured on 12000 + 2000 images: softmax
- * regression 84 % after 30 epochs, LeNet (Adam, batch 64) 98.0 % after one epoch, 99.8 % after
- * five.
+ * 92 %, a small convolutional network passes 98 %. Measured with PyTorch on
+ * the default 12000 + 2000 images, Adam: softmax regression 84.6 % after 30 epochs; LeNet with
+ * batches of 64 97.6 % after one epoch, 99.1 % after two.
  */
 #include "io/digits.h"
 
