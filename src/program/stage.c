@@ -1,0 +1,373 @@
+/*
+ * One stage of a cluster as OpenCL C: base addresses of its loads for one row, then for each vector
+ * of columns the loads, one statement per member, and the stores. The same emitters serve flat
+ * loops, reductions (as prologue and epilogue) and the epilogue macros of hand-written kernels.
+ *
+ * Names: stage 0 has prefix A, stage 1 prefix B: Ax0 is its first load, Am0 its first member, Aq0
+ * its first coordinate, Ap0 the base address of its first load. r0 is the first reduction's result,
+ * ANCHOR the kernel's. Capitals keep clear of the names in hand-written kernels. Sizes and strides
+ * are arguments; only constants that the batch cannot change and the structure are text, so that
+ * equal clusters give equal kernels.
+ */
+#include <ctype.h>
+#include <math.h>
+
+#include "program/stage.h"
+
+clg__generator clg__generator_make(clg__str *out, const clg__ir *ir, const clg__cluster *c,
+                                   int stage)
+{
+    clg__generator g = {
+        .out = out, .ir = ir, .cluster = c, .stage = stage, .p = stage == 0 ? 'A' : 'B'};
+    if (!clg__space_make(&g.space, ir, c, stage)) out->failed = true;
+    return g;
+}
+
+int clg__vector_width(const clg_context *ctx)
+{
+    return ctx->engine == CLG_ENGINE_CPU ? 16 : 4;
+}
+
+const char *clg__vector_type(int width)
+{
+    return width == 1 ? "float" : width == 4 ? "float4" : width == 8 ? "float8" : "float16";
+}
+
+/* ---- what a stage stores ---- */
+
+/* Results of a stage that have memory: ids into `ids`. */
+static int stage_stores(const clg__ir *ir, const clg__cluster *c, int stage, int *ids)
+{
+    int n = 0;
+    for (int i = 0; i < c->body[stage].n_members; i++)
+        if (ir->values[c->body[stage].members[i]].stored) ids[n++] = c->body[stage].members[i];
+    if (stage == 0) return n;
+    for (int i = 0; i < c->n_reduces; i++)
+        if (ir->values[c->reduces[i]].stored) ids[n++] = c->reduces[i];
+    if (c->anchor >= 0 && ir->values[c->anchor].stored) ids[n++] = c->anchor;
+    return n;
+}
+
+/* Uniform inputs of a stage whose number follows the batch: those become arguments. */
+static int stage_numbers(const clg__ir *ir, const clg__cluster *c, int stage, int *ids)
+{
+    int n = 0;
+    for (int m = 0; m < c->body[stage].n_members; m++) {
+        const clg__value *v = &ir->values[c->body[stage].members[m]];
+        int own = c->body[stage].members[m];
+        int count = v->uniform ? 1 : v->n_inputs;
+        for (int i = 0; i < count; i++) {
+            int id = v->uniform ? own : v->inputs[i];
+            if (!ir->values[id].uniform || ir->values[id].power == 0) continue;
+            bool known = false;
+            for (int k = 0; k < n; k++) known |= ids[k] == id;
+            if (!known) ids[n++] = id;
+        }
+    }
+    return n;
+}
+
+/* Sources that are made from an index are made again by every reader. */
+static bool is_generated(const clg__ir *ir, int id)
+{
+    return ir->values[id].node->op->load != NULL;
+}
+
+bool clg__stage_uses_step(const clg__ir *ir, const clg__cluster *c, int stage)
+{
+    clg__space space;
+    clg__space_make(&space, ir, c, stage);
+    for (int l = 0; l < space.n_loads; l++)
+        if (is_generated(ir, space.loads[l].value)) return true;
+    return false;
+}
+
+/* ---- parameters, and the arguments for them ---- */
+
+static const char *storage_type(const clg__ir *ir, int id)
+{
+    static const char *const types[] = {[CLG_F32] = "float", [CLG_I32] = "int", [CLG_U8] = "uchar"};
+    return types[ir->values[id].node->dtype];
+}
+
+static bool stride_is_argument(const clg__space *space, const clg__load *load, int axis)
+{
+    bool moves = load->moves >> axis & 1;
+    return moves && !(axis == space->n_axes - 1 && load->unit);
+}
+
+void clg__emit_parameters(clg__generator *g)
+{
+    int ids[2 * CLG__MAX_MEMBERS];
+    for (int k = 0; k < g->space.n_axes; k++) clg__str_addf(g->out, ", ulong %cd%d", g->p, k);
+    for (int l = 0; l < g->space.n_loads; l++) {
+        const clg__load *load = &g->space.loads[l];
+        if (is_generated(g->ir, load->value))
+            clg__str_addf(g->out, ", ulong %ci%d_key", g->p, l);
+        else
+            clg__str_addf(g->out, ", __global const %s *%ci%d", storage_type(g->ir, load->value),
+                          g->p, l);
+        clg__str_addf(g->out, ", ulong %ci%d_at", g->p, l);
+        for (int k = 0; k < g->space.n_axes; k++)
+            if (stride_is_argument(&g->space, load, k))
+                clg__str_addf(g->out, ", ulong %ci%d_s%d", g->p, l, k);
+    }
+    int n = stage_numbers(g->ir, g->cluster, g->stage, ids);
+    for (int i = 0; i < n; i++) clg__str_addf(g->out, ", float %cu%d", g->p, i);
+    n = stage_stores(g->ir, g->cluster, g->stage, ids);
+    for (int i = 0; i < n; i++)
+        clg__str_addf(g->out, ", __global float *%co%d, ulong %co%d_at", g->p, i, g->p, i);
+    if (clg__stage_uses_step(g->ir, g->cluster, g->stage))
+        clg__str_addf(g->out, ", ulong %cstep", g->p);
+}
+
+static uint64_t stream_key(const clg__ir *ir, const clg_tensor *node)
+{
+    uint64_t words[2] = {ir->graph->seed, *(const uint64_t *)node->attr};
+    return clg__hash(words, sizeof words).lo;
+}
+
+void clg__bind_stage(clg__launch *launch, const clg__ir *ir, const clg__cluster *c, int stage,
+                     const clg__space *space, int64_t batch)
+{
+    int ids[2 * CLG__MAX_MEMBERS];
+    for (int k = 0; k < space->n_axes; k++) clg__launch_long(launch, space->extent[k]);
+    for (int l = 0; l < space->n_loads; l++) {
+        const clg__load *load = &space->loads[l];
+        if (is_generated(ir, load->value)) {
+            clg__launch_long(launch, (int64_t)stream_key(ir, ir->values[load->value].node));
+            clg__launch_long(launch, load->offset);
+        } else {
+            clg__launch_buffer_at(launch, load->value, load->offset);
+        }
+        for (int k = 0; k < space->n_axes; k++)
+            if (stride_is_argument(space, load, k)) clg__launch_long(launch, load->stride[k]);
+    }
+    int n = stage_numbers(ir, c, stage, ids);
+    for (int i = 0; i < n; i++) {
+        const clg__value *v = &ir->values[ids[i]];
+        double ratio = (double)batch / (double)ir->graph->batch;
+        clg__launch_float(launch, v->number * pow(ratio, v->power));
+    }
+    n = stage_stores(ir, c, stage, ids);
+    for (int i = 0; i < n; i++) clg__launch_buffer(launch, ids[i]);
+    if (clg__stage_uses_step(ir, c, stage)) clg__launch_step(launch);
+}
+
+/* ---- statements ---- */
+
+/* Coordinates along the axes first .. last from a linear index, innermost fastest. */
+void clg__emit_coordinates(clg__generator *g, int first, int last, const char *linear)
+{
+    if (first > last) return;
+    if (first == last) {
+        clg__str_addf(g->out, "    const ulong %cq%d = %s;\n", g->p, first, linear);
+        return;
+    }
+    clg__str_addf(g->out, "    ulong %ct%d = %s;\n", g->p, first, linear);
+    for (int k = last; k > first; k--)
+        clg__str_addf(g->out, "    const ulong %cq%d = %ct%d %% %cd%d; %ct%d /= %cd%d;\n", g->p, k,
+                      g->p, first, g->p, k, g->p, first, g->p, k);
+    clg__str_addf(g->out, "    const ulong %cq%d = %ct%d;\n", g->p, first, g->p, first);
+}
+
+/* Base address of each load at the coordinates; the innermost axis is added by the load itself. */
+void clg__emit_bases(clg__generator *g, int n_outer)
+{
+    for (int l = 0; l < g->space.n_loads; l++) {
+        clg__str_addf(g->out, "    const ulong %cp%d = %ci%d_at", g->p, l, g->p, l);
+        for (int k = 0; k < n_outer; k++)
+            if (g->space.loads[l].moves >> k & 1)
+                clg__str_addf(g->out, " + %cq%d * %ci%d_s%d", g->p, k, g->p, l, k);
+        clg__str_add(g->out, ";\n");
+    }
+}
+
+static void emit_generated_load(clg__generator *g, int l, const char *index, const char *stride,
+                                int width)
+{
+    const char *macro = g->ir->values[g->space.loads[l].value].node->op->load;
+    clg__str_addf(g->out, "LANES_%d(GENERATE_%s, %s, (ulong)(%s), %ci%d_key, %cstep);\n", width,
+                  macro, index, stride, g->p, l, g->p);
+}
+
+static void emit_buffer_load(clg__generator *g, int l, const char *stride, bool moves, bool unit,
+                             const char *index, int width)
+{
+    bool is_float = g->ir->values[g->space.loads[l].value].node->dtype == CLG_F32;
+    const char *close = is_float ? "" : ")";
+    if (!is_float && width > 1) clg__str_addf(g->out, "convert_float%d(", width);
+    if (!is_float && width == 1) clg__str_add(g->out, "(float)(");
+    if (width == 1) {
+        clg__str_addf(g->out, "%ci%d[%s]", g->p, l, index);
+    } else if (unit) {
+        clg__str_addf(g->out, "vload%d(0, %ci%d + %s)", width, g->p, l, index);
+    } else if (!moves) {
+        clg__str_addf(g->out, "(%s%d)(%ci%d[%s])", storage_type(g->ir, g->space.loads[l].value),
+                      width, g->p, l, index);
+    } else {
+        clg__str_addf(g->out, "(%s%d)(", storage_type(g->ir, g->space.loads[l].value), width);
+        for (int i = 0; i < width; i++)
+            clg__str_addf(g->out, "%s%ci%d[%s + %d * %s]", i ? ", " : "", g->p, l, index, i,
+                          stride);
+        clg__str_add(g->out, ")");
+    }
+    clg__str_addf(g->out, "%s;\n", close);
+}
+
+/* Loads `width` adjacent columns from `column` on. */
+static void emit_loads(clg__generator *g, const char *column, int width)
+{
+    int inner = g->space.n_axes - 1;
+    for (int l = 0; l < g->space.n_loads; l++) {
+        const clg__load *load = &g->space.loads[l];
+        bool moves = load->moves >> inner & 1;
+        char stride[32], index[128];
+        snprintf(stride, sizeof stride, "%ci%d_s%d", g->p, l, inner);
+        if (!moves || load->unit) snprintf(stride, sizeof stride, "%s", moves ? "1" : "0");
+        if (!moves)
+            snprintf(index, sizeof index, "%cp%d", g->p, l);
+        else if (load->unit)
+            snprintf(index, sizeof index, "%cp%d + (%s)", g->p, l, column);
+        else
+            snprintf(index, sizeof index, "%cp%d + (%s) * %s", g->p, l, column, stride);
+        clg__str_addf(g->out, "    const %s %cx%d = ", clg__vector_type(width), g->p, l);
+        if (is_generated(g->ir, load->value))
+            emit_generated_load(g, l, index, stride, width);
+        else
+            emit_buffer_load(g, l, stride, moves, load->unit, index, width);
+    }
+}
+
+static void emit_number(clg__str *out, double number, int width)
+{
+    char text[40];
+    snprintf(text, sizeof text, "%.9g", number);
+    if (isnan(number))
+        snprintf(text, sizeof text, "NAN");
+    else if (isinf(number))
+        snprintf(text, sizeof text, number > 0 ? "INFINITY" : "-INFINITY");
+    else
+        strcat(text, strpbrk(text, ".e") ? "f" : ".0f");
+    clg__str_addf(out, width == 1 ? "(%s%s)" : "((%s)(%s))",
+                  width == 1 ? "" : clg__vector_type(width), text);
+}
+
+/* The expression that stands for an input of a member. */
+void clg__emit_operand(clg__generator *g, int id, int width)
+{
+    const clg__value *v = &g->ir->values[id];
+    const clg__stage *stage = &g->cluster->body[g->stage];
+    for (int m = 0; m < stage->n_members; m++) {
+        if (stage->members[m] != id) continue;
+        clg__str_addf(g->out, "%cm%d", g->p, m);
+        return;
+    }
+    if (v->uniform && v->power == 0) {
+        emit_number(g->out, v->number, width);
+        return;
+    }
+    if (v->uniform) {
+        int ids[2 * CLG__MAX_MEMBERS], n = stage_numbers(g->ir, g->cluster, g->stage, ids);
+        for (int i = 0; i < n; i++)
+            if (ids[i] == id)
+                clg__str_addf(g->out, "((%s)(%cu%d))", clg__vector_type(width), g->p, i);
+        return;
+    }
+    for (int i = 0; g->stage == 1 && i < g->cluster->n_reduces; i++) {
+        if (g->cluster->reduces[i] != id) continue;
+        clg__str_addf(g->out, "r%d", i);
+        return;
+    }
+    if (g->stage == 1 && g->cluster->anchor == id) {
+        clg__str_add(g->out, "ANCHOR");
+        return;
+    }
+    clg__str_addf(g->out, "%cx%d", g->p, clg__space_find(&g->space, g->ir, id));
+}
+
+/* The row's expression with V( and V_( given the width: V16( and the parameter itself. */
+static void emit_expression(clg__str *out, const char *text, int width)
+{
+    for (const char *p = text; *p; p++) {
+        bool starts_word = p == text || !(isalnum((unsigned char)p[-1]) || p[-1] == '_');
+        if (starts_word && strncmp(p, "V_(", 3) == 0) {
+            clg__str_addf(out, "(%s)(", clg__vector_type(width));
+            p += 2;
+        } else if (starts_word && strncmp(p, "V(", 2) == 0) {
+            clg__str_addf(out, "V%d(", width);
+            p += 1;
+        } else {
+            clg__str_addn(out, p, 1);
+        }
+    }
+}
+
+static void emit_pointwise(clg__generator *g, int m, const clg__value *v, int width)
+{
+    const clg__pointwise *row = v->node->op->pointwise;
+    const clg__pointwise_attr *attr = v->node->attr;
+    clg__str_addf(g->out, "    %s %cm%d; { ", clg__vector_type(width), g->p, m);
+    for (int i = 0; i < row->arity; i++) {
+        clg__str_addf(g->out, "const %s %c = ", clg__vector_type(width), "xyz"[i]);
+        clg__emit_operand(g, v->inputs[i], width);
+        clg__str_add(g->out, "; ");
+    }
+    const double parameters[2] = {attr->a, attr->b};
+    for (int i = 0; i < row->n_parameters; i++) {
+        clg__str_addf(g->out, "const float %c = ", "ab"[i]);
+        emit_number(g->out, parameters[i], 1);
+        clg__str_add(g->out, "; ");
+    }
+    clg__str_addf(g->out, "%cm%d = ", g->p, m);
+    emit_expression(g->out, row->expression, width);
+    clg__str_add(g->out, "; }\n");
+}
+
+static void emit_members(clg__generator *g, int width)
+{
+    const clg__stage *stage = &g->cluster->body[g->stage];
+    for (int m = 0; m < stage->n_members; m++) {
+        int id = stage->members[m];
+        const clg__value *v = &g->ir->values[id];
+        if (!v->uniform && v->node->op->class_ == CLG__POINTWISE) {
+            emit_pointwise(g, m, v, width);
+            continue;
+        }
+        /* A stored constant, a view or a generated source: a copy of what was loaded. */
+        clg__str_addf(g->out, "    const %s %cm%d = ", clg__vector_type(width), g->p, m);
+        if (v->uniform && v->power == 0)
+            emit_number(g->out, v->number, width);
+        else if (v->uniform)
+            clg__str_addf(g->out, "(%s)(%cu0)", clg__vector_type(width), g->p);
+        else
+            clg__str_addf(g->out, "%cx%d", g->p, clg__space_find(&g->space, g->ir, id));
+        clg__str_add(g->out, ";\n");
+    }
+}
+
+static void emit_stores(clg__generator *g, const char *index, int width)
+{
+    int ids[CLG__MAX_MEMBERS + CLG__MAX_REDUCES + 1];
+    int n = stage_stores(g->ir, g->cluster, g->stage, ids);
+    for (int i = 0; i < n; i++) {
+        if (width == 1) {
+            clg__str_addf(g->out, "    %co%d[%co%d_at + (%s)] = ", g->p, i, g->p, i, index);
+            clg__emit_operand(g, ids[i], 1);
+            clg__str_add(g->out, ";\n");
+        } else {
+            clg__str_addf(g->out, "    vstore%d(", width);
+            clg__emit_operand(g, ids[i], width);
+            clg__str_addf(g->out, ", 0, %co%d + %co%d_at + (%s));\n", g->p, i, g->p, i, index);
+        }
+    }
+}
+
+/* ---- flat kernels ---- */
+
+void clg__emit_block(clg__generator *g, const char *column, const char *index, int width)
+{
+    emit_loads(g, column, width);
+    emit_members(g, width);
+    emit_stores(g, index, width);
+}
