@@ -7,8 +7,10 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/base.h"
@@ -81,6 +83,26 @@ void clg__atomic_abort(clg__atomic_file *file)
     clg__free(file);
 }
 
+/*
+ * Creates `temp`, whose last six characters are replaced, under a name that nobody has. Not
+ * mkstemp: its files are 0600, and the mode that open() gives can only be had afterwards by setting
+ * the umask, which is the whole process's, under the feet of other threads.
+ */
+static int create_unique(char *temp)
+{
+    static atomic_uint counter;
+    char *tail = temp + strlen(temp) - 6;
+    for (int attempt = 0; attempt < 100; attempt++) {
+        struct timespec now;
+        clock_gettime(CLOCK_REALTIME, &now);
+        uint64_t seed[] = {(uint64_t)getpid(), (uint64_t)now.tv_nsec, counter++};
+        snprintf(tail, 7, "%06x", (unsigned)(clg__hash(seed, sizeof seed).lo & 0xffffff));
+        int fd = open(temp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (fd >= 0 || errno != EEXIST) return fd;
+    }
+    return -1;
+}
+
 clg_status clg__atomic_open(clg__atomic_file **out, const char *path, bool durable)
 {
     clg__atomic_file *file = clg__calloc(1, sizeof *file);
@@ -95,13 +117,12 @@ clg_status clg__atomic_open(clg__atomic_file **out, const char *path, bool durab
         clg__atomic_abort(file);
         return CLG_ERROR_MEMORY;
     }
-    file->fd = file_fault() ? -1 : mkstemp(file->temp);
+    file->fd = file_fault() ? -1 : create_unique(file->temp);
     if (file->fd < 0) {
         clg_status status = file_error("create a file beside", path);
         clg__atomic_abort(file);
         return status;
     }
-    fcntl(file->fd, F_SETFD, FD_CLOEXEC);
     *out = file;
     return CLG_OK;
 }
@@ -139,10 +160,6 @@ static clg_status sync_directory_of(const char *path)
 
 static clg_status commit(clg__atomic_file *file)
 {
-    /* mkstemp creates 0600; give the file the mode that open() would have given. */
-    mode_t mask = umask(0);
-    umask(mask);
-    if (fchmod(file->fd, 0666 & ~mask) != 0) return file_error("set the mode of", file->path);
     if (file_fault() || fsync(file->fd) != 0) return file_error("sync", file->path);
     if (file_fault() || rename(file->temp, file->path) != 0)
         return file_error("replace", file->path);
