@@ -106,11 +106,11 @@ typedef struct planned_fault {
 static clg_status build_and_run(const planned_fault *fault)
 {
     float out[8];
-    clg__module_request requests[2] = {request_of(0, 1), request_of(1, 2)};
+    clg__module_request request = request_of(0, 2);
     clg_context *ctx = new_context();
     if (fault) clg__fault_set(fault->kind, fault->nth, fault->sticky, fault->code);
-    clg_status status = clg__modules_get(ctx, requests, 2);
-    if (status == CLG_OK) status = run_fill(ctx, requests[1].module, out);
+    clg_status status = clg__modules_get(ctx, &request, 1);
+    if (status == CLG_OK) status = run_fill(ctx, request.module, out);
     if (status == CLG_OK) ck_assert_float_eq(out[0], 2);
     clg_context_destroy(ctx);
     return status;
@@ -129,7 +129,8 @@ static void fail_each(planned_fault fault, bool warm, bool may_fail)
         ck_assert_int_eq(clg__live_objects(), 0);
         if (done || !may_fail) TEST_OK(status);
         if (status != CLG_OK) ck_assert_str_ne(clg_last_error(), "");
-        TEST_OK(build_and_run(NULL)); /* whatever is in the directory now serves or is a miss */
+        /* Whatever is in the directory now serves or is a miss. */
+        if (fault.kind == CLG__FAULT_FILE) TEST_OK(build_and_run(NULL));
         remove_directory();
         ck_assert_uint_lt(fault.nth, 10000);
     }

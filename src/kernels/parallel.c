@@ -2,6 +2,11 @@
  * A parallel for-loop over independent jobs, for building programs: seconds of compiler time each,
  * so threads are started per call and no pool is kept.
  *
+ * How much it helps is the driver's matter. PoCL 3.1 builds under one lock: safe (900 cold builds
+ * in 2 and 4 threads, none failed or computed wrongly) but not faster, 12 programs took 3.6 s CPU
+ * time and 4-7 s in 1, 2 and 4 threads alike; rusticl 22.3 behaves the same. The threads are for
+ * drivers that compile in parallel.
+ *
  * The caller's thread works too, and threads that cannot be started are done without: there is no
  * "no thread" error.
  */
