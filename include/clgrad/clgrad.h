@@ -5,16 +5,16 @@
 #define CLGRAD_H
 
 /* clang-format off: the order is the order of the layers */
-#include "clgrad/base.h"
-#include "clgrad/device.h"
-#include "clgrad/tensor.h"
-#include "clgrad/ops.h"
 #include "clgrad/autodiff.h"
-#include "clgrad/program.h"
-#include "clgrad/nn.h"
-#include "clgrad/data.h"
+#include "clgrad/base.h"
 #include "clgrad/bench.h"
 #include "clgrad/checkpoint.h"
+#include "clgrad/data.h"
+#include "clgrad/device.h"
+#include "clgrad/nn.h"
+#include "clgrad/ops.h"
+#include "clgrad/program.h"
+#include "clgrad/tensor.h"
 /* clang-format on */
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * Operations: builders that record a node in the graph of their inputs. All accept NULL tensors and
- * then return NULL (see tensor.h about sticky errors); shapes, types and attributes are checked when
- * the node is built. Results are f32. Pointwise operations broadcast as NumPy does.
+ * then return NULL (see tensor.h about sticky errors); shapes, types and attributes are checked
+ * when the node is built. Results are f32. Pointwise operations broadcast as NumPy does.
  */
 #ifndef CLGRAD_OPS_H
 #define CLGRAD_OPS_H
@@ -17,7 +17,7 @@ extern "C" {
 #define CLG_UNARY_A(name, ...) CLG_API clg_tensor *clg_##name(clg_tensor *x, double a);
 #define CLG_UNARY_AB(name, ...) CLG_API clg_tensor *clg_##name(clg_tensor *x, double a, double b);
 #define CLG_BINARY(name, ...) CLG_API clg_tensor *clg_##name(clg_tensor *x, clg_tensor *y);
-#define CLG_TERNARY(name, ...)                                                                    \
+#define CLG_TERNARY(name, ...)                                                                     \
     CLG_API clg_tensor *clg_##name(clg_tensor *x, clg_tensor *y, clg_tensor *z);
 #include "clgrad/pointwise.def"
 #undef CLG_UNARY
@@ -40,7 +40,8 @@ CLG_API clg_tensor *clg_stop_gradient(clg_tensor *x);
 /** `training` in programs compiled with CLG_TRAINING, `inference` in others; equal shapes. */
 CLG_API clg_tensor *clg_by_mode(clg_tensor *training, clg_tensor *inference);
 
-/* ---- reductions; axes: bit i = axis i, 0 = all axes; keep: reduced axes stay with extent 1 ---- */
+/* ---- reductions; axes: bit i = axis i, 0 = all axes; keep: reduced axes stay with extent 1 ----
+ */
 #define CLG_AXIS(i) (1u << (i))
 CLG_API clg_tensor *clg_sum(clg_tensor *x, uint32_t axes, bool keep);
 CLG_API clg_tensor *clg_mean(clg_tensor *x, uint32_t axes, bool keep);
@@ -105,7 +106,8 @@ typedef struct clg_pool2d_params {
     int pad[2];    /* max: padded with -inf; average: zeros that count */
 } clg_pool2d_params;
 #define clg_pool2d_options(...) (&(clg_pool2d_params){__VA_ARGS__})
-/** (N, H, W, C) -> (N, OH, OW, C), OH = floor((H + 2 pad - size) / stride) + 1; ties: first wins. */
+/** (N, H, W, C) -> (N, OH, OW, C), OH = floor((H + 2 pad - size) / stride) + 1; ties: first wins.
+ */
 CLG_API clg_tensor *clg_max_pool2d(clg_tensor *x, const clg_pool2d_params *params);
 CLG_API clg_tensor *clg_average_pool2d(clg_tensor *x, const clg_pool2d_params *params);
 /** (N, H, W, C) -> (N, C), the mean over H and W. */
@@ -117,8 +119,8 @@ typedef struct clg_batch_norm_params {
     double epsilon;  /* 0 = 1e-5 */
 } clg_batch_norm_params;
 /**
- * x (..., C), scale and shift (C): over all axes but the last. Training: statistics of the batch, and
- * running_mean, running_variance (C variables; may both be NULL) are updated as PyTorch does
+ * x (..., C), scale and shift (C): over all axes but the last. Training: statistics of the batch,
+ * and running_mean, running_variance (C variables; may both be NULL) are updated as PyTorch does
  * (unbiased variance). Inference: the running ones.
  */
 CLG_API clg_tensor *clg_batch_norm(clg_tensor *x, clg_tensor *const parameters[4],
@@ -137,8 +139,8 @@ CLG_API clg_tensor *clg_accuracy(clg_tensor *logits, clg_tensor *labels);
 
 /* ---- state ---- */
 /**
- * Says that a variable becomes `value` (same shape) at the end of a run. All reads in the run see the
- * old value. The node is an output to ask for, or an update (clg_graph_update).
+ * Says that a variable becomes `value` (same shape) at the end of a run. All reads in the run see
+ * the old value. The node is an output to ask for, or an update (clg_graph_update).
  */
 CLG_API clg_tensor *clg_assign(clg_tensor *variable, clg_tensor *value);
 /** Programs compiled with CLG_TRAINING run this assignment too. */

@@ -40,8 +40,8 @@ CLG_API void clg_program_destroy(clg_program *program);
 CLG_API clg_status clg_program_set_batch(clg_program *program, int64_t batch);
 
 /**
- * Copies `size` bytes (exactly the input's at the current batch) to the device; `data` may be reused
- * at once. An input that the outputs do not depend on is accepted and ignored.
+ * Copies `size` bytes (exactly the input's at the current batch) to the device; `data` may be
+ * reused at once. An input that the outputs do not depend on is accepted and ignored.
  */
 CLG_API clg_status clg_program_feed(clg_program *program, clg_tensor *input, const void *data,
                                     size_t size);
@@ -51,8 +51,8 @@ CLG_API clg_status clg_program_run(clg_program *program);
 CLG_API clg_status clg_program_read(clg_program *program, const clg_tensor *output, void *data,
                                     size_t size);
 /** The cl_mem that holds an output (or an input) and the byte offset in it; borrowed. */
-CLG_API clg_status clg_program_cl_mem(clg_program *program, const clg_tensor *t, void **cl_mem_handle,
-                                      size_t *offset);
+CLG_API clg_status clg_program_cl_mem(clg_program *program, const clg_tensor *t,
+                                      void **cl_mem_handle, size_t *offset);
 
 typedef struct clg_program_stats {
     size_t nodes;          /* after pruning and simplification */
@@ -67,13 +67,14 @@ CLG_API void clg_program_query(const clg_program *program, clg_program_stats *ou
 
 /** The compiled steps as text, one per line. Free with clg_free. NULL when out of memory. */
 CLG_API char *clg_program_text(const clg_program *program);
-/** The graph below `outputs` (all nodes if n is 0): as text, and for Graphviz. Free with clg_free. */
+/** The graph below `outputs` (all nodes if n is 0): as text, and for Graphviz. Free with clg_free.
+ */
 CLG_API char *clg_graph_text(const clg_graph *graph, clg_tensor *const *outputs, size_t n);
 CLG_API char *clg_graph_dot(const clg_graph *graph, clg_tensor *const *outputs, size_t n);
 
 typedef struct clg_profile_row {
-    char name[96];   /* operations in the kernel: "conv2d+bias+relu" style */
-    double seconds;  /* of the last profiled run */
+    char name[96];  /* operations in the kernel: "conv2d+bias+relu" style */
+    double seconds; /* of the last profiled run */
     double flops, bytes;
 } clg_profile_row;
 /**
@@ -81,7 +82,6 @@ typedef struct clg_profile_row {
  * with clg_free; rows in order of execution.
  */
 CLG_API clg_status clg_program_profile(clg_program *program, clg_profile_row **out, size_t *count);
-
 
 #ifdef __cplusplus
 }
