@@ -163,5 +163,8 @@ int clg__space_find(const clg__space *space, const clg__ir *ir, int value);
 
 /** True if `value` is a result that this stage computes or (stage 1) is given. */
 bool clg__stage_has(const clg__cluster *cluster, int stage, int value);
+/** It is this stage that computes the value for others; a clone (recompute.c) is for the stage
+ * alone. */
+bool clg__stage_owns(const clg__ir *ir, const clg__cluster *cluster, int stage, int value);
 
 #endif

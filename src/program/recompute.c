@@ -62,9 +62,12 @@ static bool clone_into(clg__ir *ir, clg__cluster *c, int stage, int id, const cl
     return ok;
 }
 
-static bool computed_by(const clg__ir *ir, int cluster, int stage, int id)
+static void remove_member(clg__stage *stage, int id)
 {
-    return ir->values[id].cluster == cluster && clg__stage_has(&ir->clusters[cluster], stage, id);
+    int kept = 0;
+    for (int m = 0; m < stage->n_members; m++)
+        if (stage->members[m] != id) stage->members[kept++] = stage->members[m];
+    stage->n_members = kept;
 }
 
 /* All stages that load `id` get a clone, or none of them keeps one. */
@@ -77,7 +80,8 @@ static bool clone_into_readers(clg__ir *ir, int id)
             clg__space space;
             if (stage == 0 ? c->kind == CLG__CLUSTER_KERNEL : c->kind == CLG__CLUSTER_POINTWISE)
                 continue;
-            if (computed_by(ir, k, stage, id) || !clg__space_make(&space, ir, c, stage)) continue;
+            if (clg__stage_owns(ir, c, stage, id) || !clg__space_make(&space, ir, c, stage))
+                continue;
             bool reads = false, through_view = false;
             for (int l = 0; l < space.n_loads; l++) {
                 reads |= space.loads[l].value == id;
@@ -86,6 +90,10 @@ static bool clone_into_readers(clg__ir *ir, int id)
             if (reads && (through_view || !clone_into(ir, c, stage, id, &space))) all = false;
         }
     }
+    for (int k = 0; k < ir->n_clusters && !all; k++)
+        for (int stage = 0; stage < 2; stage++)
+            if (!clg__stage_owns(ir, &ir->clusters[k], stage, id))
+                remove_member(&ir->clusters[k].body[stage], id);
     return all;
 }
 
@@ -100,14 +108,6 @@ static bool used_inside(const clg__ir *ir, const clg__cluster *c, int id)
     for (int i = 0; i < c->n_reduces; i++)
         if (ir->values[c->reduces[i]].inputs[0] == id) return true;
     return false;
-}
-
-static void remove_member(clg__stage *stage, int id)
-{
-    int kept = 0;
-    for (int m = 0; m < stage->n_members; m++)
-        if (stage->members[m] != id) stage->members[kept++] = stage->members[m];
-    stage->n_members = kept;
 }
 
 /* Nobody reads it any more: it stays only where its own cluster goes on with it. */

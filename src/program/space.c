@@ -31,6 +31,14 @@ bool clg__stage_has(const clg__cluster *c, int stage, int value)
     return c->anchor == value;
 }
 
+bool clg__stage_owns(const clg__ir *ir, const clg__cluster *c, int stage, int value)
+{
+    /* Where both stages of a cluster have a value, the second one's is the clone: the first cannot
+     * read what the second computes. */
+    return ir->values[value].cluster == c - ir->clusters && clg__stage_has(c, stage, value) &&
+           (stage == 0 || !clg__stage_has(c, 0, value));
+}
+
 /* ---- loads ---- */
 
 int clg__space_find(const clg__space *space, const clg__ir *ir, int value)

@@ -39,8 +39,10 @@ const char *clg__vector_type(int width)
 static int stage_stores(const clg__ir *ir, const clg__cluster *c, int stage, int *ids)
 {
     int n = 0;
-    for (int i = 0; i < c->body[stage].n_members; i++)
-        if (ir->values[c->body[stage].members[i]].stored) ids[n++] = c->body[stage].members[i];
+    for (int i = 0; i < c->body[stage].n_members; i++) {
+        int id = c->body[stage].members[i];
+        if (ir->values[id].stored && clg__stage_owns(ir, c, stage, id)) ids[n++] = id;
+    }
     if (stage == 0) return n;
     for (int i = 0; i < c->n_reduces; i++)
         if (ir->values[c->reduces[i]].stored) ids[n++] = c->reduces[i];
