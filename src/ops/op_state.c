@@ -15,6 +15,16 @@ static bool assignable(const clg_tensor *t)
     return !attr->hidden || t->name;
 }
 
+/*
+ * A value that may turn out to be a variable's own memory (seen through a reshape, a mode, x + 0) is
+ * computed, so that it is the old one even if that variable is assigned in the same run.
+ */
+static clg_tensor *computed(clg_tensor *value)
+{
+    clg__op_class class_ = value->op->class_;
+    return class_ == CLG__KERNEL || class_ == CLG__REDUCE ? value : clg_identity(value);
+}
+
 clg_tensor *clg_assign(clg_tensor *variable, clg_tensor *value)
 {
     if (!variable || !value) return NULL;
@@ -29,8 +39,8 @@ clg_tensor *clg_assign(clg_tensor *variable, clg_tensor *value)
                                clg_tensor_name(variable), CLG__SHAPE_TEXT(&variable->shape),
                                CLG__SHAPE_TEXT(&value->shape),
                                value->shape.batched ? ", which follows the batch size" : "");
-    return clg__node(g, &clg__op_assign, CLG_F32, variable->shape, NULL, 2,
-                     (clg_tensor *[]){variable, value});
+    clg_tensor *inputs[] = {variable, computed(value)};
+    return clg__node(g, &clg__op_assign, CLG_F32, variable->shape, NULL, 2, inputs);
 }
 
 void clg_graph_update(clg_tensor *assignment)
