@@ -88,6 +88,17 @@ START_TEST(types_sizes_and_known_platforms_give_the_rank)
 }
 END_TEST
 
+START_TEST(cpu_devices_get_the_cpu_engine_unless_known_better)
+{
+    clg__device_entry gpu = made_up("AMD Accelerated", "", "card", CLG_DEVICE_GPU, 60);
+    clg__device_entry cpu = made_up(pocl, "", "cpu", CLG_DEVICE_CPU, 8);
+    clg__device_entry llvmpipe = made_up("rusticl", "", "llvmpipe", CLG_DEVICE_CPU, 8);
+    ck_assert_int_eq(clg__platform_engine(&gpu.info), CLG_ENGINE_GPU);
+    ck_assert_int_eq(clg__platform_engine(&cpu.info), CLG_ENGINE_CPU);
+    ck_assert_int_eq(clg__platform_engine(&llvmpipe.info), CLG_ENGINE_GPU);
+}
+END_TEST
+
 START_TEST(selectors_are_optional_substrings_without_case)
 {
     clg__device_entry machine[5];
@@ -206,7 +217,7 @@ START_TEST(the_option_wins_over_the_variable)
 }
 END_TEST
 
-START_TEST(the_engine_follows_the_type_or_the_variable)
+START_TEST(the_engine_follows_the_device_or_the_variable)
 {
     static const struct {
         const char *value;
@@ -223,8 +234,7 @@ START_TEST(the_engine_follows_the_type_or_the_variable)
     TEST_FAILS(clg_context_create(&ctx, NULL), CLG_ERROR_ARGUMENT, "CLGRAD_ENGINE=tpu");
     unsetenv("CLGRAD_ENGINE");
     TEST_OK(clg_context_create(&ctx, NULL));
-    bool cpu = clg_context_device(ctx)->type == CLG_DEVICE_CPU;
-    ck_assert_int_eq(clg_context_engine(ctx), cpu ? CLG_ENGINE_CPU : CLG_ENGINE_GPU);
+    ck_assert_int_eq(clg_context_engine(ctx), clg__platform_engine(clg_context_device(ctx)));
     clg_context_destroy(ctx);
 }
 END_TEST
@@ -552,6 +562,7 @@ int main(int argc, char **argv)
     Suite *suite = suite_create("device");
     TCase *selection = testing_case(suite, "selection");
     tcase_add_test(selection, types_sizes_and_known_platforms_give_the_rank);
+    tcase_add_test(selection, cpu_devices_get_the_cpu_engine_unless_known_better);
     tcase_add_test(selection, selectors_are_optional_substrings_without_case);
     tcase_add_test(selection, selectors_that_do_not_decide_list_what_there_is);
     tcase_add_test(selection, the_default_is_the_best_usable_device);
@@ -560,7 +571,7 @@ int main(int argc, char **argv)
     tcase_add_test(contexts, devices_are_listed_best_first_with_clean_strings);
     tcase_add_test(contexts, a_context_says_what_it_is);
     tcase_add_test(contexts, the_option_wins_over_the_variable);
-    tcase_add_test(contexts, the_engine_follows_the_type_or_the_variable);
+    tcase_add_test(contexts, the_engine_follows_the_device_or_the_variable);
     tcase_add_test(contexts, profiling_reaches_the_queue);
     tcase_add_test(contexts, the_last_reference_runs_the_hooks);
     tcase_add_test(contexts, the_callers_objects_are_used_and_given_back);
