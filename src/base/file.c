@@ -187,6 +187,7 @@ clg_status clg__file_write_atomic(const char *path, const void *data, size_t siz
 
 clg_status clg__make_directories(const char *path, unsigned mode)
 {
+    if (!*path) return clg__fail(CLG_ERROR_ARGUMENT, "the name of a directory is empty");
     char *copy = clg__strdup(path);
     if (!copy) return CLG_ERROR_MEMORY;
     clg_status status = CLG_OK;

@@ -17,7 +17,7 @@ struct clg_context {
     cl_context cl;
     cl_command_queue queue;
     clg_device_info info;
-    clg_engine engine; /* by device type; $CLGRAD_ENGINE=cpu|gpu overrides */
+    clg_engine engine; /* by device (quirks.c); $CLGRAD_ENGINE=cpu|gpu overrides */
     bool profiling;
     uint64_t memory_limit, memory_used, memory_peak;
     char cache_dir[1024]; /* "" = off */

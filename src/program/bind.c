@@ -215,7 +215,7 @@ static clg_status add_request(builder *b, const char *name, clg__str *source, in
     *index = (int)b->n_requests;
     b->sources[b->n_requests] = *source;
     b->requests[b->n_requests++] =
-        (clg__module_request){.name = name, .source = source->text, .options = "-cl-std=CL1.2"};
+        (clg__module_request){.name = name, .source = source->text, .options = ""};
     *source = (clg__str){0}; /* kept by the builder now */
     return CLG_OK;
 }
@@ -269,7 +269,7 @@ static clg_status request_all(builder *b, clg_program *p)
         if (b->generated[i].failed) return CLG_ERROR_MEMORY;
         b->requests[i] = (clg__module_request){.name = "generated kernels",
                                                .source = b->generated[i].text,
-                                               .options = "-cl-std=CL1.2"};
+                                               .options = ""};
     }
     return CLG_OK;
 }
