@@ -145,7 +145,7 @@ static clg_status first_step(struct trainer *trainer, const clg_batch *batch)
 {
     struct slow_notice notice;
     uint64_t compiled, loaded;
-    slow_begin(&notice, "Compiling kernels (first run on this device) ...");
+    slow_begin(&notice, "Waiting for the driver to prepare the kernels for the first step ...");
     clg_status status = step(trainer, batch);
     if (status == CLG_OK) status = clg_context_finish(trainer->context);
     slow_end(&notice);
