@@ -271,7 +271,12 @@ void *clg_context_cl_queue(const clg_context *ctx)
 
 clg_status clg_context_finish(clg_context *ctx)
 {
-    return CLG__CL(clFinish(ctx->queue));
+    /* Not clFinish: Mesa's rusticl (22.3) returns from it while kernels still run. */
+    cl_event event = NULL;
+    CLG_TRY(CLG__CL(clEnqueueMarkerWithWaitList(ctx->queue, 0, NULL, &event)));
+    clg_status status = CLG__CL(clWaitForEvents(1, &event));
+    clReleaseEvent(event);
+    return status;
 }
 
 void clg_context_memory(const clg_context *ctx, uint64_t *used, uint64_t *peak)

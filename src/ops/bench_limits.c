@@ -29,7 +29,7 @@ static clg_status time_once(const probe *p, double *out)
     double start = seconds();
     CLG_TRY(CLG__CL(clEnqueueNDRangeKernel(p->ctx->queue, p->kernel, 1, NULL, &p->global,
                                            p->local ? &p->local : NULL, 0, NULL, NULL)));
-    CLG_TRY(CLG__CL(clFinish(p->ctx->queue)));
+    CLG_TRY(clg_context_finish(p->ctx));
     *out = seconds() - start;
     return CLG_OK;
 }

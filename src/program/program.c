@@ -388,7 +388,7 @@ static clg_status profile_launch(clg_program *p, const clg__step *step, size_t i
     row->bytes = launch->bytes;
     cl_event event = NULL;
     CLG_TRY(enqueue(p, step, index, &event));
-    CLG_TRY(CLG__CL(clFinish(p->ctx->queue)));
+    CLG_TRY(clg_context_finish(p->ctx));
     if (!event) return CLG_OK; /* a library's own kernels: no event of ours */
     row->seconds = event_seconds(event);
     clReleaseEvent(event);
