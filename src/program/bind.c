@@ -174,14 +174,30 @@ static bool needs_two_stages(const clg_program *p, const clg__cluster *c)
     return plan.parts > 1 && plan.outer * clg__ceil_div(plan.inner, 16) < 4096;
 }
 
+/* Kernels are named by the hash of their text: steps that do the same share one kernel. */
+static clg_status name_kernels(const clg_program *p, clg__step *step)
+{
+    const clg__cluster *c = &p->ir.clusters[step->cluster];
+    if (c->kind == CLG__CLUSTER_KERNEL) return CLG_OK;
+    step->two_stages = c->kind == CLG__CLUSTER_REDUCE && needs_two_stages(p, c);
+    clg__str text = {0};
+    clg__codegen_kernels(&text, &p->ir, c, "fused", step->two_stages);
+    if (text.failed) {
+        clg__str_free(&text);
+        return CLG_ERROR_MEMORY;
+    }
+    unsigned long long hash = clg__hash(text.text, text.length).lo;
+    snprintf(step->name[0], sizeof step->name[0], "fused_%016llx", hash);
+    snprintf(step->name[1], sizeof step->name[1], "fused_%016llx_final", hash);
+    clg__str_free(&text);
+    return CLG_OK;
+}
+
 clg_status clg__program_lower(clg_program *p, int64_t batch)
 {
     for (int i = 0; i < p->n_steps; i++) {
         clg__step *step = &p->steps[i];
-        const clg__cluster *c = &p->ir.clusters[step->cluster];
-        snprintf(step->name[0], sizeof step->name[0], "fused_%d", i);
-        snprintf(step->name[1], sizeof step->name[1], "fused_%d_final", i);
-        step->two_stages = c->kind == CLG__CLUSTER_REDUCE && needs_two_stages(p, c);
+        if (!step->name[0][0]) CLG_TRY(name_kernels(p, step));
         CLG_TRY(lower_step(p, step, batch));
     }
     return CLG_OK;
@@ -198,11 +214,6 @@ typedef struct builder {
     int *request_of;   /* per launch: index into requests, -1 for host calls */
     size_t n_requests;
 } builder;
-
-static bool is_generated_launch(const clg__launch *launch)
-{
-    return !launch->file && !launch->call;
-}
 
 static clg_status add_request(builder *b, const char *name, clg__str *source, int *index)
 {
@@ -238,23 +249,25 @@ static clg_status request_file(builder *b, const clg_program *p, const clg__step
     return status;
 }
 
+/* The module that has the step's kernel: of an equal step before it, or where it is written now. */
+static int request_generated(builder *b, const clg_program *p, const clg__step *step)
+{
+    for (const clg__step *equal = p->steps; equal < step; equal++)
+        if (strcmp(equal->name[0], step->name[0]) == 0) return b->request_of[equal->first_kernel];
+    int module = b->generated[0].length <= b->generated[1].length ? 0 : 1;
+    clg__codegen_kernels(&b->generated[module], &p->ir, &p->ir.clusters[step->cluster],
+                         step->name[0], step->two_stages);
+    return module;
+}
+
 static clg_status request_step(builder *b, clg_program *p, clg__step *step)
 {
-    bool wrote = false;
+    int generated = step->name[0][0] ? request_generated(b, p, step) : -1;
     for (size_t i = 0; i < step->lowering.n_launches; i++) {
         const clg__launch *launch = &step->lowering.launches[i];
         int *index = &b->request_of[step->first_kernel + (int)i];
-        *index = -1;
-        if (is_generated_launch(launch)) {
-            bool first = b->generated[0].length <= b->generated[1].length;
-            *index = wrote ? b->request_of[step->first_kernel] : first ? 0 : 1;
-            if (!wrote)
-                clg__codegen_kernels(&b->generated[*index], &p->ir, &p->ir.clusters[step->cluster],
-                                     step->name[0], step->two_stages);
-            wrote = true;
-        } else if (launch->file) {
-            CLG_TRY(request_file(b, p, step, launch, index));
-        }
+        *index = generated;
+        if (launch->file) CLG_TRY(request_file(b, p, step, launch, index));
     }
     return CLG_OK;
 }
@@ -267,9 +280,8 @@ static clg_status request_all(builder *b, clg_program *p)
     for (int i = 0; i < p->n_steps; i++) CLG_TRY(request_step(b, p, &p->steps[i]));
     for (int i = 0; i < GENERATED_MODULES; i++) {
         if (b->generated[i].failed) return CLG_ERROR_MEMORY;
-        b->requests[i] = (clg__module_request){.name = "generated kernels",
-                                               .source = b->generated[i].text,
-                                               .options = ""};
+        b->requests[i] = (clg__module_request){
+            .name = "generated kernels", .source = b->generated[i].text, .options = ""};
     }
     return CLG_OK;
 }

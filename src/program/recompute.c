@@ -70,6 +70,27 @@ static void remove_member(clg__stage *stage, int id)
     stage->n_members = kept;
 }
 
+/* Does a node read `id`, itself or through a view? */
+static bool mentions(const clg__ir *ir, const clg__value *v, int id)
+{
+    for (int i = 0; i < v->n_inputs; i++) {
+        int in = v->inputs[i];
+        if (in == id || (clg__ir_virtual_view(ir, in) && ir->values[in].inputs[0] == id))
+            return true;
+    }
+    return false;
+}
+
+/* A quick look at who could load `id`, before its loads are collected. */
+static bool stage_mentions(const clg__ir *ir, const clg__cluster *c, int stage, int id)
+{
+    for (int m = 0; m < c->body[stage].n_members; m++)
+        if (mentions(ir, &ir->values[c->body[stage].members[m]], id)) return true;
+    for (int i = 0; stage == 0 && i < c->n_reduces; i++)
+        if (mentions(ir, &ir->values[c->reduces[i]], id)) return true;
+    return false;
+}
+
 /* All stages that load `id` get a clone, or none of them keeps one. */
 static bool clone_into_readers(clg__ir *ir, int id)
 {
@@ -80,7 +101,8 @@ static bool clone_into_readers(clg__ir *ir, int id)
             clg__space space;
             if (stage == 0 ? c->kind == CLG__CLUSTER_KERNEL : c->kind == CLG__CLUSTER_POINTWISE)
                 continue;
-            if (clg__stage_owns(ir, c, stage, id) || !clg__space_make(&space, ir, c, stage))
+            if (!stage_mentions(ir, c, stage, id) || clg__stage_owns(ir, c, stage, id) ||
+                !clg__space_make(&space, ir, c, stage))
                 continue;
             bool reads = false, through_view = false;
             for (int l = 0; l < space.n_loads; l++) {
