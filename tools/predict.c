@@ -2,6 +2,7 @@
  * cltrain predict: classes and their probabilities for images in idx files.
  */
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,6 +10,8 @@
 #include "cltrain.h"
 #include "options.h"
 #include "trained.h"
+
+enum { SHOWN_CLASSES = 3 }; /* in text; JSON has all */
 
 struct predict_options {
     const char *device;
@@ -84,20 +87,40 @@ static int read_samples(struct samples *samples, const struct predictor *predict
 
 /* ---- printing ---- */
 
+/* Index of the largest probability below `ceiling`; equal ones count once, the first. */
+static int largest_below(const float *p, int classes, float ceiling)
+{
+    int best = -1;
+    for (int i = 0; i < classes; i++)
+        if (p[i] < ceiling && (best < 0 || p[i] > p[best])) best = i;
+    return best;
+}
+
+static void print_text(const char *path, int64_t index, const float *p, int classes)
+{
+    printf("%s[%" PRId64 "]:", path, index);
+    float ceiling = INFINITY;
+    for (int rank = 0; rank < SHOWN_CLASSES; rank++) {
+        int best = largest_below(p, classes, ceiling);
+        if (best < 0) break;
+        printf("%s %d (%.1f %%)", rank ? "," : "", best, 100 * (double)p[best]);
+        ceiling = p[best];
+    }
+    putchar('\n');
+}
+
 static int print_sample(const struct predictor *predictor, const char *path, int64_t index,
                         const float *p, int classes)
 {
-    int best = 0;
-    for (int i = 1; i < classes; i++)
-        if (p[i] > p[best]) best = i;
     if (!predictor->given->json) {
-        printf("%s[%" PRId64 "]: %d (%.1f %%)\n", path, index, best, 100 * (double)p[best]);
+        print_text(path, index, p, classes);
         return DONE;
     }
     json_t *list = json_array();
     for (int i = 0; i < classes; i++) json_array_append_new(list, json_number((double)p[i]));
     return print_json(json_pack("{so sI si so}", "file", json_text(path), "sample",
-                                (json_int_t)index, "class", best, "probabilities", list));
+                                (json_int_t)index, "class", largest_below(p, classes, INFINITY),
+                                "probabilities", list));
 }
 
 /* ---- running ---- */
