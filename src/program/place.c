@@ -96,8 +96,9 @@ static void visit_reads(clg__ir *ir, int cluster, visit_read visit, void *user)
 
 typedef struct ordering {
     unsigned char *state; /* per cluster: 0 new, 1 waiting, 2 done */
-    int *stack;
+    int *stack;           /* a path: each cluster waits for the one above it */
     int depth;
+    bool pushed; /* only one dependency at a time: others may wait for it */
 } ordering;
 
 static void push_dependency(clg__ir *ir, int cluster, int value, const clg__space *space, int load,
@@ -107,9 +108,10 @@ static void push_dependency(clg__ir *ir, int cluster, int value, const clg__spac
     int before = -1;
     for (int id = value; id >= 0 && before < 0; id = ir->values[id].parent)
         before = ir->values[id].cluster;
-    if (before >= 0 && before != cluster && o->state[before] == 0) {
+    if (before >= 0 && before != cluster && o->state[before] == 0 && !o->pushed) {
         o->state[before] = 1;
         o->stack[o->depth++] = before;
+        o->pushed = true;
     }
 }
 
@@ -120,11 +122,11 @@ static void emit(clg__ir *ir, ordering *o, int cluster)
     o->stack[o->depth++] = cluster;
     o->state[cluster] = 1;
     while (o->depth > 0) {
-        int top = o->stack[o->depth - 1], before = o->depth;
+        int top = o->stack[o->depth - 1];
+        o->pushed = false;
         visit_reads(ir, top, push_dependency, o);
-        if (o->depth > before) continue;
+        if (o->pushed) continue;
         o->depth--;
-        if (o->state[top] == 2) continue;
         o->state[top] = 2;
         ir->clusters[top].order = ir->n_order;
         ir->order[ir->n_order++] = top;
