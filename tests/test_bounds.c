@@ -1,0 +1,228 @@
+/*
+ * Every kernel family at tiny, odd sizes, forward and backward, on both engines, which have to
+ * agree.
+ *
+ * The point is the edges: rows and columns that no tile divides, windows that hang over the border,
+ * batches of one. Run under oclgrind (tests/oclgrind.sh), where a read or write beside a buffer, or
+ * two work-items racing for a cell, is an error; so cases are small enough for an interpreter.
+ */
+#include <math.h>
+
+#include "clgrad/clgrad.h"
+#include "testing.h"
+
+enum { MAX_OUTPUTS = 8, MAX_VALUES = 4096 };
+
+/* Values of all outputs, one after the other. */
+typedef struct values {
+    float value[MAX_VALUES];
+    size_t count;
+} values;
+
+/* Builds one case; returns a scalar that depends on all of it. */
+typedef clg_tensor *(*build_fn)(clg_graph *graph);
+
+/* ---- running a case ---- */
+
+/* Outputs: the scalar and its gradient with respect to each variable. */
+static size_t outputs_of(clg_graph *graph, clg_tensor *loss, clg_tensor **outputs)
+{
+    clg_tensor *variables[MAX_OUTPUTS];
+    size_t n = 0;
+    for (clg_tensor *v; (v = clg_graph_variable(graph, n)) != NULL; n++) {
+        ck_assert_uint_lt(n, MAX_OUTPUTS - 1);
+        variables[n] = v;
+    }
+    outputs[0] = loss;
+    TEST_OK(clg_gradients(loss, variables, n, outputs + 1));
+    return n + 1;
+}
+
+static void read_outputs(clg_program *program, clg_tensor **outputs, size_t n, values *out)
+{
+    for (size_t i = 0; i < n; i++) {
+        size_t count = (size_t)clg_shape_count(clg_tensor_shape(outputs[i]));
+        ck_assert_uint_le(out->count + count, MAX_VALUES);
+        TEST_OK(
+            clg_program_read(program, outputs[i], out->value + out->count, count * sizeof(float)));
+        out->count += count;
+    }
+}
+
+/* `matmul`: an algorithm by name. On GPUs CLBlast is the default, whose kernels are not ours to
+ * check. */
+static void run_on(const char *engine, const char *matmul, build_fn build, values *out)
+{
+    clg_context *context = NULL;
+    clg_program *program = NULL;
+    clg_tensor *outputs[MAX_OUTPUTS];
+    setenv("CLGRAD_ENGINE", engine, 1);
+    TEST_OK(clg_context_create(&context, NULL));
+    unsetenv("CLGRAD_ENGINE");
+    clg_graph *graph = clg_graph_create(clg_graph_options(.batch = 1, .seed = 3));
+    clg_tensor *loss = build(graph);
+    TEST_OK(clg_graph_status(graph));
+    size_t n = outputs_of(graph, loss, outputs);
+    TEST_OK(clg_program_compile(
+        &program, context, graph,
+        clg_program_options(.outputs = outputs, .n_outputs = n, .mode = CLG_TRAINING_FORWARD)));
+    unsetenv("CLGRAD_MATMUL");
+    TEST_OK(clg_program_run(program));
+    out->count = 0;
+    read_outputs(program, outputs, n, out);
+    clg_program_destroy(program);
+    clg_graph_destroy(graph);
+    clg_context_destroy(context);
+}
+
+static void engines_agree(build_fn build)
+{
+    static values cpu, gpu;
+    run_on("cpu", "tile", build, &cpu);
+    run_on("gpu", "local", build, &gpu);
+    ck_assert_uint_eq(cpu.count, gpu.count);
+    bool moves = false;
+    for (size_t i = 0; i < cpu.count; i++) {
+        ck_assert_msg(isfinite(cpu.value[i]), "value %zu is %g", i, (double)cpu.value[i]);
+        moves |= cpu.value[i] != 0.0f;
+        float scale = 1e-4f * fmaxf(1.0f, fabsf(cpu.value[i]));
+        ck_assert_msg(fabsf(cpu.value[i] - gpu.value[i]) <= scale, "value %zu: %.9g and %.9g", i,
+                      (double)cpu.value[i], (double)gpu.value[i]);
+    }
+    ck_assert(moves);
+}
+
+/* ---- parts of cases ---- */
+
+static clg_tensor *normal(clg_graph *graph, const char *name, clg_shape shape)
+{
+    return clg_variable(graph, name, shape, CLG_INIT(CLG_INIT_NORMAL, 1.0, 0), true);
+}
+
+/* A scalar in which every element has a weight of its own, so that no error cancels. */
+static clg_tensor *weighed(clg_tensor *x)
+{
+    clg_tensor *weights = clg_random_uniform(x);
+    return clg_mean(clg_mul(clg_mul(x, x), weights), 0, false);
+}
+
+/* ---- cases ---- */
+
+static clg_tensor *build_pointwise(clg_graph *graph)
+{
+    clg_tensor *x = normal(graph, "x", CLG_SHAPE(3, 1, 7)),
+               *y = normal(graph, "y", CLG_SHAPE(5, 1));
+    return weighed(clg_mul(clg_tanh(clg_add(x, y)), clg_sigmoid(clg_sub(y, x))));
+}
+
+static clg_tensor *build_reductions(clg_graph *graph)
+{
+    clg_tensor *x = normal(graph, "x", CLG_SHAPE(3, 5, 7));
+    clg_tensor *rows = clg_log_softmax(x, -1), *columns = clg_softmax(x, 0);
+    clg_tensor *largest = clg_max(x, CLG_AXIS(1), true);
+    return weighed(clg_add(clg_mul(rows, columns), largest));
+}
+
+static clg_tensor *build_structure(clg_graph *graph)
+{
+    clg_tensor *x = normal(graph, "x", CLG_SHAPE(3, 5)), *y = normal(graph, "y", CLG_SHAPE(2, 5));
+    clg_tensor *joined = clg_concat((clg_tensor *[]){x, y, clg_slice(x, 0, 1, 2)}, 3, 0);
+    clg_tensor *turned = clg_transpose(clg_pad(joined, 1, 2, 1), (int[]){1, 0});
+    return weighed(clg_reshape(turned, CLG_SHAPE(4, 14)));
+}
+
+/* Sizes just beside the tiles of both engines, and a single element. */
+static clg_tensor *build_matmul(clg_graph *graph)
+{
+    clg_tensor *a = normal(graph, "a", CLG_SHAPE(15, 5)), *b = normal(graph, "b", CLG_SHAPE(5, 33));
+    clg_tensor *c = normal(graph, "c", CLG_SHAPE(33));
+    clg_tensor *product = clg_relu(clg_add(clg_matmul(a, b, NULL), c));
+    clg_tensor *row = clg_matmul(product, c = clg_reshape(c, CLG_SHAPE(33, 1)), NULL);
+    return clg_add(weighed(row), weighed(product));
+}
+
+static clg_tensor *build_matmul_transposed(clg_graph *graph)
+{
+    clg_tensor *a = normal(graph, "a", CLG_SHAPE(2, 3, 7)),
+               *b = normal(graph, "b", CLG_SHAPE(2, 5, 3));
+    return weighed(clg_matmul(a, b, clg_matmul_options(.transpose_a = true, .transpose_b = true)));
+}
+
+static clg_tensor *build_conv2d(clg_graph *graph)
+{
+    clg_tensor *x = normal(graph, "x", CLG_SHAPE(2, 7, 5, 3));
+    clg_tensor *w = normal(graph, "w", CLG_SHAPE(3, 3, 3, 5)),
+               *b = normal(graph, "b", CLG_SHAPE(5));
+    clg_tensor *y = clg_conv2d(x, w, clg_conv2d_options(.stride = {2, 1}, .pad = {1, 2}));
+    return weighed(clg_relu(clg_add(y, b)));
+}
+
+static clg_tensor *build_conv2d_same(clg_graph *graph)
+{
+    clg_tensor *x = normal(graph, "x", CLG_SHAPE(1, 6, 17, 1));
+    clg_tensor *w = normal(graph, "w", CLG_SHAPE(5, 2, 1, 4));
+    return weighed(clg_conv2d(x, w, clg_conv2d_options(.padding = CLG_PADDING_SAME)));
+}
+
+static clg_tensor *build_conv2d_groups(clg_graph *graph)
+{
+    clg_tensor *x = normal(graph, "x", CLG_SHAPE(2, 6, 6, 6));
+    clg_tensor *w = normal(graph, "w", CLG_SHAPE(2, 2, 3, 4));
+    clg_tensor *depthwise = normal(graph, "depthwise", CLG_SHAPE(3, 3, 1, 6));
+    clg_tensor *y = clg_conv2d(x, depthwise, clg_conv2d_options(.groups = 6, .pad = {1, 1}));
+    return weighed(clg_conv2d(y, w, clg_conv2d_options(.groups = 2, .dilation = {2, 2})));
+}
+
+static clg_tensor *build_pooling(clg_graph *graph)
+{
+    clg_tensor *x = normal(graph, "x", CLG_SHAPE(2, 7, 5, 3));
+    clg_tensor *largest =
+        clg_max_pool2d(x, clg_pool2d_options(.size = {3, 2}, .stride = {2, 1}, .pad = {1, 1}));
+    clg_tensor *average = clg_average_pool2d(x, clg_pool2d_options(.size = {2}, .pad = {1, 0}));
+    return clg_add(clg_add(weighed(largest), weighed(average)),
+                   weighed(clg_global_average_pool2d(x)));
+}
+
+static clg_tensor *build_network(clg_graph *graph)
+{
+    clg_tensor *x = normal(graph, "x", CLG_SHAPE(3, 4, 4, 2));
+    clg_tensor *h = clg_batch_norm_layer(x, "norm", NULL);
+    h = clg_dropout(clg_flatten(h), 0.25);
+    clg_tensor *logits = clg_linear_layer(h, "output", 3, NULL);
+    clg_tensor *labels = clg_constant(graph, CLG_SHAPE(3), (float[]){2, 0, 1});
+    return clg_softmax_cross_entropy(logits, labels);
+}
+
+#define CASE(name)                                                                                 \
+    START_TEST(name)                                                                               \
+    {                                                                                              \
+        engines_agree(build_##name);                                                               \
+    }                                                                                              \
+    END_TEST
+CASE(pointwise)
+CASE(reductions)
+CASE(structure)
+CASE(matmul)
+CASE(matmul_transposed)
+CASE(conv2d)
+CASE(conv2d_same)
+CASE(conv2d_groups)
+CASE(pooling)
+CASE(network)
+
+int main(void)
+{
+    Suite *suite = suite_create("bounds");
+    TCase *cases = testing_case(suite, "engines agree");
+    tcase_add_test(cases, pointwise);
+    tcase_add_test(cases, reductions);
+    tcase_add_test(cases, structure);
+    tcase_add_test(cases, matmul);
+    tcase_add_test(cases, matmul_transposed);
+    tcase_add_test(cases, conv2d);
+    tcase_add_test(cases, conv2d_same);
+    tcase_add_test(cases, conv2d_groups);
+    tcase_add_test(cases, pooling);
+    tcase_add_test(cases, network);
+    return testing_run(suite);
+}
