@@ -10,7 +10,11 @@
  * The caller's thread works too, and threads that cannot be started are done without: there is no
  * "no thread" error.
  */
+#ifdef __linux__
+#define _GNU_SOURCE /* sched_getaffinity */
+#endif
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
@@ -50,9 +54,19 @@ static void *run(void *argument)
     }
 }
 
+/* The processors that this process may use: taskset and containers give fewer than there are. */
+static long usable_cpus(void)
+{
+#ifdef __linux__
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
+#endif
+    return sysconf(_SC_NPROCESSORS_ONLN);
+}
+
 static size_t thread_limit(size_t count)
 {
-    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    long cpus = usable_cpus();
     size_t limit = cpus < 1 ? 1 : cpus > MAX_THREADS ? MAX_THREADS : (size_t)cpus;
     return count < limit ? count : limit;
 }
