@@ -16,8 +16,8 @@ static bool assignable(const clg_tensor *t)
 }
 
 /*
- * A value that may turn out to be a variable's own memory (seen through a reshape, a mode, x + 0) is
- * computed, so that it is the old one even if that variable is assigned in the same run.
+ * A value that may turn out to be a variable's own memory (seen through a reshape, a mode, x + 0)
+ * is computed, so that it is the old one even if that variable is assigned in the same run.
  */
 static clg_tensor *computed(clg_tensor *value)
 {

@@ -30,7 +30,7 @@ def synopsis(root, command):
     for page in sorted((root / "docs").glob("cltrain*.1")):
         block = re.search(rf"^\.Nm cltrain Cm {command}\n((?:\.(?!Nm|Sh).*\n)*)", page.read_text(), re.M)
         if block:
-            return set(re.findall(r"Fl -([a-z-]+)", block[1]))
+            return set(re.findall(r"(?:Fl|\|) -([a-z-]+)", block[1]))
     return None
 
 
@@ -43,7 +43,7 @@ def main():
         failed += 1
         print(f"--help lists {sorted(commands)}, the completion {sorted(known)}")
     for command in commands:
-        options = set(re.findall(r"(?<![\w-])--([a-z][a-z-]*)", helped(tool, command))) - {"help"}
+        options = set(re.findall(r"^ *--([a-z-]+)", helped(tool, command), re.M)) - {"help"}
         completed = {word[2:] for word in completions(root, "cltrain", command, "--")} - {"help"}
         for name, other in ("completion", completed), ("manual", synopsis(root, command)):
             if other != options:
