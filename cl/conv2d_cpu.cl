@@ -86,6 +86,29 @@ static void pixel_offsets(__local int *offset, const window_geometry *g, int q0,
     for (; at % TILE_ROWS; at++) offset[at] = offset[at - 1];
 }
 
+/* Outputs among the pixels of the result (N, size, channels): pixel first + i * step is output i.
+ */
+typedef struct placement {
+    int2 size, first, step;
+} placement;
+
+/* Row of the result, seen as a matrix, of output column 0 in output row q. */
+static ulong result_row(const placement *r, const window_geometry *g, int q)
+{
+    const int line = r->first.s0 + q % g->outputs.s0 * r->step.s0;
+    return ((ulong)(q / g->outputs.s0) * r->size.s0 + line) * r->size.s1 + r->first.s1;
+}
+
+/* Rows of the result of a block's pixels, counted from result_row of its first row. */
+static void pixel_places(__local int *place, const placement *r, const window_geometry *g, int q0,
+                         int rows, int j0, int columns)
+{
+    for (int q = q0; q < q0 + rows; q++) {
+        const int line = (int)(result_row(r, g, q) - result_row(r, g, q0));
+        for (int j = 0; j < columns; j++) *place++ = line + (j0 + j) * r->step.s1;
+    }
+}
+
 __attribute__((reqd_work_group_size(1, 1, 1))) __kernel void
 conv2d(__global const float *images, ulong images_offset, __global const float *w, ulong w_offset,
        /* window_geometry */
@@ -94,10 +117,10 @@ conv2d(__global const float *images, ulong images_offset, __global const float *
        /* tap_weights */
        int2 tap_first, int2 tap_step, int kernel_width, int tap_rows, int tap_columns,
        int transposed,
-       /* outputs among the pixels of the result */
-       int batch, int2 result, int2 result_first, int2 result_step,
+       /* placement */
+       int2 result, int2 result_first, int2 result_step,
        /* groups: source channels and output channels of one */
-       int groups, int group_k, int group_n, int merged,
+       int batch, int groups, int group_k, int group_n, int merged,
        /* blocks */
        int2 block, int block_k, int block_n, __local float *window, __local float *panels,
        __local float *c, __local int *offset, __local int *base EPILOGUE_PARAMS)
@@ -105,6 +128,8 @@ conv2d(__global const float *images, ulong images_offset, __global const float *
     const window_geometry g = {source, outputs, origin, stride, taps, spread, skip, channels};
     const tap_weights t = {tap_first,  tap_step, kernel_width, tap_rows, tap_columns,
                            transposed, group_k,  group_n,      merged};
+    const placement results = {result, result_first, result_step};
+    images += images_offset;
 
     /* which block: output channels fastest, so that successive blocks look at the same pixels */
     const int blocks_n = (group_n + block_n - 1) / block_n;
@@ -120,28 +145,35 @@ conv2d(__global const float *images, ulong images_offset, __global const float *
     const int across = min(block.s1, outputs.s1 - j0), columns = min(block_n, group_n - n0);
     const int tiles = (rows * across + TILE_ROWS - 1) / TILE_ROWS;
     const int width = window_extent(&g, (int2)(1, across)).s1;
+    const ulong row0 = result_row(&results, &g, q0);
+    __local int *place = offset + block.s0 * block.s1 + TILE_ROWS;
+    pixel_places(place, &results, &g, q0, rows, j0, across);
 
     for (int k0 = 0; k0 < group_k; k0 += block_k) {
         const int count = min(block_k, group_k - k0), depth = taps.s0 * taps.s1 * count;
-        pack_window(window, images + images_offset, &g, q0, rows, j0, width, group * group_k + k0,
-                    count);
+        const int last = k0 + block_k >= group_k, channel = group * group_k + k0;
+        pack_window(window, images, &g, q0, rows, j0, width, channel, count);
         pixel_offsets(offset, &g, q0, rows, across, width, count);
         const int runs = tap_runs(base, &g, width, count);
         const int run = runs ? depth / runs : 0;
         pack_weights(panels, w + w_offset, &t, taps, group, k0, count, n0, columns);
-        for (int p = 0; p * PANEL < columns; p++)
-            for (int i = 0; i < tiles; i++)
-                tile_multiply(c + (p * tiles + i) * TILE_ROWS * PANEL, k0 > 0, window,
-                              offset + i * TILE_ROWS, base, runs, run, 1,
-                              panels + p * depth * PANEL);
-    }
 
-    for (int i = 0; i < rows; i++) {
-        const int q = q0 + i, line = result_first.s0 + q % outputs.s0 * result_step.s0;
-        const ulong row = ((ulong)(q / outputs.s0) * result.s0 + line) * result.s1 +
-                          result_first.s1 + j0 * result_step.s1;
-        for (int j = 0; j < across; j++)
-            STORE_ROW(c + (i * across + j) * PANEL, tiles * TILE_ROWS * PANEL, columns,
-                      row + j * result_step.s1, (ulong)(group * group_n + n0));
+        /* What comes next: the next channels, or (likely here) the rows of a later block. */
+        ahead next = last ? window_ahead(images, &g, min(q0 + rows, batch * outputs.s0 - 1), rows,
+                                         j0, width, group * group_k, min(block_k, group_k))
+                          : window_ahead(images, &g, q0, rows, j0, width, channel + block_k,
+                                         min(block_k, group_k - k0 - block_k));
+        const int lines = ahead_lines(&next, tiles * ((columns + PANEL - 1) / PANEL));
+        for (int n = 0; n < columns; n += PANEL)
+            for (int i = 0; i < tiles; i++) {
+                __local float *tile =
+                    c + (block_k < group_k ? n * tiles + i * PANEL : 0) * TILE_ROWS;
+                fetch_ahead(&next, lines);
+                tile_multiply(tile, k0 > 0, window, offset + i * TILE_ROWS, base, runs, run, 1,
+                              panels + n * depth);
+                for (int r = 0; last && r < min(TILE_ROWS, rows * across - i * TILE_ROWS); r++)
+                    STORE_ROW(tile + r * PANEL, min(PANEL, columns - n),
+                              row0 + place[i * TILE_ROWS + r], (ulong)(group * group_n + n0 + n));
+            }
     }
 }

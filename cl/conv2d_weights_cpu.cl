@@ -12,14 +12,13 @@
 #include "tile_cpu.h"
 #include "window_cpu.h"
 
-/* dy's rows q0.., columns j0.. as panels: k counts the pixels. */
-static void pack_gradient(__local float *to, __global const float *dy, int2 outputs, int columns,
-                          int q0, int rows, int j0, int across, int n0, int count)
+/* dy's rows q0.., columns j0.. as panels: k counts the pixels; `depth` channels in memory. */
+static void pack_gradient(__local float *to, __global const float *dy, int2 outputs, int depth,
+                          int q0, int rows, int j0, int across, int columns)
 {
     for (int i = 0; i < rows; i++) {
         const ulong pixel = (ulong)(q0 + i) * outputs.s1 + j0;
-        pack_panels(to, rows * across, i * across, dy + pixel * columns + n0, columns, across,
-                    count);
+        pack_panels(to, rows * across, i * across, dy + pixel * depth, depth, across, columns);
     }
 }
 
@@ -63,28 +62,46 @@ conv2d_weights(__global const float *x, ulong x_offset, __global const float *dy
     const int blocks_j = (outputs.s1 + block.s1 - 1) / block.s1;
     const long chunks = (long)((batch * outputs.s0 + block.s0 - 1) / block.s0) * blocks_j;
     const long first = chunks * split / splits, end = chunks * (split + 1) / splits;
+    const int depth = groups * group_n, own_m = group_m / merged;
+    const int own_n = min(group_n / merged, columns);
+    x += x_offset;
+    dy += dy_offset + group * group_n + n0;
     tap_offsets(offset, &g, width, count);
+
     for (long chunk = first; chunk < end; chunk++) {
         const int q0 = (int)(chunk / blocks_j) * block.s0, j0 = (int)(chunk % blocks_j) * block.s1;
         const int rows = min(block.s0, batch * outputs.s0 - q0);
         const int across = min(block.s1, outputs.s1 - j0);
-        pack_window(window, x + x_offset, &g, q0, rows, j0, width, group * group_m + m0, count);
-        pack_gradient(panels, dy + dy_offset, outputs, groups * group_n, q0, rows, j0, across,
-                      group * group_n + n0, columns);
+        pack_window(window, x, &g, q0, rows, j0, width, group * group_m + m0, count);
+        pack_gradient(panels, dy, outputs, depth, q0, rows, j0, across, columns);
         for (int i = 0; i < rows; i++)
             base[i] = (window_row(&g, q0 + i) - window_row(&g, q0)) * width * count;
-        for (int p = 0; p * PANEL < columns; p++)
-            for (int i = 0; i < tiles; i++)
-                tile_multiply(c + (p * tiles + i) * TILE_ROWS * PANEL, chunk > first, window,
+
+        /* the next chunk's, which continue these rows or are the rows below */
+        const int next_q = min(q0 + (blocks_j == 1 ? rows : 0), batch * outputs.s0 - 1);
+        const int next_j = blocks_j == 1 ? 0 : j0 + across;
+        ahead next_x =
+            window_ahead(x, &g, next_q, rows, next_j, width, group * group_m + m0, count);
+        ahead next_dy = look_ahead(dy + ((ulong)next_q * outputs.s1 + next_j) * depth, depth,
+                                   rows * across, columns);
+        const int calls = tiles * ((columns + PANEL - 1) / PANEL);
+        const int lines_x = ahead_lines(&next_x, calls), lines_dy = ahead_lines(&next_dy, calls);
+        for (int n = 0; n < columns; n += PANEL)
+            for (int i = 0; i < tiles; i++) {
+                fetch_ahead(&next_x, lines_x);
+                fetch_ahead(&next_dy, lines_dy);
+                tile_multiply(c + (n * tiles + i * PANEL) * TILE_ROWS, chunk > first, window,
                               offset + i * TILE_ROWS, base, rows, across, stride.s1 * count,
-                              panels + p * rows * across * PANEL);
+                              panels + n * rows * across);
+            }
     }
 
-    const int own_m = group_m / merged, own_n = min(group_n / merged, columns);
     for (int i = 0; i < weights; i++) {
         const int tap = i / count + split * taps.s0 * taps.s1, m = m0 + i % count;
-        const int column = m / own_m * (merged > 1 ? own_n : 0);
-        STORE_ROW(c + i * PANEL + column, tiles * TILE_ROWS * PANEL, own_n,
-                  (ulong)tap * own_m + m % own_m, (ulong)(group * group_n + n0 + column));
+        const int diagonal = merged > 1 ? m / own_m * own_n : 0;
+        for (int n = 0; n < columns; n += PANEL)
+            STORE_ROW(c + (n * tiles * TILE_ROWS) + i * PANEL + diagonal,
+                      merged > 1 ? own_n : min(PANEL, columns - n), (ulong)tap * own_m + m % own_m,
+                      (ulong)(group * group_n + n0 + n + diagonal));
     }
 }

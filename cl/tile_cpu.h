@@ -38,17 +38,14 @@
 #endif
 #define STORE_VECTOR JOIN(STORE_, WIDTH)
 
-/*
- * Hands a finished row to the epilogue: `columns` results for row `row`, columns from `col`. `from`
- * is the row in the first panel of C, `panel_size` leads to the next panel's.
+/* Hands `count` results, a row of a finished tile, to the epilogue: row `row`, columns from `col`.
  */
-#define STORE_ROW(from, panel_size, columns, row, col)                                             \
-    for (int i_ = 0; i_ < (columns); i_ += WIDTH) {                                                \
-        __local const float *from_ = (from) + i_ / PANEL * (panel_size) + i_ % PANEL;              \
-        if (i_ + WIDTH <= (columns))                                                               \
-            STORE_VECTOR(VLOAD(0, from_), row, (col) + i_);                                        \
+#define STORE_ROW(from, count, row, col)                                                           \
+    for (int i_ = 0; i_ < (count); i_ += WIDTH) {                                                  \
+        if (i_ + WIDTH <= (count))                                                                 \
+            STORE_VECTOR(VLOAD(0, (from) + i_), row, (col) + i_);                                  \
         else                                                                                       \
-            for (int k_ = 0; k_ < (columns)-i_; k_++) STORE_1(from_[k_], row, (col) + i_ + k_);    \
+            for (int k_ = i_; k_ < (count); k_++) STORE_1((from)[k_], row, (col) + k_);            \
     }
 
 /* c (TILE_ROWS, PANEL) = or += A B over `runs` runs of `run` steps. */
@@ -92,16 +89,66 @@ static void tile_multiply(__local float *c, int accumulate, __local const float 
         for (int v = 0; v < VECTORS; v++) VSTORE(acc[r][v], r * VECTORS + v, c);
 }
 
+/*
+ * Memory that will be copied soon, `rows` rows of `columns` floats. A core waits for memory about
+ * as long while copying as it computes in a tenth of a block; asked for little by little while the
+ * tiles before are computed, it is in the cache by then. The standard prefetch() is empty in the
+ * implementations for CPUs at hand; where the compiler is a native one, its own is used.
+ */
+#if !defined(PREFETCH) && (defined(__x86_64__) || defined(__aarch64__)) && defined(__has_builtin)
+#if __has_builtin(__builtin_prefetch)
+#define PREFETCH(p) __builtin_prefetch((const void *)(ulong)(p), 0, 2) // to the second-level cache
+#endif
+#endif
+#ifndef PREFETCH
+#define PREFETCH(p) prefetch(p, 16) // asks for the 64 bytes at p
+#endif
+
+typedef struct ahead {
+    __global const float *row;
+    ulong stride;
+    int rows, columns, column;
+} ahead;
+
+static ahead look_ahead(__global const float *from, ulong stride, int rows, int columns)
+{
+    const int adjacent = stride == (ulong)columns;
+    ahead a = {from, stride, adjacent ? 1 : rows, adjacent ? rows * columns : columns, 0};
+    return a;
+}
+
+/* Cache lines per call that fetch all of it in `calls` calls. */
+static int ahead_lines(const ahead *a, int calls)
+{
+    return (a->rows * ((a->columns + 15) / 16) + calls - 1) / calls;
+}
+
+static void fetch_ahead(ahead *a, int lines)
+{
+#pragma clang loop unroll(disable)
+    for (int i = 0; i < lines && a->rows > 0; i++) {
+        PREFETCH(a->row + a->column);
+        a->column += 16;
+        if (a->column >= a->columns) {
+            a->column = 0;
+            a->row += a->stride;
+            a->rows--;
+        }
+    }
+}
+
 /* Copies `count` adjacent floats. */
 static void copy_row(__local float *to, __global const float *from, int count)
 {
     int i = 0;
     for (; i + WIDTH <= count; i += WIDTH) VSTORE(VLOAD(0, from + i), 0, to + i);
+#pragma clang loop vectorize(disable) unroll(disable)
     for (; i < count; i++) to[i] = from[i];
 }
 
 static void zero_row(__local float *to, int count)
 {
+#pragma clang loop vectorize(disable) unroll(disable)
     for (int i = 0; i < count; i++) to[i] = 0.0f;
 }
 
@@ -169,7 +216,9 @@ static void pack_panels_transposed(__local float *to, int panel_rows, int row,
                 for (int i = 0; i < WIDTH; i++) VSTORE(m[i], 0, out + (k + i) * PANEL);
             }
         }
+#pragma clang loop unroll(disable)
         for (; k < rows; k++)
+#pragma clang loop vectorize(disable) unroll(disable)
             for (int i = 0; i < WIDTH; i++)
                 out[k * PANEL + i] = c + i < columns ? in[i * stride + k] : 0.0f;
     }

@@ -73,3 +73,18 @@ static void pack_window(__local float *to, __global const float *images, const w
                 g, left, width, count);
     }
 }
+
+/* The part of the images that pack_window copies, give or take a row: to be fetched ahead. */
+static ahead window_ahead(__global const float *images, const window_geometry *g, int q0, int rows,
+                          int j0, int width, int channel, int count)
+{
+    const int image = q0 / g->outputs.s0, row = q0 % g->outputs.s0;
+    const int2 at = max(g->origin + (int2)(row, j0) * g->stride * g->skip, (int2)(0));
+    const long pixel = ((long)image * g->source.s0 + at.s0) * g->source.s1;
+    const int lines = (rows - 1) * g->stride.s0 * g->skip.s0 + (g->taps.s0 - 1) * g->spread.s0 + 1;
+    if (width >= g->source.s1) /* whole rows */
+        return look_ahead(images + pixel * g->channels + channel, g->channels, lines * g->source.s1,
+                          count);
+    return look_ahead(images + (pixel + at.s1) * g->channels + channel,
+                      (ulong)g->source.s1 * g->channels, lines, width * g->channels);
+}

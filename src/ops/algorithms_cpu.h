@@ -48,6 +48,13 @@ clg__launch *clg__tile_kernel(clg__lowering *lo, const char *file, const char *k
  * cache. */
 int64_t clg__tile_line(int64_t floats);
 
+/**
+ * Factor on a tile's time, 1 or more, when the parts of A and B that successive tiles read again
+ * take `bytes`: beyond about half of a first-level cache they come from the second (measured:
+ * another 5 % for each doubling).
+ */
+double clg__tile_stream(double bytes);
+
 /** One work-item per work-group, `groups` of them. */
 void clg__launch_groups(clg__launch *launch, int64_t groups);
 

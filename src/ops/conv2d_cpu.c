@@ -31,7 +31,7 @@ typedef struct conv {
 /* Blocks of outputs: rows, columns of pixels, source channels of a chunk, output channels. */
 typedef struct blocks {
     int64_t rows, columns, k, n;
-    int64_t window, panels, c; /* floats of local memory */
+    int64_t window, panels, c, offsets; /* floats (ints) of local memory */
     int64_t count;
 } blocks;
 
@@ -134,26 +134,29 @@ static void shape_blocks(const conv *p, const clg__tile *tile, blocks *b)
     b->n = clg__min_i64(b->n, clg__round_up(p->n, tile->panel));
     b->window = window_rows(v, b->rows) * clg__max_i64(extent(h, b->columns), 1) * b->k;
     b->panels = clg__max_i64(v->taps * h->taps, 1) * b->k * b->n;
-    b->c = clg__round_up(b->rows * b->columns, tile->rows) * b->n;
+    b->offsets = 2 * (b->rows * b->columns + tile->rows);
+    b->c = b->k == p->k ? tile->rows * tile->panel /* one chunk: a tile */
+                        : clg__round_up(b->rows * b->columns, tile->rows) * b->n;
     b->count = clg__ceil_div(p->batch * v->outputs, b->rows) *
                clg__ceil_div(h->outputs, b->columns) * p->groups * clg__ceil_div(p->n, b->n);
 }
 
-/* Estimated cycles of the busiest compute unit; the weights as in matmul_cpu.c. */
+/* Estimated cycles of the busiest compute unit; the numbers as in matmul_cpu.c. */
 static double estimate(const conv *p, const clg__tile *tile, const blocks *b)
 {
-    const double taps = (double)p->axis[0].taps * p->axis[1].taps, width = tile->width;
+    const double taps = (double)p->axis[0].taps * p->axis[1].taps;
     const double chunks = (double)clg__ceil_div(p->k, b->k);
-    double tiles = (double)b->c * (taps * p->k / (2 * width) + chunks * 4 / width);
-    double runs = (double)b->c / tile->rows / tile->panel * p->axis[0].taps * 8 * chunks;
-    double copies = chunks * (b->window * 0.3 + b->panels * (p->backward ? 0.7 : 0.4));
-    double waves = (double)clg__ceil_div(b->count, tile->compute_units);
-    return waves * (tiles + runs + copies + b->c * 0.5 + 2000);
+    const double area = (double)clg__round_up(b->rows * b->columns, tile->rows) * b->n;
+    double tiles = area * (taps * p->k / (2 * tile->width) + (chunks - 1) * 0.15);
+    double runs = area / tile->rows / tile->panel * p->axis[0].taps * 8 * chunks;
+    double copies = chunks * (b->window * 0.8 + b->panels * (p->backward ? 0.7 : 0.4));
+    double waves = (double)clg__ceil_div(b->count, tile->compute_units) + 0.2;
+    return waves * (tiles + runs + copies + area + 4000);
 }
 
 static bool fits(const blocks *b, const clg__tile *tile)
 {
-    return b->window + b->panels + b->c <= tile->local_floats;
+    return b->window + b->panels + b->c + b->offsets <= tile->local_floats;
 }
 
 /* The smallest blocks may still be too large: the kernel's taps times a panel stay together. */
@@ -161,12 +164,13 @@ static void check_fits(clg__lowering *lo, const blocks *b, const clg__tile *tile
 {
     const struct clg__conv2d_attr *attr = lo->node->attr;
     if (fits(b, tile)) return;
-    clg__lower_fail(
-        lo, CLG_ERROR_UNSUPPORTED,
-        "conv2d: a kernel of %d x %d needs blocks of %lld bytes in local memory; %lld "
-        "of the device's %llu can be used; a smaller kernel would fit",
-        attr->kernel_size[0], attr->kernel_size[1], (long long)(b->window + b->panels + b->c) * 4,
-        (long long)tile->local_floats * 4, (unsigned long long)lo->ctx->info.local_memory);
+    clg__lower_fail(lo, CLG_ERROR_UNSUPPORTED,
+                    "conv2d: a kernel of %d x %d needs blocks of %lld bytes in local memory; %lld "
+                    "of the device's %llu can be used; a smaller kernel would fit",
+                    attr->kernel_size[0], attr->kernel_size[1],
+                    (long long)(b->window + b->panels + b->c + b->offsets) * 4,
+                    (long long)tile->local_floats * 4,
+                    (unsigned long long)lo->ctx->info.local_memory);
 }
 
 static blocks choose_blocks(const conv *p, const clg__tile *tile)
@@ -206,9 +210,9 @@ static void add_geometry(clg__launch *launch, const axis *axes, int64_t channels
     clg__launch_int(launch, channels);
 }
 
-static void add_local(clg__launch *launch, const blocks *b, int64_t offsets, int64_t bases)
+static void add_local(clg__launch *launch, const blocks *b, int64_t bases)
 {
-    const int64_t floats[] = {b->window, b->panels, b->c, offsets, bases};
+    const int64_t floats[] = {b->window, b->panels, b->c, b->offsets, bases};
     for (size_t i = 0; i < CLG__COUNT(floats); i++)
         clg__launch_local(launch, (size_t)(clg__max_i64(floats[i], 1)) * sizeof(float));
 }
@@ -230,10 +234,10 @@ static void add_conv(clg__lowering *lo, const conv *p, const clg__tile *tile)
     clg__launch_int(launch, p->tap_rows);
     clg__launch_int(launch, p->tap_columns);
     clg__launch_int(launch, p->backward);
-    clg__launch_int(launch, p->batch);
     LAUNCH_PAIR(launch, a, result);
     LAUNCH_PAIR(launch, a, first);
     LAUNCH_PAIR(launch, a, step);
+    clg__launch_int(launch, p->batch);
     clg__launch_int(launch, p->groups);
     clg__launch_int(launch, p->k);
     clg__launch_int(launch, p->n);
@@ -241,7 +245,7 @@ static void add_conv(clg__lowering *lo, const conv *p, const clg__tile *tile)
     clg__launch_pair(launch, b.rows, b.columns);
     clg__launch_int(launch, b.k);
     clg__launch_int(launch, b.n);
-    add_local(launch, &b, clg__round_up(b.rows * b.columns, tile->rows), a[0].taps * a[1].taps);
+    add_local(launch, &b, a[0].taps * a[1].taps);
     clg__launch_epilogue(launch);
     clg__launch_groups(launch, b.count);
     const double pixels = (double)p->batch * a[0].outputs * a[1].outputs * p->groups;
@@ -299,10 +303,11 @@ static double weights_estimate(const conv *p, const clg__tile *tile, const block
     const double taps = (double)p->axis[0].taps * p->axis[1].taps;
     const double pixels = (double)p->axis[0].outputs * p->axis[1].outputs * p->batch / splits;
     const double chunk = (double)b->rows * b->columns;
-    double tiles = pixels * b->c * (1 / (2.0 * tile->width) + 4 / tile->width / chunk);
+    double stream = clg__tile_stream(chunk * (4.0 * tile->panel + 64));
+    double tiles = pixels * b->c * (stream / (2 * tile->width) + 0.15 / chunk);
     double runs = pixels / b->columns * b->c / tile->rows / tile->panel * 8;
-    double copies = pixels / chunk * b->window * 0.3 + pixels * b->n * 0.4;
-    double waves = (double)clg__ceil_div(b->count * splits, tile->compute_units);
+    double copies = pixels / chunk * b->window * 0.8 + pixels * b->n * 0.8;
+    double waves = (double)clg__ceil_div(b->count * splits, tile->compute_units) + 0.2;
     double sum = splits > 1 ? splits * taps * p->k * p->n * 0.5 / tile->compute_units : 0;
     return waves * (tiles + runs + copies + 2000) + sum;
 }
@@ -316,7 +321,8 @@ static void shape_weights_blocks(const conv *p, const clg__tile *tile, blocks *b
     b->n = clg__min_i64(b->n, clg__round_up(p->n, tile->panel));
     b->window = window_rows(v, b->rows) * extent(h, b->columns) * b->k;
     b->panels = b->rows * b->columns * b->n;
-    b->c = clg__round_up(v->taps * h->taps * b->k, tile->rows) * b->n;
+    b->offsets = clg__round_up(v->taps * h->taps * b->k, tile->rows);
+    b->c = b->offsets * b->n;
     b->count = p->groups * clg__ceil_div(p->k, b->k) * clg__ceil_div(p->n, b->n);
 }
 
@@ -383,7 +389,7 @@ clg_status clg__conv2d_cpu_backward_weights(clg__lowering *lo)
     clg__launch_int(launch, b.k);
     clg__launch_int(launch, b.n);
     clg__launch_int(launch, splits);
-    add_local(launch, &b, clg__round_up(taps * b.k, tile.rows), b.rows);
+    add_local(launch, &b, b.rows);
     clg__launch_groups(launch, b.count * splits);
     const double pixels = (double)p.batch * p.axis[0].outputs * p.axis[1].outputs * p.groups;
     clg__launch_work(launch, 2 * pixels * p.n * rows, 4 * pixels * (p.n + p.k));

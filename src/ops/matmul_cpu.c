@@ -17,7 +17,7 @@ typedef struct matmul {
 typedef struct blocks {
     int64_t m, n, k;  /* extents of a block */
     int64_t line;     /* floats from one line of the copy of A to the next */
-    int64_t local[3]; /* floats of local memory for A, B, C */
+    int64_t local[4]; /* floats (ints) of local memory for A, B, C, the rows' offsets */
     int64_t count;    /* blocks of C, all batches */
     int64_t splits;
 } blocks;
@@ -58,31 +58,34 @@ static blocks shape_blocks(const matmul *p, const clg__tile *tile, int64_t m, in
     b.line = clg__tile_line(p->transpose_a ? b.m : b.k);
     b.local[0] = b.line * (p->transpose_a ? b.k : b.m);
     b.local[1] = b.k * b.n;
-    b.local[2] = b.m * b.n;
+    b.local[2] = b.k == p->k ? tile->rows * tile->panel : b.m * b.n; /* one chunk: a tile */
+    b.local[3] = b.m + 1;
     b.count = p->batch * clg__ceil_div(p->m, b.m) * clg__ceil_div(p->n, b.n);
     return b;
 }
 
 /*
  * Estimated cycles of the busiest compute unit: the tiles' multiply-adds (a tile's row of one
- * vector and one k takes half a cycle), passing C through local memory once a chunk, and copying.
+ * vector and one k takes half a cycle), passing C through local memory once a chunk, copying (at
+ * the speed of memory), storing. The last group to finish leaves others idle: a fifth of a group.
  */
 static double estimate(const matmul *p, const clg__tile *tile, const blocks *b)
 {
     double chunks = (double)clg__ceil_div(p->k, b->k);
-    double area = (double)b->m * b->n, width = tile->width;
-    double tiles = area / (2 * width) * p->k + chunks * area / width * 4;
-    double copy_a = (double)b->m * p->k * 0.3;
-    double copy_b = (double)b->n * p->k * (p->transpose_b ? 0.7 : 0.4);
-    double waves = (double)clg__ceil_div(b->count, tile->compute_units);
-    return waves * (tiles + copy_a + copy_b + area * 0.5 + 2000);
+    double area = (double)b->m * b->n;
+    double stream = clg__tile_stream((double)b->k * (4 * tile->panel + 64));
+    double tiles = area / (2 * tile->width) * p->k * stream + (chunks - 1) * area * 0.15;
+    double copy_a = (double)b->m * p->k * 1.2;
+    double copy_b = (double)b->n * p->k * (p->transpose_b ? 1.5 : 1.2);
+    double waves = (double)clg__ceil_div(b->count, tile->compute_units) + 0.2;
+    return waves * (tiles + copy_a + copy_b + area + 4000);
 }
 
 static blocks choose_blocks(const matmul *p, const clg__tile *tile)
 {
     static const int64_t rows[] = {1, 2, 4, 8, 12, 16, 24, 32, 48}; /* tiles */
     static const int64_t columns[] = {1, 2, 4, 8, 16};              /* panels */
-    static const int64_t depths[] = {32, 64, 128, 256, 384};
+    static const int64_t depths[] = {32, 64, 128, 192, 256};
     blocks best = {0};
     double best_cost = 0;
     for (size_t i = 0; i < CLG__COUNT(rows) * CLG__COUNT(columns) * CLG__COUNT(depths); i++) {
@@ -90,7 +93,7 @@ static blocks choose_blocks(const matmul *p, const clg__tile *tile)
         int64_t n = columns[i / CLG__COUNT(rows) % CLG__COUNT(columns)] * tile->panel;
         int64_t k = depths[i / CLG__COUNT(rows) / CLG__COUNT(columns)];
         blocks b = shape_blocks(p, tile, m, n, k);
-        bool fits = b.local[0] + b.local[1] + b.local[2] <= tile->local_floats;
+        bool fits = b.local[0] + b.local[1] + b.local[2] + b.local[3] <= tile->local_floats;
         double cost = estimate(p, tile, &b);
         if (best.count && (!fits || cost >= best_cost)) continue;
         best = b;
@@ -108,8 +111,8 @@ static void add_arguments(clg__lowering *lo, clg__launch *launch, const matmul *
     const int64_t numbers[] = {p->m, p->n, p->k, p->transpose_a, p->transpose_b,
                                b->m, b->n, b->k, b->line,        b->splits};
     for (size_t i = 0; i < CLG__COUNT(numbers); i++) clg__launch_int(launch, numbers[i]);
-    for (int i = 0; i < 3; i++) clg__launch_local(launch, (size_t)b->local[i] * sizeof(float));
-    clg__launch_local(launch, (size_t)(b->m + 1) * sizeof(int32_t));
+    for (size_t i = 0; i < CLG__COUNT(b->local); i++)
+        clg__launch_local(launch, (size_t)b->local[i] * sizeof(float));
 }
 
 clg_status clg__matmul_cpu(clg__lowering *lo)

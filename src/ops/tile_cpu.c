@@ -2,6 +2,8 @@
  * What the algorithms of the CPU engine share: the shape of the register tile for a device, and
  * the second half of split reductions.
  */
+#include <math.h>
+
 #include "ops/algorithms_cpu.h"
 
 /*
@@ -37,6 +39,11 @@ clg__launch *clg__tile_kernel(clg__lowering *lo, const char *file, const char *k
 int64_t clg__tile_line(int64_t floats)
 {
     return clg__round_up(floats, 32) + 16;
+}
+
+double clg__tile_stream(double bytes)
+{
+    return 1 + 0.05 * fmax(log2(bytes / 20e3), 0);
 }
 
 void clg__launch_groups(clg__launch *launch, int64_t groups)
