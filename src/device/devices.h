@@ -41,4 +41,7 @@ clg_engine clg__platform_engine(const clg_device_info *info);
 /** True if the platform's own compiler cache makes ours useless. */
 bool clg__platform_caches(const clg_device_info *info);
 
+/** True if the platform must not build programs in several threads at a time. */
+bool clg__platform_builds_serially(const clg_device_info *info);
+
 #endif

@@ -15,24 +15,28 @@ typedef struct platform_quirk {
     bool never, never_cpu; /* not picked unless asked for: every device, the CPU device */
     double cpu_factor;     /* of the score of its CPU device */
     bool gpu_kernels;      /* its CPU device is built like a GPU: serve it with the GPU engine */
+    bool serial;           /* crashes when two threads build programs */
     const char *note;      /* for the devices that never, never_cpu or cpu_factor concern */
 } platform_quirk;
 
 /* NVIDIA: the binary is PTX, which the driver compiles again, through a cache of its own.
  * rusticl's CPU device (llvmpipe) needs 400 us a launch where PoCL needs 2-25, and takes minutes to
- * compile vectors of 16, which its compiler splits into scalars. */
+ * compile vectors of 16, which its compiler splits into scalars.
+ * Oclgrind (an interpreter that checks memory accesses): its compiler shares state between threads.
+ */
 static const platform_quirk quirks[] = {
-    {"nvidia", 128, true, false, false, 1, false, ""},
-    {"amd", 64, false, false, false, 1, false, ""},
-    {"intel", 8, false, false, false, 1, false, ""},
-    {"arm platform", 16, false, false, false, 1, false, ""},
-    {"qualcomm", 128, false, false, false, 1, false, ""},
-    {"clover", 64, false, true, false, 1, false,
+    {"nvidia", 128, true, false, false, 1, false, false, ""},
+    {"amd", 64, false, false, false, 1, false, false, ""},
+    {"intel", 8, false, false, false, 1, false, false, ""},
+    {"arm platform", 16, false, false, false, 1, false, false, ""},
+    {"qualcomm", 128, false, false, false, 1, false, false, ""},
+    {"clover", 64, false, true, false, 1, false, false,
      "Clover is unmaintained: picked only when asked for"},
-    {"apple", 128, false, false, true, 1, false,
+    {"apple", 128, false, false, true, 1, false, false,
      "Apple's CPU device allows work-groups of 1 only: picked only when asked for"},
-    {"rusticl", 64, false, false, false, 0.1, true, "slow to launch kernels: ranked low"},
-    {"", 32, false, false, false, 1, false, ""}, /* any other */
+    {"rusticl", 64, false, false, false, 0.1, true, false, "slow to launch kernels: ranked low"},
+    {"oclgrind", 32, false, false, false, 1, false, true, ""},
+    {"", 32, false, false, false, 1, false, false, ""}, /* any other */
 };
 
 static const platform_quirk *quirk_of(const clg_device_info *info)
@@ -45,6 +49,11 @@ static const platform_quirk *quirk_of(const clg_device_info *info)
 bool clg__platform_caches(const clg_device_info *info)
 {
     return quirk_of(info)->caches;
+}
+
+bool clg__platform_builds_serially(const clg_device_info *info)
+{
+    return quirk_of(info)->serial;
 }
 
 clg_engine clg__platform_engine(const clg_device_info *info)

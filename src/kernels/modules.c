@@ -10,6 +10,7 @@
  * the kernels ran costs the same, not before the first step, and saves it 120 ms more, because the
  * binary then holds the kernels for the local sizes in use.
  */
+#include "device/devices.h"
 #include "kernels/build.h"
 #include "kernels/directory.h"
 #include "kernels/entry.h"
@@ -168,14 +169,22 @@ static void announce(struct clg__module_cache *cache, size_t count)
              count == 1 ? "" : "s");
 }
 
+static clg_status for_jobs(build_jobs *jobs, clg_status (*work)(void *user, size_t index))
+{
+    if (!clg__platform_builds_serially(&jobs->ctx->info))
+        return clg__parallel(jobs->count, work, jobs);
+    for (size_t i = 0; i < jobs->count; i++) CLG_TRY(work(jobs, i));
+    return CLG_OK;
+}
+
 static clg_status run_jobs(build_jobs *jobs)
 {
     clg_context *ctx = jobs->ctx;
-    if (ctx->modules->disk) CLG_TRY(clg__parallel(jobs->count, load_job, jobs));
+    if (ctx->modules->disk) CLG_TRY(for_jobs(jobs, load_job));
     size_t missing = count_missing(jobs);
     ctx->builds_loaded += jobs->count - missing;
     announce(ctx->modules, missing);
-    clg_status status = clg__parallel(jobs->count, compile_job, jobs);
+    clg_status status = for_jobs(jobs, compile_job);
     ctx->builds_compiled += missing - count_missing(jobs);
     return status;
 }
