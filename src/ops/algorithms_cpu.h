@@ -37,7 +37,10 @@ typedef struct clg__tile {
     int64_t compute_units; /* work-groups that run at once */
 } clg__tile;
 
-/** `columns`: of the result; 0 if it follows the batch size (then the choice must not use it). */
+/**
+ * `columns`: of the result, if that is worth another compiled kernel where a panel of two vectors
+ * would be half empty; else 0.
+ */
 clg__tile clg__tile_choose(const clg_context *ctx, int64_t columns);
 
 /** Launch of `kernel` in cl/<file>.cl with the tile's knobs as defines. */

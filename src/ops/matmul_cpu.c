@@ -118,8 +118,7 @@ static void add_arguments(clg__lowering *lo, clg__launch *launch, const matmul *
 clg_status clg__matmul_cpu(clg__lowering *lo)
 {
     matmul p = read_problem(lo);
-    const bool fixed_columns = !(lo->out_shape.batched >> (lo->out_shape.ndim - 1) & 1);
-    const clg__tile tile = clg__tile_choose(lo->ctx, fixed_columns ? p.n : 0);
+    const clg__tile tile = clg__tile_choose(lo->ctx, 0); /* few columns are rare and cheap */
     blocks b = choose_blocks(&p, &tile);
     const int64_t wanted = 2 * tile.compute_units;
     p.split =
