@@ -63,6 +63,7 @@ static void run_on(const char *engine, const char *matmul, build_fn build, value
     clg_tensor *loss = build(graph);
     TEST_OK(clg_graph_status(graph));
     size_t n = outputs_of(graph, loss, outputs);
+    setenv("CLGRAD_MATMUL", matmul, 1);
     TEST_OK(clg_program_compile(
         &program, context, graph,
         clg_program_options(.outputs = outputs, .n_outputs = n, .mode = CLG_TRAINING_FORWARD)));
@@ -193,36 +194,26 @@ static clg_tensor *build_network(clg_graph *graph)
     return clg_softmax_cross_entropy(logits, labels);
 }
 
+/* One Check test case each, so that CK_RUN_CASE=conv2d runs a single one. */
+#define CASES(X)                                                                                   \
+    X(pointwise)                                                                                   \
+    X(reductions) X(structure) X(matmul) X(matmul_transposed) X(conv2d) X(conv2d_same)             \
+        X(conv2d_groups) X(pooling) X(network)
+
 #define CASE(name)                                                                                 \
     START_TEST(name)                                                                               \
     {                                                                                              \
         engines_agree(build_##name);                                                               \
     }                                                                                              \
     END_TEST
-CASE(pointwise)
-CASE(reductions)
-CASE(structure)
-CASE(matmul)
-CASE(matmul_transposed)
-CASE(conv2d)
-CASE(conv2d_same)
-CASE(conv2d_groups)
-CASE(pooling)
-CASE(network)
+CASES(CASE)
+#undef CASE
 
 int main(void)
 {
     Suite *suite = suite_create("bounds");
-    TCase *cases = testing_case(suite, "engines agree");
-    tcase_add_test(cases, pointwise);
-    tcase_add_test(cases, reductions);
-    tcase_add_test(cases, structure);
-    tcase_add_test(cases, matmul);
-    tcase_add_test(cases, matmul_transposed);
-    tcase_add_test(cases, conv2d);
-    tcase_add_test(cases, conv2d_same);
-    tcase_add_test(cases, conv2d_groups);
-    tcase_add_test(cases, pooling);
-    tcase_add_test(cases, network);
+#define ADD(name) tcase_add_test(testing_case(suite, #name), name);
+    CASES(ADD)
+#undef ADD
     return testing_run(suite);
 }
