@@ -7,10 +7,10 @@
 #include "ops/algorithms_cpu.h"
 
 /*
- * A tile of 12 x 2 vectors needs 27 registers: AVX-512 and SVE have 32 of 16 floats. With 8 floats
- * (AVX) or 4 (SSE, NEON) there are 16 registers: 6 x 2 fits. Blocks may take 5/8 of the local
- * memory: CPU devices report about a core's share of its cache there, and the tile's streams and
- * the program's own data want the rest.
+ * A tile of 12 x 2 vectors needs 27 registers; processors with vectors of 16 floats have 32. Those
+ * with 8 or 4 floats may have 16 only: 6 x 2 fits. Blocks may take 5/8 of the local memory: CPU
+ * devices report about a core's share of its cache there, and what is fetched ahead and the
+ * program's own data want the rest.
  */
 clg__tile clg__tile_choose(const clg_context *ctx, int64_t columns)
 {
