@@ -195,10 +195,19 @@ static clg_tensor *build_network(clg_graph *graph)
 }
 
 /* One Check test case each, so that CK_RUN_CASE=conv2d runs a single one. */
-#define CASES(X)                                                                                   \
-    X(pointwise)                                                                                   \
-    X(reductions) X(structure) X(matmul) X(matmul_transposed) X(conv2d) X(conv2d_same)             \
-        X(conv2d_groups) X(pooling) X(network)
+/* clang-format off */
+#define CASES(X) \
+    X(pointwise) \
+    X(reductions) \
+    X(structure) \
+    X(matmul) \
+    X(matmul_transposed) \
+    X(conv2d) \
+    X(conv2d_same) \
+    X(conv2d_groups) \
+    X(pooling) \
+    X(network)
+/* clang-format on */
 
 #define CASE(name)                                                                                 \
     START_TEST(name)                                                                               \
