@@ -20,18 +20,19 @@ static const struct command *const commands[] = {COMMANDS(COMMAND_ROW)};
 #undef COMMAND_ROW
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
-static int print_help(void)
+static void print_help(FILE *to)
 {
-    puts("Usage: cltrain COMMAND [OPTION]... [ARGUMENT]...\n"
-         "Trains and runs neural networks on any OpenCL device.\n");
+    fputs("Usage: cltrain COMMAND [OPTION]... [ARGUMENT]...\n"
+          "Trains and runs neural networks on any OpenCL device.\n\n",
+          to);
     for (size_t i = 0; i < N_COMMANDS; i++)
-        printf("  %-10s %s\n", commands[i]->name, commands[i]->summary);
-    puts("\n'cltrain COMMAND --help' describes one command; 'cltrain --version' prints the "
-         "version.\n"
-         "'cltrain train' alone trains a small network on built-in digits.\n"
-         "Exit codes: 0 done, 1 other failure, 2 usage, 3 bad input, model or data file,\n"
-         "4 no usable device, 5 out of memory, 6 diverged, 128+n ended by signal n.");
-    return DONE;
+        fprintf(to, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
+    fputs("\n'cltrain COMMAND --help' describes one command; 'cltrain --version' prints the "
+          "version.\n"
+          "'cltrain train' alone trains a small network on built-in digits.\n"
+          "Exit codes: 0 done, 1 other failure, 2 usage, 3 bad input, model or data file,\n"
+          "4 no usable device, 5 out of memory, 6 diverged, 128+n ended by signal n.\n",
+          to);
 }
 
 /*
@@ -64,9 +65,9 @@ static int run_command(const struct command *command, int argc, char **argv)
 
 static int dispatch(int argc, char **argv)
 {
-    if (argc < 2 || !strcmp(argv[1], "help") || !strcmp(argv[1], "--help") ||
-        !strcmp(argv[1], "-h"))
-        return print_help(), argc < 2 ? BAD_USAGE : DONE;
+    if (argc < 2) return print_help(stderr), BAD_USAGE;
+    if (!strcmp(argv[1], "help") || !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))
+        return print_help(stdout), DONE;
     if (!strcmp(argv[1], "--version")) return printf("cltrain %s\n", clg_version()), DONE;
     for (size_t i = 0; i < N_COMMANDS; i++)
         if (!strcmp(argv[1], commands[i]->name))
