@@ -97,7 +97,9 @@ class Usage(Case):
             self.assertIn(f"Usage: cltrain {command}", self.cltrain(command, "--help").stdout)
 
     def test_mistakes(self):
-        self.cltrain(code=2)
+        bare = self.cltrain(code=2)
+        self.assertEqual(bare.stdout, "")
+        self.assertIn("Usage: cltrain COMMAND", bare.stderr)
         self.assertIn("did you mean 'train'", self.cltrain("trian", code=2).stderr)
         self.assertIn("did you mean 'epochs'", self.cltrain("train", "--epoks", "1", code=2).stderr)
         self.assertIn("needs a value", self.cltrain("train", "--epochs", code=2).stderr)
@@ -328,6 +330,8 @@ class Training(Case):
         result = self.cltrain("train", "model.yaml", "--data", "data", "--out", "run", "--optimizer", "sgd",
                               "--lr", "1e6", "--epochs", "50", code=6)
         self.assertRegex(result.stderr, r"diverged.*step \d+")
+        saved = (self.folder / "run/checkpoints").exists()
+        self.assertIn("before are in run/checkpoints" if saved else "no checkpoint from before", result.stderr)
 
     def test_batch_too_large(self):
         result = self.cltrain("train", "model.yaml", "--data", "data", "--batch", "16000000", code=5)

@@ -12,6 +12,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "clgrad/checkpoint.h"
 #include "cltrain.h"
@@ -69,14 +70,16 @@ static const char *first_bad_variable(const clg_graph *graph)
 static int report_divergence(struct trainer *trainer, double step)
 {
     const char *name = first_bad_variable(trainer->network.graph);
+    struct run_path directory = run_file(&trainer->run, "checkpoints");
+    bool saved = access(directory.text, F_OK) == 0;
     progress_clear(&trainer->progress);
     return report_error(
         DIVERGED,
         "training diverged: the loss of step %.0f (epoch %" PRIu64 ") is NaN or Inf%s%s\n"
-        "A lower learning rate (--lr) or clip_norm may help. Checkpoints from before "
-        "are in %s.",
+        "A lower learning rate (--lr) or clip_norm may help. %s%s.",
         step, trainer->epoch + 1, *name ? "; first parameter that broke: " : "", name,
-        run_file(&trainer->run, "checkpoints").text);
+        saved ? "Checkpoints from before are in " : "There is no checkpoint from before",
+        saved ? directory.text : "");
 }
 
 int trainer_poll(struct trainer *trainer, double *loss_sum)
