@@ -16,31 +16,49 @@ static uint64_t arena_elements(const clg__ir *ir)
     return sum;
 }
 
-/* Names the largest value and, where the batch can shrink, a batch size that would fit. */
+static int largest_value(const clg__ir *ir)
+{
+    int largest = -1;
+    for (int id = 0; id < ir->n_values; id++) {
+        if (ir->values[id].chunk < 0) continue;
+        int64_t count = clg_shape_count(&ir->values[id].node->shape);
+        if (largest < 0 || count > clg_shape_count(&ir->values[largest].node->shape)) largest = id;
+    }
+    return largest;
+}
+
+/* Would this batch size fit, by a plan of its own? Scratch is counted as for the batch that did
+ * not. */
+static bool batch_fits(clg_program *p, int64_t batch, uint64_t room)
+{
+    if (clg__ir_plan(&p->ir, batch, p->scratch, p->n_scratch) != CLG_OK) return false;
+    for (int i = 0; i < p->ir.n_chunks; i++)
+        if ((uint64_t)p->ir.chunk_sizes[i] * sizeof(float) > p->ctx->info.max_allocation)
+            return false;
+    return arena_elements(&p->ir) * sizeof(float) <= room;
+}
+
+/* Names the largest value and, where halving the batch helps, a batch size that fits. */
 static clg_status explain_memory(clg_program *p, clg_status status)
 {
     if (status != CLG_ERROR_MEMORY || p->ir.n_chunks == 0) return status;
-    int largest = -1;
-    for (int id = 0; id < p->ir.n_values; id++) {
-        const clg__value *v = &p->ir.values[id];
-        if (v->chunk < 0) continue;
-        if (largest < 0 ||
-            clg_shape_count(&v->node->shape) > clg_shape_count(&p->ir.values[largest].node->shape))
-            largest = id;
-    }
     uint64_t used, peak, need = arena_elements(&p->ir) * sizeof(float);
     clg_context_memory(p->ctx, &used, &peak);
+    for (int i = 0; i < p->n_chunks; i++) used -= p->chunks[i]->size; /* ours would be given back */
     uint64_t room = p->ctx->memory_limit > used ? p->ctx->memory_limit - used : 0;
-    int64_t fitting = (int64_t)((double)p->max_batch * (double)room / (double)need * 0.95);
-    char shape[128] = "", advice[96] = "";
+    int largest = largest_value(&p->ir);
     const clg_tensor *node = largest >= 0 ? p->ir.values[largest].node : NULL;
+    char message[1024], shape[128] = "", advice[96] = "";
+    snprintf(message, sizeof message, "%s", clg_last_error()); /* planning again may replace it */
     if (node) clg_shape_text(&node->shape, shape, sizeof shape);
-    if (fitting >= 1 && fitting < p->max_batch)
-        snprintf(advice, sizeof advice, "; a batch of %lld would fit", (long long)fitting);
-    return clg__fail_context(
-        status,
-        "a program at batch %lld needs %.1f MiB for activations and gradients (largest: %s %s)%s",
-        (long long)p->max_batch, (double)need / 1048576, node ? node->op->name : "", shape, advice);
+    int64_t batch = p->max_batch / 2;
+    while (batch > 0 && !batch_fits(p, batch, room)) batch /= 2;
+    if (batch > 0) snprintf(advice, sizeof advice, "; a batch of %lld would fit", (long long)batch);
+    return clg__fail(status,
+                     "a program at batch %lld needs %.1f MiB for activations and gradients "
+                     "(largest: %s %s)%s: %s",
+                     (long long)p->max_batch, (double)need / 1048576, node ? node->op->name : "",
+                     shape, advice, message);
 }
 
 static clg_status collect_scratch(clg_program *p)
