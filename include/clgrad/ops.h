@@ -118,6 +118,7 @@ typedef struct clg_batch_norm_params {
     double momentum; /* of the running statistics; 0 = 0.1 */
     double epsilon;  /* 0 = 1e-5 */
 } clg_batch_norm_params;
+#define clg_batch_norm_options(...) (&(clg_batch_norm_params){__VA_ARGS__})
 /**
  * x (..., C), scale and shift (C): over all axes but the last. Training: statistics of the batch,
  * and running_mean, running_variance (C variables; may both be NULL) are updated as PyTorch does

@@ -1,0 +1,194 @@
+/*
+ * Convolution: strides, padding, dilation, groups, odd channel counts, images smaller than a tile;
+ * the three passes and their derivatives; the fused epilogue; messages.
+ */
+#include <math.h>
+
+#include "ops/cases.h"
+#include "ops/op_check.h"
+
+/* p: stride h, w; pad h, w; dilation h, w; groups; same */
+static clg_conv2d_params params_of(const op_case *c)
+{
+    return (clg_conv2d_params){.stride = {c->p[0], c->p[1]},
+                               .pad = {c->p[2], c->p[3]},
+                               .dilation = {c->p[4], c->p[5]},
+                               .groups = c->p[6],
+                               .padding = c->p[7] ? CLG_PADDING_SAME : CLG_PADDING_EXPLICIT};
+}
+
+static clg_tensor *conv2d(const op_case *c, clg_tensor *const *x)
+{
+    clg_conv2d_params params = params_of(c);
+    return clg_conv2d(x[0], x[1], &params);
+}
+
+/* Stride, dilation and the padding in front of one axis. */
+typedef struct geometry {
+    int64_t stride, dilation, before;
+} geometry;
+
+static geometry geometry_of(const op_case *c, int axis, const clg_shape *in, const clg_shape *out)
+{
+    geometry g = {.stride = c->p[axis] ? c->p[axis]
+                            : c->p[0]  ? c->p[0]
+                                       : 1,
+                  .dilation = c->p[4 + axis] ? c->p[4 + axis]
+                              : c->p[4]      ? c->p[4]
+                                             : 1,
+                  .before = c->p[2 + axis]};
+    int64_t window = g.dilation * (in[1].dim[axis] - 1) + 1, extent = in[0].dim[1 + axis];
+    int64_t total = (out->dim[1 + axis] - 1) * g.stride + window - extent;
+    if (c->p[7]) g.before = total > 0 ? total / 2 : 0;
+    return g;
+}
+
+static void convolved(const op_case *c, const clg_shape *in, const double *const *x,
+                      const clg_shape *out, double *y)
+{
+    geometry v = geometry_of(c, 0, in, out), h = geometry_of(c, 1, in, out);
+    int groups = c->p[6] ? c->p[6] : 1;
+    int64_t depth = in[1].dim[2], per_group = out->dim[3] / groups;
+    for (int64_t i = 0; i < clg_shape_count(out); i++) {
+        int64_t at[CLG_MAX_DIMS];
+        op_check_coordinates(out, i, at);
+        y[i] = 0;
+        for (int64_t l = 0; l < in[1].dim[0] * in[1].dim[1] * depth; l++) {
+            int64_t ky = l / depth / in[1].dim[1], kx = l / depth % in[1].dim[1], ic = l % depth;
+            int64_t iy = at[1] * v.stride - v.before + ky * v.dilation;
+            int64_t ix = at[2] * h.stride - h.before + kx * h.dilation;
+            if (iy < 0 || iy >= in[0].dim[1] || ix < 0 || ix >= in[0].dim[2]) continue;
+            int64_t from[] = {at[0], iy, ix, at[3] / per_group * depth + ic};
+            y[i] += x[0][op_check_index(&in[0], from)] * x[1][l * out->dim[3] + at[3]];
+        }
+    }
+}
+
+/* tanh(conv + bias) + residual */
+static clg_tensor *layer(const op_case *c, clg_tensor *const *x)
+{
+    return clg_add(clg_tanh(clg_add(conv2d(c, x), x[2])), x[3]);
+}
+
+static void layered(const op_case *c, const clg_shape *in, const double *const *x,
+                    const clg_shape *out, double *y)
+{
+    convolved(c, in, x, out, y);
+    for (int64_t i = 0; i < clg_shape_count(out); i++)
+        y[i] = tanh(y[i] + x[2][i % in[2].dim[0]]) + x[3][i];
+}
+
+#define IMAGES(n, h, w, c) OP_SHAPE(n, h, w, c)
+#define PLAIN conv2d, convolved
+static const op_case cases[] = {
+    {"one pixel", 2, {IMAGES(1, 1, 1, 1), OP_SHAPE(1, 1, 1, 1)}, PLAIN},
+    {"1x1 window", 2, {IMAGES(2, 3, 5, 7), OP_SHAPE(1, 1, 7, 9)}, PLAIN},
+    {"3x3 valid", 2, {IMAGES(2, 6, 5, 3), OP_SHAPE(3, 3, 3, 4)}, PLAIN},
+    {"3x3 same", 2, {IMAGES(2, 7, 5, 3), OP_SHAPE(3, 3, 3, 4)}, PLAIN, .p = {[7] = 1}},
+    {"2x4 same, uneven", 2, {IMAGES(1, 5, 6, 2), OP_SHAPE(2, 4, 2, 3)}, PLAIN, .p = {[7] = 1}},
+    {"5x5 of one channel", 2, {IMAGES(2, 9, 9, 1), OP_SHAPE(5, 5, 1, 6)}, PLAIN, .p = {[7] = 1}},
+    {"padding 2 and 1", 2, {IMAGES(1, 4, 5, 2), OP_SHAPE(3, 2, 2, 5)}, PLAIN, .p = {0, 0, 2, 1}},
+    {"stride 2", 2, {IMAGES(2, 8, 7, 3), OP_SHAPE(3, 3, 3, 5)}, PLAIN, .p = {2, 0, 1, 1}},
+    {"stride 2, same", 2, {IMAGES(1, 7, 8, 2), OP_SHAPE(3, 3, 2, 3)}, PLAIN, .p = {2, [7] = 1}},
+    {"stride 3 and 1", 2, {IMAGES(1, 10, 4, 2), OP_SHAPE(2, 3, 2, 3)}, PLAIN, .p = {3, 1}},
+    {"a stride that skips pixels", 2, {IMAGES(1, 7, 7, 2), OP_SHAPE(1, 1, 2, 4)}, PLAIN, .p = {2}},
+    {"dilation 2", 2, {IMAGES(1, 9, 8, 2), OP_SHAPE(3, 3, 2, 3)}, PLAIN, .p = {0, 0, 1, 2, 2, 2}},
+    {"dilation 2 and stride 2, same",
+     2,
+     {IMAGES(1, 9, 8, 2), OP_SHAPE(3, 2, 2, 3)},
+     PLAIN,
+     .p = {2, 2, 0, 0, 2, 3, 0, 1}},
+    {"two groups", 2, {IMAGES(2, 5, 4, 6), OP_SHAPE(3, 3, 3, 8)}, PLAIN, .p = {[6] = 2, [7] = 1}},
+    {"depthwise", 2, {IMAGES(2, 5, 4, 5), OP_SHAPE(3, 3, 1, 5)}, PLAIN, .p = {[6] = 5, [7] = 1}},
+    {"depthwise, twice the channels",
+     2,
+     {IMAGES(1, 5, 4, 3), OP_SHAPE(3, 3, 1, 6)},
+     PLAIN,
+     .p = {2, 2, 1, 1, 1, 1, 3}},
+    {"images that follow the batch",
+     2,
+     {IMAGES(CLG_BATCH, 6, 5, 3), OP_SHAPE(3, 3, 3, 4)},
+     PLAIN,
+     .p = {[7] = 1},
+     .batch = {3, 7, 1}},
+    {"a layer with its epilogue",
+     4,
+     {IMAGES(CLG_BATCH, 6, 5, 3), OP_SHAPE(3, 3, 3, 4), OP_SHAPE(4), IMAGES(CLG_BATCH, 6, 5, 4)},
+     layer,
+     layered,
+     .p = {[7] = 1},
+     .batch = {3, 7, 1}},
+};
+
+/* Full tiles with a rest on every side. */
+static const op_case large[] = {
+    {"17 x 33 pixels, 35 channels",
+     2,
+     {IMAGES(2, 17, 33, 35), OP_SHAPE(3, 3, 35, 37)},
+     PLAIN,
+     .p = {[7] = 1},
+     .first_only = true,
+     .tolerance = 2e-5},
+    {"stride 2, 16 to 64 channels",
+     2,
+     {IMAGES(2, 15, 16, 16), OP_SHAPE(5, 5, 16, 64)},
+     PLAIN,
+     .p = {2, [7] = 1},
+     .first_only = true,
+     .tolerance = 2e-5},
+};
+
+START_TEST(convolutions_of_every_geometry)
+{
+    op_check_table(cases, CLG__COUNT(cases));
+}
+END_TEST
+
+START_TEST(convolutions_larger_than_a_tile)
+{
+    op_check_table(large, CLG__COUNT(large));
+}
+END_TEST
+
+/* ---- arguments ---- */
+
+static const struct {
+    clg_shape x, w;
+    clg_conv2d_params params;
+    const char *message;
+} mistakes[] = {
+    {OP_SHAPE(64, 28, 28, 3),
+     OP_SHAPE(5, 5, 1, 32),
+     {{0}},
+     "conv2d: input (64, 28, 28, 3) has 3 channels, weights (5, 5, 1, 32) expect 1"},
+    {OP_SHAPE(1, 8, 8, 4), OP_SHAPE(3, 3, 4, 8), {.groups = 2}, "in 2 groups expect 8"},
+    {OP_SHAPE(1, 8, 8, 4),
+     OP_SHAPE(3, 3, 2, 7),
+     {.groups = 2},
+     "7 output channels cannot be split into 2 groups"},
+    {OP_SHAPE(8, 8, 4), OP_SHAPE(3, 3, 4, 8), {{0}}, "expected (N, H, W, C)"},
+    {OP_SHAPE(1, 4, 4, 1), OP_SHAPE(5, 5, 1, 1), {{0}}, "smaller than the window"},
+    {OP_SHAPE(1, 4, 4, 1), OP_SHAPE(3, 3, 1, 1), {.stride = {-1}}, "stride, dilation and groups"},
+    {OP_SHAPE(1, 4, 4, 1), OP_SHAPE(3, 3, 1, 1), {.pad = {0, -1}}, "padding from 0"},
+};
+
+START_TEST(a_convolution_that_cannot_be_is_named)
+{
+    clg_graph *g = clg_graph_create(NULL);
+    clg_tensor *x = clg_input(g, "x", CLG_F32, mistakes[_i].x);
+    clg_tensor *w = clg_input(g, "w", CLG_F32, mistakes[_i].w);
+    ck_assert_ptr_null(clg_conv2d(x, w, &mistakes[_i].params));
+    TEST_FAILS(clg_graph_status(g), CLG_ERROR_ARGUMENT, mistakes[_i].message);
+    ck_assert_ptr_null(clg_conv2d(NULL, w, NULL));
+    clg_graph_destroy(g);
+}
+END_TEST
+
+void ops_conv2d_cases(Suite *suite)
+{
+    TCase *values = testing_case(suite, "conv2d");
+    tcase_add_test(values, convolutions_of_every_geometry);
+    tcase_add_test(values, convolutions_larger_than_a_tile);
+    TCase *arguments = testing_case(suite, "conv2d arguments");
+    tcase_add_loop_test(arguments, a_convolution_that_cannot_be_is_named, 0, CLG__COUNT(mistakes));
+}
