@@ -266,12 +266,14 @@ static const char *schedule_name(int kind)
     return clg_schedule_name((clg_schedule_kind)kind);
 }
 
-/* Defaults that depend on the optimizer: the values that are usual for each family. */
+/* Defaults that depend on the optimizer. The library has none for the rate of sgd. */
 static void resolve_by_optimizer(struct settings *settings)
 {
-    if (*settings->lr == 0) *settings->lr = strcmp(settings->optimizer, "sgd") ? 0.001 : 0.01;
-    if (*settings->weight_decay < 0)
-        *settings->weight_decay = strcmp(settings->optimizer, "adamw") ? 0 : 0.01;
+    clg_optimizer_kind kind = CLG_SGD;
+    clg_optimizer_find(settings->optimizer, &kind);
+    clg_optimizer_params standard = clg_optimizer_defaults(kind);
+    if (*settings->lr == 0) *settings->lr = standard.lr > 0 ? standard.lr : 0.01;
+    if (*settings->weight_decay < 0) *settings->weight_decay = standard.weight_decay;
 }
 
 int model_file_resolve(struct model_file *file)

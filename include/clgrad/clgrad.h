@@ -13,7 +13,9 @@
 #include "clgrad/device.h"
 #include "clgrad/nn.h"
 #include "clgrad/ops.h"
+#include "clgrad/optimizer.h"
 #include "clgrad/program.h"
+#include "clgrad/schedule.h"
 #include "clgrad/tensor.h"
 /* clang-format on */
 

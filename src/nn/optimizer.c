@@ -1,186 +1,58 @@
 /*
- * Optimizers: SGD, Adam and AdamW as torch.optim computes them, built from pointwise operations.
+ * clg_minimize: which variables are trained, in which groups, and where their state lives. The
+ * rules themselves are in optimizer_rules.c.
  *
  * The parameters of a group are packed: they move next to each other in memory, and one flat
  * variable p (count) aliases them all. Their gradients are joined to a flat g (count), which the
  * memory planner writes in place. So a whole optimizer step is one fused kernel over p, g and the
  * state, however many layers the network has. There are at most two groups: with
  * decay_weights_only, the biases and norms form the second.
- *
- * An optimizer is a row of a table: its name, its defaults, and the rule that builds the new p.
  */
-#include <math.h>
 #include <string.h>
 
 #include "base/base.h"
 #include "clgrad/autodiff.h"
-#include "clgrad/nn.h"
+#include "nn/optimizer_rules.h"
 #include "tensor/graph.h"
 
-/* One group of parameters in one step. */
-typedef struct update {
-    clg_graph *graph;
-    clg_optimizer_params params; /* defaults filled in */
-    const char *label;           /* "" or ".no_decay": keeps the groups' state names apart */
-    clg_tensor *p, *g;           /* (count) each */
-    clg_tensor *lr, *t;          /* scalars; t: number of this step, from 1 */
-} update;
+/* ---- the state of a packed group ---- */
 
-/* ---- small builders ---- */
-
-static clg_tensor *scaled(const update *u, clg_tensor *x, double factor)
-{
-    return factor == 1.0 ? x : clg_mul(x, clg_scalar(u->graph, factor));
-}
+/* A group whose parameters and state are flat variables of the same count. */
+typedef struct packed {
+    const char *label; /* "" or ".no_decay": keeps the groups' state names apart */
+    clg_tensor *states[CLG__MAX_STATES];
+} packed;
 
 /* Writes "optimizer.<name>.<what><label>", without the name if there is none. */
-static void add_name(clg__str *s, const update *u, const char *what)
+static void add_name(clg__str *s, const clg__update *u, const char *what)
 {
-    const char *name = u->params.name;
-    clg__str_addf(s, "optimizer.%s%s%s%s", name ? name : "", name ? "." : "", what, u->label);
+    const char *name = u->params->name;
+    const packed *group = u->owner;
+    clg__str_addf(s, "optimizer.%s%s%s%s", name ? name : "", name ? "." : "", what, group->label);
     if (s->failed) clg__graph_fail(u->graph, CLG_ERROR_MEMORY, "minimize: out of host memory");
 }
 
-/* A variable of p's shape, zero at first. */
-static clg_tensor *state(const update *u, const char *what)
+static clg_tensor *packed_read(clg__update *u, int slot)
 {
+    packed *group = u->owner;
+    const clg__optimizer_state *state = &clg__optimizer_row(u->params->kind)->states[slot];
+    if (group->states[slot] || !u->p) return group->states[slot];
     clg__str name = {0};
-    add_name(&name, u, what);
-    clg_tensor *variable = NULL;
-    if (!name.failed && u->p)
-        variable = clg_variable(u->graph, name.text, u->p->shape, (clg_init){0}, false);
+    add_name(&name, u, state->name);
+    clg_init init = {.kind = CLG_INIT_CONSTANT, .value = state->initial};
+    if (!name.failed)
+        group->states[slot] = clg_variable(u->graph, name.text,
+                                           state->scalar ? CLG_SCALAR : u->p->shape, init, false);
     clg__str_free(&name);
-    return variable;
+    return group->states[slot];
 }
 
-static void update_variable(clg_tensor *variable, clg_tensor *value)
+static void packed_write(clg__update *u, int slot, clg_tensor *value)
 {
-    clg_graph_update(clg_assign(variable, value));
+    clg_graph_update(clg_assign(packed_read(u, slot), value));
 }
 
-/* The state variable's next value, decay * old + (1 - decay) * x, assigned and returned. */
-static clg_tensor *moving_average(const update *u, const char *what, double decay, clg_tensor *x)
-{
-    clg_tensor *old = state(u, what);
-    clg_tensor *next = clg_add(scaled(u, old, decay), scaled(u, x, 1.0 - decay));
-    update_variable(old, next);
-    return next;
-}
-
-/* 1 - beta^t; expm1 keeps all digits where beta^t is near 1, as torch's double arithmetic does. */
-static clg_tensor *bias_correction(const update *u, double beta)
-{
-    if (beta == 0.0) return clg_scalar(u->graph, 1.0);
-    return clg_neg(clg_expm1(scaled(u, u->t, log(beta))));
-}
-
-static clg_tensor *l2_gradient(const update *u)
-{
-    double decay = u->params.weight_decay;
-    return decay == 0.0 ? u->g : clg_add(u->g, scaled(u, u->p, decay));
-}
-
-/* ---- the rules ---- */
-
-static clg_tensor *rule_sgd(const update *u)
-{
-    double momentum = u->params.momentum;
-    clg_tensor *g = l2_gradient(u);
-    if (momentum != 0.0) {
-        clg_tensor *old = state(u, "momentum");
-        clg_tensor *velocity = clg_add(scaled(u, old, momentum), g);
-        update_variable(old, velocity);
-        g = u->params.nesterov ? clg_add(g, scaled(u, velocity, momentum)) : velocity;
-    }
-    return clg_sub(u->p, clg_mul(u->lr, g));
-}
-
-/* p - lr / (1 - beta1^t) * m / (sqrt(v) / sqrt(1 - beta2^t) + epsilon) */
-static clg_tensor *adam_step(const update *u, clg_tensor *p, clg_tensor *g)
-{
-    double beta1 = u->params.beta1, beta2 = u->params.beta2;
-    clg_tensor *m = moving_average(u, "m", beta1, g);
-    clg_tensor *v = moving_average(u, "v", beta2, clg_square(g));
-    clg_tensor *rate = clg_div(u->lr, bias_correction(u, beta1));
-    clg_tensor *correction = clg_rsqrt(bias_correction(u, beta2));
-    clg_tensor *epsilon = clg_scalar(u->graph, u->params.epsilon);
-    clg_tensor *denominator = clg_add(clg_mul(clg_sqrt(v), correction), epsilon);
-    return clg_sub(p, clg_mul(rate, clg_div(m, denominator)));
-}
-
-static clg_tensor *rule_adam(const update *u)
-{
-    return adam_step(u, u->p, l2_gradient(u));
-}
-
-static clg_tensor *rule_adamw(const update *u)
-{
-    double decay = u->params.weight_decay;
-    clg_tensor *shrink = clg_sub(clg_scalar(u->graph, 1.0), scaled(u, u->lr, decay));
-    return adam_step(u, decay == 0.0 ? u->p : clg_mul(u->p, shrink), u->g);
-}
-
-static const struct optimizer_row {
-    const char *name;
-    double weight_decay; /* default */
-    clg_tensor *(*rule)(const update *u);
-} rows[] = {
-#define OPTIMIZER_ROW(id, name, weight_decay) {#name, weight_decay, rule_##name},
-    CLG_OPTIMIZER_ROWS(OPTIMIZER_ROW)
-#undef OPTIMIZER_ROW
-};
-
-const char *clg_optimizer_name(clg_optimizer_kind kind)
-{
-    return (unsigned)kind < CLG_OPTIMIZER_COUNT ? rows[kind].name : NULL;
-}
-
-bool clg_optimizer_find(const char *name, clg_optimizer_kind *out)
-{
-    for (int i = 0; i < CLG_OPTIMIZER_COUNT; i++)
-        if (strcmp(name, rows[i].name) == 0) return *out = (clg_optimizer_kind)i, true;
-    return false;
-}
-
-/* ---- parameters ---- */
-
-/* 0: the default; negative: 0. */
-static double or_default(double value, double standard)
-{
-    return value == 0.0 ? standard : fmax(value, 0.0);
-}
-
-static clg_status check_params(const clg_optimizer_params *p)
-{
-    bool finite = isfinite(p->lr) && isfinite(p->weight_decay) && isfinite(p->epsilon) &&
-                  isfinite(p->clip_norm);
-    if ((unsigned)p->kind >= CLG_OPTIMIZER_COUNT)
-        return clg__fail(CLG_ERROR_ARGUMENT, "minimize: unknown optimizer %d", (int)p->kind);
-    if (!finite || p->lr < 0 || p->clip_norm < 0)
-        return clg__fail(
-            CLG_ERROR_ARGUMENT,
-            "minimize: lr %g, clip_norm %g, weight_decay %g and epsilon %g must be finite "
-            "and the first two not negative",
-            p->lr, p->clip_norm, p->weight_decay, p->epsilon);
-    /* Written so that NaN is refused too. */
-    if (!(p->beta1 < 1.0 && p->beta2 < 1.0 && p->momentum >= 0.0 && p->momentum <= 1.0))
-        return clg__fail(CLG_ERROR_ARGUMENT,
-                         "minimize: beta1 %g and beta2 %g must be below 1, momentum %g in 0 .. 1",
-                         p->beta1, p->beta2, p->momentum);
-    if (p->nesterov && p->momentum == 0.0)
-        return clg__fail(CLG_ERROR_ARGUMENT, "minimize: nesterov needs a momentum above 0");
-    return CLG_OK;
-}
-
-static clg_optimizer_params with_defaults(const clg_optimizer_params *params)
-{
-    clg_optimizer_params p = *params;
-    p.beta1 = or_default(p.beta1, 0.9);
-    p.beta2 = or_default(p.beta2, 0.999);
-    p.epsilon = or_default(p.epsilon, 1e-8);
-    p.weight_decay = or_default(p.weight_decay, rows[p.kind].weight_decay);
-    return p;
-}
+static const clg__update_place packed_place = {packed_read, packed_write};
 
 /* ---- which variables ---- */
 
@@ -318,15 +190,19 @@ static void update_group(const clg_optimizer_params *p, const list *group, clg_t
                          const clg_minimized *made, bool spared)
 {
     clg_graph *graph = group->items[0]->graph;
-    update u = {.graph = graph, .params = *p, .label = spared ? ".no_decay" : "", .lr = made->lr};
-    if (spared) u.params.weight_decay = 0.0;
+    clg_optimizer_params own = *p;
+    if (spared) own.weight_decay = 0.0;
+    packed pack = {.label = spared ? ".no_decay" : ""};
+    clg__update u = {
+        .graph = graph, .params = &own, .lr = made->lr, .place = &packed_place, .owner = &pack};
     clg__str name = {0};
     add_name(&name, &u, "parameters");
     if (!name.failed) u.p = clg__graph_pack(graph, name.text, group->items, group->count);
     clg__str_free(&name);
     u.g = p->clip_norm > 0 ? clipped(graph, g, made->gradient_norm, p->clip_norm) : g;
     u.t = clg_step_number(graph);
-    update_variable(u.p, rows[p->kind].rule(&u));
+    clg_tensor *next = clg__optimizer_row(p->kind)->rule(&u);
+    clg_graph_update(clg_assign(u.p, next));
 }
 
 static clg_status build(clg_tensor *loss, const clg_optimizer_params *p, const list groups[2],
@@ -351,8 +227,8 @@ clg_status clg_minimize(clg_tensor *loss, const clg_optimizer_params *params, cl
     if (!loss) return clg__fail_context(CLG_ERROR_ARGUMENT, "minimize: no loss");
     if (!params) return clg__fail(CLG_ERROR_ARGUMENT, "minimize: no options");
     CLG_TRY(clg__graph_check(loss->graph));
-    CLG_TRY(check_params(params));
-    clg_optimizer_params p = with_defaults(params);
+    clg_optimizer_params p;
+    CLG_TRY(clg__optimizer_resolve(params, &p));
     clg_minimized made = {0};
     list all = {0}, groups[2] = {{0}, {0}};
     clg_status status = find_variables(loss, &p, &all);

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/base.h"
-#include "clgrad/nn.h"
+#include "clgrad/schedule.h"
 
 static const char *const names[] = {
 #define SCHEDULE_NAME(id, name) name,

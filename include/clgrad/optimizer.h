@@ -1,0 +1,106 @@
+/*
+ * Optimizers: what one training step does to the parameters once their gradients are known. Rules
+ * and defaults are those of torch.optim. All of it is recorded as nodes of the graph: see tensor.h
+ * about sticky errors.
+ */
+#ifndef CLGRAD_OPTIMIZER_H
+#define CLGRAD_OPTIMIZER_H
+
+#include "clgrad/ops.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/*
+ * One row per optimizer: identifier, name in files and on the command line. In parentheses: state
+ * in bytes per parameter, and the options that it takes beside lr, weight_decay and clipping.
+ *   sgd       (0; 4 with momentum)  momentum 0, dampening 0, nesterov
+ *   adagrad   (4)   lr_decay 0, epsilon 1e-10
+ *   adadelta  (8)   rho 0.9, epsilon 1e-6
+ *   rmsprop   (4; 4 more if centered, 4 more with momentum)  rho 0.99, epsilon 1e-8, momentum 0,
+ *             centered, nesterov (which torch does not have here: the momentum looks ahead as in
+ * sgd) adam      (8; 12 with amsgrad)  beta1 0.9, beta2 0.999, epsilon 1e-8, amsgrad adamax    (8)
+ * beta1 0.9, beta2 0.999, epsilon 1e-8 nadam     (8)   as adam, momentum_decay 0.004; one more
+ * number for all parameters together radam     (8)   as adam adamw     (8; 12 with amsgrad)  as
+ * adam with decoupled_decay, weight_decay 0.01
+ */
+#define CLG_OPTIMIZER_ROWS(X)                                                                      \
+    X(SGD, sgd)                                                                                    \
+    X(ADAGRAD, adagrad)                                                                            \
+    X(ADADELTA, adadelta)                                                                          \
+    X(RMSPROP, rmsprop)                                                                            \
+    X(ADAM, adam)                                                                                  \
+    X(ADAMAX, adamax)                                                                              \
+    X(NADAM, nadam)                                                                                \
+    X(RADAM, radam)                                                                                \
+    X(ADAMW, adamw)
+
+typedef enum clg_optimizer_kind {
+#define CLG_OPTIMIZER_ENUM(id, name) CLG_##id,
+    CLG_OPTIMIZER_ROWS(CLG_OPTIMIZER_ENUM)
+#undef CLG_OPTIMIZER_ENUM
+        CLG_OPTIMIZER_COUNT
+} clg_optimizer_kind;
+
+/*
+ * Numbers at 0 take the optimizer's default (above, else 0); where that is not 0, a negative number
+ * means 0. Options of other optimizers are ignored.
+ */
+typedef struct clg_optimizer_params {
+    clg_optimizer_kind kind;
+    double lr;       /* > 0: fixed. 0: the scalar input "lr" of the graph, to be fed before a run */
+    double momentum; /* 0 .. 1 */
+    double dampening;        /* 0 .. 1: of the gradient that enters the momentum, but the first */
+    bool nesterov;           /* needs a momentum; no dampening */
+    double beta1, beta2;     /* 0 .. below 1: decay of the averages of g and of g^2 */
+    double rho;              /* 0 .. below 1: the same for adadelta and rmsprop (torch's alpha) */
+    double epsilon;          /* >= 0: added to denominators */
+    double lr_decay;         /* >= 0: rate lr / (1 + lr_decay (step - 1)) */
+    double momentum_decay;   /* >= 0 */
+    bool amsgrad;            /* divides by the largest average so far */
+    bool centered;           /* divides by the standard deviation */
+    double weight_decay;     /* L2: weight_decay times p is added to the gradient */
+    bool decoupled_decay;    /* instead p shrinks by the factor 1 - lr weight_decay */
+    bool decay_weights_only; /* no decay of variables with fewer than two axes: biases, norms */
+    double clip_norm; /* > 0: gradients are scaled so that their common norm is at most this */
+    const char *name; /* tells several optimizers of a graph apart; NULL: none */
+    clg_tensor *const *variables; /* what to train; NULL: all trainable variables of the loss */
+    size_t n_variables;
+} clg_optimizer_params;
+/** clg_optimizer_options(.kind = CLG_ADAM, .lr = 1e-3) */
+#define clg_optimizer_options(...) (&(clg_optimizer_params){__VA_ARGS__})
+
+/* What clg_minimize built; the nodes belong to the graph. */
+typedef struct clg_minimized {
+    clg_tensor *lr;            /* input "lr", or a constant */
+    clg_tensor *gradient_norm; /* scalar: norm of all gradients together, before clipping */
+    int64_t parameters;        /* numbers that are trained */
+} clg_minimized;
+
+/**
+ * Adds to the graph of the scalar `loss` one optimizer step: gradients with respect to the
+ * trainable variables that the loss depends on, and an update of each. Programs compiled with
+ * CLG_TRAINING carry it out in every run. State lives in variables "optimizer.momentum",
+ * "optimizer.m", "optimizer.v" ("optimizer.<name>.m" ...), one number per parameter in the order of
+ * the variables' creation. Several calls with disjoint `variables` and distinct names may share a
+ * graph. Call it before the graph's first program is compiled. `out` may be NULL.
+ */
+CLG_API clg_status clg_minimize(clg_tensor *loss, const clg_optimizer_params *params,
+                                clg_minimized *out);
+
+/** "sgd", "adam" ...; NULL for an unknown kind. */
+CLG_API const char *clg_optimizer_name(clg_optimizer_kind kind);
+/** The kind with this name; false (and *out untouched) if there is none. */
+CLG_API bool clg_optimizer_find(const char *name, clg_optimizer_kind *out);
+/** What torch.optim takes where nothing is given, lr too (0 for sgd, which asks for one). */
+CLG_API clg_optimizer_params clg_optimizer_defaults(clg_optimizer_kind kind);
+/** Bytes of state that an optimizer with these options keeps per trained number; 0 if they are
+ * wrong.
+ */
+CLG_API size_t clg_optimizer_state_bytes(const clg_optimizer_params *params);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
