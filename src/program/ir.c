@@ -83,7 +83,8 @@ static void apply_identities(clg__ir *ir, clg__value *v)
             set_uniform(v, 0, 0);
             return;
         }
-        if (same_shape(&ir->values[other].node->shape, &v->node->shape)) {
+        const clg_tensor *stands_in = ir->values[other].node;
+        if (same_shape(&stands_in->shape, &v->node->shape) && stands_in->dtype == v->node->dtype) {
             v->same = other;
             return;
         }

@@ -118,7 +118,8 @@ void clg__emit_parameters(clg__generator *g)
     for (int i = 0; i < n; i++) clg__str_addf(g->out, ", float %cu%d", g->p, i);
     n = stage_stores(g->ir, g->cluster, g->stage, ids);
     for (int i = 0; i < n; i++)
-        clg__str_addf(g->out, ", __global float *%co%d, ulong %co%d_at", g->p, i, g->p, i);
+        clg__str_addf(g->out, ", __global %s *%co%d, ulong %co%d_at", storage_type(g->ir, ids[i]),
+                      g->p, i, g->p, i);
     if (clg__stage_uses_step(g->ir, g->cluster, g->stage))
         clg__str_addf(g->out, ", ulong %cstep", g->p);
 }
@@ -348,6 +349,17 @@ static void emit_members(clg__generator *g, int width)
     }
 }
 
+/* The value to store: a view of integers stays one in memory. */
+static void emit_stored(clg__generator *g, int id, int width)
+{
+    bool is_float = g->ir->values[id].node->dtype == CLG_F32;
+    if (!is_float) clg__str_addf(g->out, "convert_%s", storage_type(g->ir, id));
+    if (!is_float && width > 1) clg__str_addf(g->out, "%d", width);
+    if (!is_float) clg__str_add(g->out, "(");
+    clg__emit_operand(g, id, width);
+    if (!is_float) clg__str_add(g->out, ")");
+}
+
 static void emit_stores(clg__generator *g, const char *index, int width)
 {
     int ids[CLG__MAX_MEMBERS + CLG__MAX_REDUCES + 1];
@@ -355,11 +367,11 @@ static void emit_stores(clg__generator *g, const char *index, int width)
     for (int i = 0; i < n; i++) {
         if (width == 1) {
             clg__str_addf(g->out, "    %co%d[%co%d_at + (%s)] = ", g->p, i, g->p, i, index);
-            clg__emit_operand(g, ids[i], 1);
+            emit_stored(g, ids[i], 1);
             clg__str_add(g->out, ";\n");
         } else {
             clg__str_addf(g->out, "    vstore%d(", width);
-            clg__emit_operand(g, ids[i], width);
+            emit_stored(g, ids[i], width);
             clg__str_addf(g->out, ", 0, %co%d + %co%d_at + (%s));\n", g->p, i, g->p, i, index);
         }
     }
