@@ -165,12 +165,31 @@ static bool reads_same_element(const clg__ir *ir, const clg__space *space, int l
     return stride == h->count;
 }
 
+/* The writing operation itself has this value as an input that it leaves where it is (places), and
+ * reads nothing else of the variable. */
+static bool is_kept_in_place(const clg__ir *ir, int cluster, int value, const hazard *h)
+{
+    const clg__cluster *c = &ir->clusters[cluster];
+    if (c->anchor < 0 || c->order != h->step || !ir->values[c->anchor].node->op->places)
+        return false;
+    const clg__value *v = &ir->values[c->anchor];
+    int kept = 0, reads = 0;
+    for (int i = 0; i < v->n_inputs; i++) {
+        int64_t at = 0;
+        if (v->inputs[i] != value) continue;
+        reads++;
+        kept += v->node->op->places(v->node, i, &at) && at == 0;
+    }
+    return reads == 1 && kept == 1 && count_of(ir, value) == h->count;
+}
+
 static void check_read(clg__ir *ir, int cluster, int value, const clg__space *space, int load,
                        void *user)
 {
     hazard *h = user;
     int root = clg__ir_root(ir, value, NULL);
     const clg_tensor *node = ir->values[root].node;
+    if (!space && is_kept_in_place(ir, cluster, value, h)) return;
     if (!clg__is_variable_node(node) || ir->clusters[cluster].order < h->step) return;
     const clg__variable_attr *read = node->attr;
     int64_t end = read->offset + clg_shape_count(&node->shape);
