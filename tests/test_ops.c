@@ -37,6 +37,7 @@ int main(void)
     ops_matmul_cases(suite);
     ops_conv2d_cases(suite);
     ops_pool2d_cases(suite);
+    ops_rows_cases(suite);
     ops_compose_cases(suite);
     TCase *table = testing_case(suite, "table");
     tcase_add_test(table, the_table_describes_itself);

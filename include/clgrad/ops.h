@@ -71,6 +71,18 @@ CLG_API clg_tensor *clg_slice(clg_tensor *x, int axis, int64_t begin, int64_t co
 CLG_API clg_tensor *clg_concat(clg_tensor *const *x, int n, int axis);
 /** Zeros around `axis` (which does not follow the batch): `before` in front, `after` behind. */
 CLG_API clg_tensor *clg_pad(clg_tensor *x, int axis, int64_t before, int64_t after);
+/**
+ * Rows of a table by index: x (V, ...) and index (S...) -> (S..., ...), y[i] = x[index[i]]. Indices
+ * are i32, u8, or f32 holding integers (for tables up to 2^24 rows). An index that is not in
+ * 0 .. V - 1 gives a row of NaN, so that a mistake in the data is noticed and named as divergence.
+ */
+CLG_API clg_tensor *clg_gather(clg_tensor *x, clg_tensor *index);
+/** x (V, ...) with rows[i] added to x[index[i]]; rows (S..., ...) of indices outside are dropped.
+ *  Equal indices add up in their order: the result does not depend on timing. */
+CLG_API clg_tensor *clg_scatter_add(clg_tensor *x, clg_tensor *index, clg_tensor *rows);
+/** y[i][j][k] = x[i][index[i][j][k]][k] for axis 1, as torch.gather; the other axes of x and index
+ *  agree, and x has at most 2^24 elements. */
+CLG_API clg_tensor *clg_take_along_axis(clg_tensor *x, clg_tensor *index, int axis);
 /** Class indices (any shape) -> one more axis of `classes` with a 1 at the index. */
 CLG_API clg_tensor *clg_one_hot(clg_tensor *index, int64_t classes);
 

@@ -114,7 +114,6 @@ static clg_tensor *concat_node(clg_tensor *const *x, int n, int axis)
     clg_shape shape = x[0]->shape;
     clg_tensor *inputs[CLG__MAX_INPUTS];
     for (int i = 0; i < n; i++) {
-        if (!joinable(x[0]->graph, &x[0]->shape, &x[i]->shape, axis)) return NULL;
         if (i > 0) shape.dim[axis] += x[i]->shape.dim[axis];
         inputs[i] = clg__as_f32(x[i]);
     }
@@ -131,6 +130,8 @@ clg_tensor *clg_concat(clg_tensor *const *x, int n, int axis)
         return NULL;
     }
     if (!clg__axis(x[0]->graph, "concat", &x[0]->shape, &axis)) return NULL;
+    for (int i = 1; i < n; i++)
+        if (!joinable(x[0]->graph, &x[0]->shape, &x[i]->shape, axis)) return NULL;
     if (n == 1) return x[0];
     if (n <= CLG__MAX_INPUTS) return concat_node(x, n, axis);
     clg_tensor *parts[CLG__MAX_INPUTS]; /* equal parts, joined first */
@@ -141,6 +142,13 @@ clg_tensor *clg_concat(clg_tensor *const *x, int n, int axis)
         if (!parts[count++]) return NULL;
     }
     return clg_concat(parts, count, axis);
+}
+
+clg_tensor *clg__concat_rows(clg_tensor *const *x, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (!x[i]) return NULL;
+    return n == 1 ? x[0] : concat_node(x, n, 0);
 }
 
 /* ---- pad ---- */

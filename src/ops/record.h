@@ -19,6 +19,12 @@ clg_tensor *clg__as_f32(clg_tensor *x);
 /** Zeros or another number shaped like x, batched bits included. */
 clg_tensor *clg__full_like(const clg_tensor *x, double value);
 
+/**
+ * At most CLG__MAX_INPUTS tensors that agree but for axis 0, joined along it; other than with
+ * clg_concat it may follow the batch in all of them. Has no gradient then.
+ */
+clg_tensor *clg__concat_rows(clg_tensor *const *x, int n);
+
 /** True if extent `axis` follows the batch. */
 static inline bool clg__batched(const clg_shape *shape, int axis)
 {

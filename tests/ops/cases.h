@@ -13,6 +13,7 @@ void ops_matmul_cases(Suite *suite);
 void ops_pointwise_cases(Suite *suite);
 void ops_pool2d_cases(Suite *suite);
 void ops_reduce_cases(Suite *suite);
+void ops_rows_cases(Suite *suite);
 void ops_state_cases(Suite *suite);
 void ops_structure_cases(Suite *suite);
 
