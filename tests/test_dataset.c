@@ -276,11 +276,11 @@ static clg_dataset *two_channels(clg_dtype dtype)
 static void assert_measured(const clg_dataset *dataset, int channels, const float *mean,
                             const float *std)
 {
-    float measured_mean[2], measured_std[2];
-    TEST_OK(clg_dataset_measure(dataset, channels, measured_mean, measured_std));
+    clg_channel_stats stats[2];
+    TEST_OK(clg_dataset_measure(dataset, channels, stats));
     for (int c = 0; c < channels; c++) {
-        ck_assert_float_eq_tol(measured_mean[c], mean[c], 1e-6);
-        ck_assert_float_eq_tol(measured_std[c], std[c], 1e-6);
+        ck_assert_float_eq_tol(stats[c].mean, mean[c], 1e-6);
+        ck_assert_float_eq_tol(stats[c].std, std[c], 1e-6);
     }
 }
 
@@ -291,8 +291,11 @@ START_TEST(features_are_normalized_by_channel_or_together)
     clg_dataset *dataset = two_channels(_i ? CLG_F32 : CLG_U8), *rest = NULL, *held_out = NULL;
     assert_measured(dataset, 2, mean, std);
     assert_measured(dataset, 1, &half, &spread);
-    float all_mean[2], all_std[2];
-    TEST_OK(clg_dataset_measure(dataset, 2, all_mean, all_std));
+    clg_channel_stats all[2];
+    TEST_OK(clg_dataset_measure(dataset, 2, all));
+    const float all_mean[] = {all[0].mean, all[1].mean}, all_std[] = {all[0].std, all[1].std};
+    ck_assert_float_eq_tol(all[0].min + all[0].max, 1, 1e-6);
+    ck_assert_float_eq_tol(all[1].max, 1, 1e-6);
     TEST_OK(clg_dataset_normalize(dataset, 2, all_mean, all_std));
     assert_measured(dataset, 2, zero, one);
     float sample[4], part[4];
@@ -317,13 +320,13 @@ static clg_status never_called(void *user, int64_t index, float *features, int32
 START_TEST(bad_normalization_is_refused)
 {
     const float mean[] = {0, 0, 0}, std[] = {1, 0, 1};
-    float out[3];
+    clg_channel_stats out[3];
     clg_dataset *dataset = two_channels(CLG_U8), *produced = NULL;
     clg_loader *loader = NULL;
     TEST_FAILS(clg_dataset_normalize(dataset, 2, mean, std), CLG_ERROR_ARGUMENT, "channel 1");
     TEST_FAILS(clg_dataset_normalize(dataset, 3, mean, std), CLG_ERROR_ARGUMENT,
                "3 channels for samples of shape (2, 1, 2): expected 1 or 2");
-    TEST_FAILS(clg_dataset_measure(dataset, 0, out, out), CLG_ERROR_ARGUMENT, "0 channels");
+    TEST_FAILS(clg_dataset_measure(dataset, 0, out), CLG_ERROR_ARGUMENT, "0 channels");
     TEST_OK(clg_loader_create(&loader, dataset, NULL));
     TEST_FAILS(clg_dataset_normalize(dataset, 1, mean, std), CLG_ERROR_ARGUMENT, "by a loader");
     clg_loader_destroy(loader);
@@ -376,7 +379,8 @@ static const struct {
 
 START_TEST(the_real_sets_read_as_published)
 {
-    float mean, std, pixels[784];
+    float pixels[784];
+    clg_channel_stats stats;
     int32_t label;
     clg_dataset *dataset = open_shared(shared[_i].name, shared[_i].part);
     if (!dataset) return;
@@ -387,9 +391,9 @@ START_TEST(the_real_sets_read_as_published)
         TEST_OK(clg_dataset_read(dataset, i, pixels, &label));
         ck_assert_int_eq(label, shared[_i].first_labels[i]);
     }
-    TEST_OK(clg_dataset_measure(dataset, 1, &mean, &std));
-    ck_assert_double_eq_tol(mean, shared[_i].mean, 1e-4);
-    ck_assert_double_eq_tol(std, shared[_i].std, 1e-4);
+    TEST_OK(clg_dataset_measure(dataset, 1, &stats));
+    ck_assert_double_eq_tol(stats.mean, shared[_i].mean, 1e-4);
+    ck_assert_double_eq_tol(stats.std, shared[_i].std, 1e-4);
     clg_dataset_destroy(dataset);
 }
 END_TEST

@@ -39,6 +39,7 @@ int main(void)
     ops_pool2d_cases(suite);
     ops_rows_cases(suite);
     ops_compose_cases(suite);
+    ops_augment_cases(suite);
     TCase *table = testing_case(suite, "table");
     tcase_add_test(table, the_table_describes_itself);
     if (!getenv("CK_RUN_CASE")) tcase_add_test(table, every_row_was_exercised);

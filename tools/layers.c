@@ -162,6 +162,93 @@ static clg_tensor *build_dropout(struct layer_site *site, clg_tensor *x)
     return clg_dropout(x, *site->spec->rate);
 }
 
+/* ---- augmentation and normalization ---- */
+
+static double real_or(const double *value, double otherwise)
+{
+    return value ? *value : otherwise;
+}
+
+static bool read_border(struct layer_site *site, clg_border *border)
+{
+    const char *text = site->spec->border;
+    if (!text || !strcmp(text, "zero")) return true;
+    if (!strcmp(text, "replicate")) return *border = CLG_BORDER_REPLICATE, true;
+    return layer_error(site, "border", "border is zero or replicate, not '%s'", text);
+}
+
+static clg_tensor *build_random_flip(struct layer_site *site, clg_tensor *x)
+{
+    return clg_random_flip(x, real_or(site->spec->horizontal, 0.5),
+                           real_or(site->spec->vertical, 0));
+}
+
+static clg_tensor *build_random_affine(struct layer_site *site, clg_tensor *x)
+{
+    double shift = real_or(site->spec->shift, 0);
+    clg_random_affine_params params = {.rotate = real_or(site->spec->rotate, 0),
+                                       .zoom = real_or(site->spec->zoom, 0),
+                                       .shift = {shift, shift}};
+    return read_border(site, &params.border) ? clg_random_affine(x, &params) : NULL;
+}
+
+static clg_tensor *build_random_crop(struct layer_site *site, clg_tensor *x)
+{
+    clg_random_crop_params params = {.padding = 0};
+    int size[2] = {0}, padding[2] = {0};
+    if (!read_pair(site, "size", site->spec->size, size) ||
+        !read_pair(site, "padding", site->spec->padding, padding) ||
+        !read_border(site, &params.border))
+        return NULL;
+    if (padding[0] != padding[1])
+        return layer_error(site, "padding", "padding is one number, for all sides");
+    for (int i = 0; i < 2; i++) params.size[i] = size[i];
+    params.padding = padding[0];
+    return clg_random_crop(x, &params);
+}
+
+static clg_tensor *build_cutout(struct layer_site *site, clg_tensor *x)
+{
+    int size[2] = {0};
+    if (!read_pair(site, "size", site->spec->size, size)) return NULL;
+    if (size[0] != size[1]) return layer_error(site, "size", "size is one number: a square");
+    return clg_cutout(x, size[0]);
+}
+
+static clg_tensor *build_color_jitter(struct layer_site *site, clg_tensor *x)
+{
+    const struct layer_spec *spec = site->spec;
+    clg_color_jitter_params params = {.brightness = real_or(spec->brightness, 0),
+                                      .contrast = real_or(spec->contrast, 0),
+                                      .saturation = real_or(spec->saturation, 0)};
+    return clg_color_jitter(x, &params);
+}
+
+static clg_tensor *build_gaussian_noise(struct layer_site *site, clg_tensor *x)
+{
+    return clg_gaussian_noise(x, *site->spec->sigma);
+}
+
+/* What the variables get is measured on the training data, per entry of its last axis. */
+static clg_tensor *build_fitted(struct layer_site *site, clg_tensor *x)
+{
+    const struct model_spec *model = &site->file->content->model;
+    const clg_shape *shape = clg_tensor_shape(x);
+    int64_t channels = model->input[model->input_count - 1];
+    if (shape->dim[shape->ndim - 1] != channels)
+        return layer_error(site, "",
+                           "is fitted to the data, whose samples end in %lld: it belongs in front "
+                           "of layers that change that",
+                           (long long)channels);
+    struct network *network = site->network;
+    if (network->n_fitted == MAX_FITTED)
+        return layer_error(site, "", "more than %d layers are fitted to the data", MAX_FITTED);
+    struct fitted_layer *fitted = &network->fitted[network->n_fitted++];
+    memcpy(fitted->name, site->name, sizeof fitted->name);
+    fitted->min_max = !strcmp(site->spec->kind, "min_max");
+    return clg_normalize_layer(x, site->name);
+}
+
 static const struct layer_kind layer_kinds[] = {
     {"conv2d", "channels kernel", "stride padding dilation groups bias init name", "conv",
      build_conv2d},
@@ -172,6 +259,14 @@ static const struct layer_kind layer_kinds[] = {
     {"global_average_pool2d", "", "", "", build_global_average_pool2d},
     {"flatten", "", "", "", build_flatten},
     {"dropout", "rate", "", "", build_dropout},
+    {"random_flip", "", "horizontal vertical", "", build_random_flip},
+    {"random_affine", "", "rotate zoom shift border", "", build_random_affine},
+    {"random_crop", "", "size padding border", "", build_random_crop},
+    {"cutout", "size", "", "", build_cutout},
+    {"color_jitter", "", "brightness contrast saturation", "", build_color_jitter},
+    {"gaussian_noise", "sigma", "", "", build_gaussian_noise},
+    {"standardize", "", "name", "standardize", build_fitted},
+    {"min_max", "", "name", "min_max", build_fitted},
 };
 enum { N_LAYER_KINDS = sizeof layer_kinds / sizeof *layer_kinds };
 _Static_assert((int)N_LAYER_KINDS <= (int)MAX_LAYER_KINDS, "raise MAX_LAYER_KINDS");

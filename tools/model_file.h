@@ -54,7 +54,17 @@
     REAL(a)                                                                                        \
     REAL(b)                                                                                        \
     REAL(momentum)                                                                                 \
-    REAL(epsilon)
+    REAL(epsilon)                                                                                  \
+    REAL(horizontal)                                                                               \
+    REAL(vertical)                                                                                 \
+    REAL(rotate)                                                                                   \
+    REAL(zoom)                                                                                     \
+    REAL(shift)                                                                                    \
+    TEXT(border)                                                                                   \
+    REAL(brightness)                                                                               \
+    REAL(contrast)                                                                                 \
+    REAL(saturation)                                                                               \
+    REAL(sigma)
 
 #define FIELD_TEXT(name, ...) char *name;
 #define FIELD_WHOLE(name, ...) int64_t *name;

@@ -4,6 +4,7 @@
  */
 #include "network.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "cltrain.h"
@@ -49,7 +50,8 @@ static int chain_layers(struct network *network, struct model_file *file)
     clg_tensor *x = network->image;
     int counts[MAX_LAYER_KINDS] = {0};
     for (unsigned i = 0; i < model->layers_count; i++) {
-        struct layer_site site = {.file = file, .spec = &model->layers[i], .index = i};
+        struct layer_site site = {
+            .file = file, .network = network, .spec = &model->layers[i], .index = i};
         char input[128];
         clg_shape_text(clg_tensor_shape(x), input, sizeof input);
         x = layer_build(&site, x, counts);
@@ -93,6 +95,49 @@ int network_build(struct network *network, struct model_file *file)
     network->loss = clg_softmax_cross_entropy(network->logits, network->label);
     network->accuracy = clg_accuracy(network->logits, network->label);
     clg_status status = clg_graph_status(network->graph);
+    return status == CLG_OK ? DONE : report_status(status, NULL);
+}
+
+/* ---- layers fitted to the data ---- */
+
+/* offset, scale of one channel; a constant one keeps its scale. */
+static void normalization_of(const clg_channel_stats *stats, bool min_max, float *offset,
+                             float *scale)
+{
+    float width = min_max ? stats->max - stats->min : stats->std;
+    *offset = min_max ? stats->min : stats->mean;
+    *scale = width > 0 ? 1 / width : 1;
+}
+
+static clg_status write_fitted(const struct network *network, const struct fitted_layer *layer,
+                               const clg_channel_stats *stats, float *values, int channels)
+{
+    static const char *const parts[] = {"offset", "scale"};
+    clg_status status = CLG_OK;
+    for (int c = 0; c < channels; c++)
+        normalization_of(&stats[c], layer->min_max, &values[c], &values[channels + c]);
+    for (int i = 0; i < 2 && status == CLG_OK; i++) {
+        char name[272];
+        snprintf(name, sizeof name, "%s.%s", layer->name, parts[i]);
+        status = clg_variable_write(clg_graph_find(network->graph, name), values + i * channels,
+                                    channels);
+    }
+    return status;
+}
+
+int network_fit(struct network *network, const clg_dataset *train)
+{
+    if (network->n_fitted == 0) return DONE;
+    const clg_shape *sample = &clg_dataset_describe(train)->sample;
+    int channels = (int)sample->dim[sample->ndim - 1];
+    clg_channel_stats *stats = malloc((size_t)channels * sizeof *stats);
+    float *values = malloc(2 * (size_t)channels * sizeof *values);
+    clg_status status =
+        stats && values ? clg_dataset_measure(train, channels, stats) : CLG_ERROR_MEMORY;
+    for (int i = 0; i < network->n_fitted && status == CLG_OK; i++)
+        status = write_fitted(network, &network->fitted[i], stats, values, channels);
+    free(stats);
+    free(values);
     return status == CLG_OK ? DONE : report_status(status, NULL);
 }
 

@@ -5,12 +5,16 @@
 #ifndef CLTRAIN_NETWORK_H
 #define CLTRAIN_NETWORK_H
 
+#include "clgrad/data.h"
 #include "clgrad/ops.h"
 #include "model_file.h"
+
+struct network;
 
 /* The layer being built, for builders and their messages. */
 struct layer_site {
     struct model_file *file;
+    struct network *network;
     const struct layer_spec *spec;
     unsigned index; /* in model.layers */
     char name[256]; /* of its variables: "conv1" */
@@ -33,9 +37,18 @@ clg_tensor *layer_error(struct layer_site *site, const char *option, const char 
 clg_tensor *layer_build(struct layer_site *site, clg_tensor *x, int *counts);
 enum { MAX_LAYER_KINDS = 32 };
 
+/* A layer whose two variables are measured on the training data (clg_normalize_layer). */
+struct fitted_layer {
+    char name[256];
+    bool min_max; /* minimum and range; else mean and standard deviation */
+};
+enum { MAX_FITTED = 4 };
+
 /* A model as a graph, for classification. */
 struct network {
     clg_graph *graph;
+    struct fitted_layer fitted[MAX_FITTED];
+    int n_fitted;
     clg_tensor *image;    /* input (batch, sample shape) */
     clg_tensor *label;    /* input (batch), i32 */
     clg_tensor *logits;   /* (batch, classes) */
@@ -47,5 +60,8 @@ struct network {
  */
 int network_build(struct network *network, struct model_file *file);
 void network_destroy(struct network *network);
+
+/** Measures the data for layers that are fitted to it and sets their variables. */
+int network_fit(struct network *network, const clg_dataset *train);
 
 #endif

@@ -103,6 +103,7 @@ static int train(struct trainer *trainer, const struct train_options *given, con
     int code = load_settings(trainer, given, model);
     if (code == DONE) code = trainer_build(trainer);
     if (code == DONE) code = datasets_open(&trainer->data, trainer->file);
+    if (code == DONE && !given->resume) code = network_fit(&trainer->network, trainer->data.train);
     if (code == DONE) code = open_context(trainer, given->device);
     if (code == DONE) code = trainer_prepare(trainer);
     if (code == DONE) code = open_run(trainer, given);

@@ -5,6 +5,7 @@
 #define CLGRAD_H
 
 /* clang-format off: the order is the order of the layers */
+#include "clgrad/augment.h"
 #include "clgrad/autodiff.h"
 #include "clgrad/base.h"
 #include "clgrad/bench.h"

@@ -112,12 +112,18 @@ CLG_API clg_status clg_dataset_read(const clg_dataset *dataset, int64_t index, f
 CLG_API clg_status clg_dataset_split(const clg_dataset *dataset, double fraction, uint64_t seed,
                                      clg_dataset **rest, clg_dataset **held_out);
 
+/* What one channel's values are like. */
+typedef struct clg_channel_stats {
+    float mean, std; /* of all values (not an estimate: divided by n) */
+    float min, max;
+} clg_channel_stats;
+
 /**
- * Mean and standard deviation of the delivered features for each of `channels` channels: the last
- * dimension of the sample, or 1 for all features together. Call it before clg_dataset_normalize.
+ * Measures the delivered features, for each of `channels` channels: the last dimension of the
+ * sample, or 1 for all features together. `stats` has one entry per channel. Goes over all samples.
  */
-CLG_API clg_status clg_dataset_measure(const clg_dataset *dataset, int channels, float *mean,
-                                       float *std);
+CLG_API clg_status clg_dataset_measure(const clg_dataset *dataset, int channels,
+                                       clg_channel_stats *stats);
 
 /**
  * From now on features are delivered as (x - mean) / std, with x scaled to 0 .. 1 if stored as U8.

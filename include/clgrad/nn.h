@@ -6,6 +6,7 @@
 #ifndef CLGRAD_NN_H
 #define CLGRAD_NN_H
 
+#include "clgrad/augment.h"
 #include "clgrad/ops.h"
 #include "clgrad/optimizer.h"
 #include "clgrad/schedule.h"
@@ -55,6 +56,13 @@ CLG_API clg_tensor *clg_conv2d_layer(clg_tensor *x, const char *name, int64_t ch
  */
 CLG_API clg_tensor *clg_batch_norm_layer(clg_tensor *x, const char *name,
                                          const clg_batch_norm_params *params);
+
+/**
+ * x (..., C): clg_normalize by two variables that are not trained, each (C): <name>.offset (zeros)
+ * and <name>.scale (ones). Write what was measured on the training data (clg_dataset_measure) into
+ * them: they are kept in checkpoints, so that new data is treated as the training data was.
+ */
+CLG_API clg_tensor *clg_normalize_layer(clg_tensor *x, const char *name);
 
 #ifdef __cplusplus
 }

@@ -33,6 +33,8 @@ CLG_API clg_tensor *clg_iota(clg_tensor *like, int axis);
  * seed, step, this node, element). No gradient.
  */
 CLG_API clg_tensor *clg_random_uniform(clg_tensor *like);
+/** Standard normal numbers, from two uniform ones each (Box-Muller). No gradient. */
+CLG_API clg_tensor *clg_random_normal(clg_tensor *like);
 /** Number of the current training step, from 1, as an f32 scalar. */
 CLG_API clg_tensor *clg_step_number(clg_graph *graph);
 /** Same value; gradients do not flow through. */

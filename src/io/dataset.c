@@ -414,38 +414,54 @@ static clg_status check_channels(const clg_dataset *dataset, int channels, const
                      channels, clg_shape_text(sample, text, sizeof text), (long long)last);
 }
 
-/* Sums of x and x^2 per channel over all samples, in double. sums: (channels, 2). */
-static clg_status add_up(const clg_dataset *dataset, int channels, double *sums, float *sample)
+/* Running sums of one channel, in double. */
+typedef struct channel_sums {
+    double sum, squares, min, max;
+} channel_sums;
+
+/* Adds up all samples; `sample` has room for the features of one. */
+static clg_status add_up(const clg_dataset *dataset, int channels, channel_sums *sums,
+                         float *sample)
 {
     size_t count = clg__dataset_features(dataset);
     int32_t label;
     for (int64_t i = 0; i < dataset->info.count; i++) {
         CLG_TRY(clg_dataset_read(dataset, i, sample, &label));
         for (size_t k = 0; k < count; k++) {
-            double *sum = sums + 2 * (k % (size_t)channels);
-            sum[0] += sample[k];
-            sum[1] += (double)sample[k] * sample[k];
+            channel_sums *s = sums + k % (size_t)channels;
+            double x = (double)sample[k];
+            s->sum += x;
+            s->squares += x * x;
+            s->min = fmin(s->min, x);
+            s->max = fmax(s->max, x);
         }
     }
     return CLG_OK;
 }
 
-clg_status clg_dataset_measure(const clg_dataset *dataset, int channels, float *mean, float *std)
+static clg_channel_stats stats_of(const channel_sums *s, double n)
 {
-    if (!dataset || !mean || !std)
+    double mean = s->sum / n, variance = s->squares / n - mean * mean;
+    return (clg_channel_stats){.mean = (float)mean,
+                               .std = (float)sqrt(variance > 0 ? variance : 0),
+                               .min = (float)s->min,
+                               .max = (float)s->max};
+}
+
+clg_status clg_dataset_measure(const clg_dataset *dataset, int channels, clg_channel_stats *stats)
+{
+    if (!dataset || !stats)
         return clg__fail(CLG_ERROR_ARGUMENT, "clg_dataset_measure: an argument is NULL");
     CLG_TRY(check_channels(dataset, channels, "clg_dataset_measure"));
-    double *sums = clg__calloc((size_t)channels, 2 * sizeof *sums);
-    float *sample = clg__calloc(clg__dataset_features(dataset), sizeof *sample);
+    size_t per_sample = clg__dataset_features(dataset);
+    channel_sums *sums = clg__calloc((size_t)channels, sizeof *sums);
+    float *sample = clg__calloc(per_sample, sizeof *sample);
     clg_status status = sums && sample ? CLG_OK : CLG_ERROR_MEMORY;
+    for (int c = 0; status == CLG_OK && c < channels; c++)
+        sums[c] = (channel_sums){.min = INFINITY, .max = -INFINITY};
     if (status == CLG_OK) status = add_up(dataset, channels, sums, sample);
-    double n =
-        (double)(clg__dataset_features(dataset) / (size_t)channels) * (double)dataset->info.count;
-    for (int c = 0; status == CLG_OK && c < channels; c++) {
-        double average = sums[2 * c] / n, variance = sums[2 * c + 1] / n - average * average;
-        mean[c] = (float)average;
-        std[c] = (float)sqrt(variance > 0 ? variance : 0);
-    }
+    double n = (double)(per_sample / (size_t)channels) * (double)dataset->info.count;
+    for (int c = 0; status == CLG_OK && c < channels; c++) stats[c] = stats_of(&sums[c], n);
     clg__free(sums);
     clg__free(sample);
     return status;

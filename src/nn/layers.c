@@ -118,3 +118,13 @@ clg_tensor *clg_batch_norm_layer(clg_tensor *x, const char *name,
     }
     return clg_batch_norm(x, variables, params);
 }
+
+clg_tensor *clg_normalize_layer(clg_tensor *x, const char *name)
+{
+    if (!x || !layer_fits(x, name, 2, 1)) return NULL;
+    clg_shape shape = CLG_SHAPE(x->shape.dim[x->shape.ndim - 1]);
+    clg_init ones = {.kind = CLG_INIT_CONSTANT, .value = 1};
+    clg_tensor *offset = layer_variable(x->graph, name, "offset", &shape, (clg_init){0}, false);
+    clg_tensor *scale = layer_variable(x->graph, name, "scale", &shape, ones, false);
+    return clg_normalize(x, offset, scale);
+}

@@ -7,6 +7,7 @@
 
 #include <check.h>
 
+void ops_augment_cases(Suite *suite);
 void ops_compose_cases(Suite *suite);
 void ops_conv2d_cases(Suite *suite);
 void ops_matmul_cases(Suite *suite);
