@@ -123,11 +123,14 @@ static void add_epilogue_arguments(clg_program *p, clg__step *step, clg__cluster
     }
 }
 
-static bool is_placed(const clg__ir *ir, int part, int whole)
+/* Is an input of `whole` already where it belongs? One that occurs twice is so only once. */
+static bool is_placed(const clg__ir *ir, int whole, int input)
 {
-    int64_t offset, own;
-    int root = clg__ir_root(ir, part, &offset);
-    return root == clg__ir_root(ir, whole, &own) && ir->values[whole].node->op->places != NULL;
+    const clg__value *v = &ir->values[whole];
+    int64_t offset, own, wanted;
+    return v->node->op->places && v->node->op->places(v->node, input, &wanted) &&
+           clg__ir_root(ir, v->inputs[input], &offset) == clg__ir_root(ir, whole, &own) &&
+           offset == own + wanted;
 }
 
 static clg_status lower_kernel(clg_program *p, clg__step *step, clg__cluster *c, int64_t batch)
@@ -139,7 +142,7 @@ static clg_status lower_kernel(clg_program *p, clg__step *step, clg__cluster *c,
     for (int i = 0; i < v->n_inputs; i++) {
         lo->in_shape[i] = clg__shape_at_batch(&v->node->inputs[i]->shape, p->graph->batch, batch);
         lo->in[i] = v->inputs[i];
-        lo->placed[i] = is_placed(&p->ir, v->inputs[i], c->anchor);
+        lo->placed[i] = is_placed(&p->ir, c->anchor, i);
     }
     CLG_TRY(c->algorithm->lower(lo));
     CLG_TRY(lo->status);
