@@ -1,9 +1,9 @@
 /*
- * Copies between row-major matrices of different widths: concat and pad.
+ * Copies between row-major matrices of different widths.
  *
  * A tensor cut at an axis is a matrix: rows are the axes before it, a row is the axis and all
- * behind it. Then concat copies each input into a band of columns of the output, and pad copies
- * the input into a band and fills both sides. Widths and columns are in units of WIDTH elements.
+ * behind it. Then concat copies each input into a band of columns of the output. Widths and columns
+ * are in units of WIDTH elements.
  * Global ids: (column / WIDTH, row); the first is rounded up to the work-group.
  */
 #ifndef WIDTH
@@ -28,16 +28,4 @@ __kernel void copy_band(__global const float *x, ulong x_offset, __global float 
     if (column >= x_columns) return;
     T value = LOAD(x + x_offset, row * x_columns + column);
     STORE(value, y + y_offset, row * y_columns + first + column);
-}
-
-/* y[row][column] = x[row][column - first] inside the band, 0 on both sides of it. */
-__kernel void pad_band(__global const float *x, ulong x_offset, __global float *y, ulong y_offset,
-                       ulong x_columns, ulong y_columns, ulong first)
-{
-    ulong column = get_global_id(0), row = get_global_id(1);
-    if (column >= y_columns) return;
-    ulong from = column - first; /* wraps around in front of the band */
-    T value = (T)(0.0f);
-    if (from < x_columns) value = LOAD(x + x_offset, row * x_columns + from);
-    STORE(value, y + y_offset, row * y_columns + column);
 }

@@ -151,6 +151,9 @@ BAD_MODELS = [
     (HEAD + "    - {kind: conv2d, channels: -4, kernel: 5}", r":6:32: .*channels must be"),
     (HEAD + "    - {kind: conv2d, channels: 3, kernel: 5y}", r":6:43: .*'5y'"),
     (HEAD + "    - {kind: conv2d, channels: 3, kernel: 50}", r":6:7: layer 1 \(conv2d\): .*28"),
+    (HEAD + "    - {kind: conv2d, channels: 3, kernel: 5, padding_mode: reflekt}",
+     r":6:60: .*unknown padding_mode 'reflekt' .*'reflect'"),
+    (HEAD + "    - {kind: conv_transpose2d, channels: 3, kernel: 5, output_padding: 1}", r"below the stride"),
     (HEAD + "    - {kind: relo}", r":6:14: .*did you mean 'relu'"),
     (HEAD + "    - {kind: relu, units: 3}", r":6:27: .*no option 'units'"),
     (HEAD + "    - {kind: clamp, a: 0}", r":6:7: .*'b' is missing"),
@@ -174,6 +177,25 @@ BAD_MODELS = [
     (" " * 70000, r"64 KiB"),
     ("model: \x01", r"byte"),
 ]
+
+
+# Kinds of layers and their options: what stands in front, and the shape of what the layer makes.
+LAYERS = [
+    ("{kind: conv2d, channels: 4, kernel: 3, padding: same, padding_mode: replicate}", "(64, 28, 28, 4)"),
+    ("{kind: conv2d, channels: 4, kernel: 3x5, padding: valid}", "(64, 26, 24, 4)"),
+    ("{kind: conv_transpose2d, channels: 6, kernel: 3, stride: 2, padding: 1, output_padding: 1}",
+     "(64, 56, 56, 6)"),
+]
+
+
+class Layers(Case):
+    def test_kinds(self):
+        for layer, shape in LAYERS:
+            with self.subTest(layer):
+                text = self.cltrain("graph", self.write(f"{HEAD}    - {layer}\n{LINEAR}")).stdout
+                self.assertIn(f"reshape(%", text)
+                before = re.search(r"reshape\(%(\d+)\)", text).group(1)
+                self.assertRegex(text, rf"(?m)^%{before} = .* : F32 {re.escape(shape)}")
 
 
 class BadModels(Case):

@@ -32,6 +32,8 @@ int main(void)
     Suite *suite = suite_create("ops");
     ops_pointwise_cases(suite);
     ops_structure_cases(suite);
+    ops_slice_cases(suite);
+    ops_pad_cases(suite);
     ops_state_cases(suite);
     ops_reduce_cases(suite);
     ops_matmul_cases(suite);

@@ -47,11 +47,26 @@ static bool read_pair(struct layer_site *site, const char *option, const char *t
     return true;
 }
 
+static bool read_padding_mode(struct layer_site *site, clg_pad_mode *out)
+{
+    static const char *const names[] = {[CLG_PAD_CONSTANT] = "zeros",
+                                        [CLG_PAD_REPLICATE] = "replicate",
+                                        [CLG_PAD_REFLECT] = "reflect",
+                                        [CLG_PAD_CIRCULAR] = "circular"};
+    const size_t count = sizeof names / sizeof *names;
+    const char *text = site->spec->padding_mode;
+    if (!text) return true;
+    for (size_t i = 0; i < count; i++)
+        if (!strcmp(text, names[i])) return *out = (clg_pad_mode)i, true;
+    return layer_error(site, "padding_mode", "unknown padding_mode '%s'%s", text,
+                       suggestion(text, names, count));
+}
+
 static bool read_padding(struct layer_site *site, clg_conv2d_params *params)
 {
     const char *text = site->spec->padding;
     if (text && !strcmp(text, "same")) return params->padding = CLG_PADDING_SAME, true;
-    if (text && !strcmp(text, "none")) return true;
+    if (text && (!strcmp(text, "none") || !strcmp(text, "valid"))) return true;
     return read_pair(site, "padding", text, params->pad);
 }
 
@@ -102,10 +117,30 @@ static clg_tensor *build_conv2d(struct layer_site *site, clg_tensor *x)
         !read_pair(site, "kernel", spec->kernel, kernel) ||
         !read_pair(site, "stride", spec->stride, params.conv.stride) ||
         !read_pair(site, "dilation", spec->dilation, params.conv.dilation) ||
-        !read_padding(site, &params.conv) || !read_init(site, &init, &params.weight_init))
+        !read_padding(site, &params.conv) || !read_padding_mode(site, &params.conv.pad_mode) ||
+        !read_init(site, &init, &params.weight_init))
         return NULL;
     params.width = kernel[1];
     return clg_conv2d_layer(x, site->name, channels, kernel[0], &params);
+}
+
+static clg_tensor *build_conv_transpose2d(struct layer_site *site, clg_tensor *x)
+{
+    const struct layer_spec *spec = site->spec;
+    clg_conv_transpose2d_layer_params params = {.no_bias = spec->bias && !*spec->bias};
+    clg_init init = {0};
+    int kernel[2] = {0}, channels = 0;
+    if (!read_count(site, "channels", spec->channels, &channels) ||
+        !read_count(site, "groups", spec->groups, &params.conv.groups) ||
+        !read_pair(site, "kernel", spec->kernel, kernel) ||
+        !read_pair(site, "stride", spec->stride, params.conv.stride) ||
+        !read_pair(site, "dilation", spec->dilation, params.conv.dilation) ||
+        !read_pair(site, "padding", spec->padding, params.conv.pad) ||
+        !read_pair(site, "output_padding", spec->output_padding, params.conv.output_padding) ||
+        !read_init(site, &init, &params.weight_init))
+        return NULL;
+    params.width = kernel[1];
+    return clg_conv_transpose2d_layer(x, site->name, channels, kernel[0], &params);
 }
 
 static clg_tensor *build_linear(struct layer_site *site, clg_tensor *x)
@@ -250,8 +285,11 @@ static clg_tensor *build_fitted(struct layer_site *site, clg_tensor *x)
 }
 
 static const struct layer_kind layer_kinds[] = {
-    {"conv2d", "channels kernel", "stride padding dilation groups bias init name", "conv",
-     build_conv2d},
+    {"conv2d", "channels kernel", "stride padding padding_mode dilation groups bias init name",
+     "conv", build_conv2d},
+    {"conv_transpose2d", "channels kernel",
+     "stride padding output_padding dilation groups bias init name", "conv_transpose",
+     build_conv_transpose2d},
     {"linear", "units", "bias init name", "linear", build_linear},
     {"batch_norm", "", "momentum epsilon name", "norm", build_batch_norm},
     {"max_pool2d", "", "size stride padding", "", build_max_pool2d},

@@ -46,6 +46,8 @@
     TEXT(size)                                                                                     \
     TEXT(stride)                                                                                   \
     TEXT(padding)                                                                                  \
+    TEXT(padding_mode)                                                                             \
+    TEXT(output_padding)                                                                           \
     TEXT(dilation)                                                                                 \
     WHOLE(groups)                                                                                  \
     FLAG(bias)                                                                                     \

@@ -50,6 +50,21 @@ typedef struct clg_conv2d_layer_params {
 CLG_API clg_tensor *clg_conv2d_layer(clg_tensor *x, const char *name, int64_t channels, int size,
                                      const clg_conv2d_layer_params *params);
 
+typedef struct clg_conv_transpose2d_layer_params {
+    clg_conv_transpose2d_params conv;        /* stride, padding, dilation, groups */
+    int width;                               /* of the kernel, along W; 0: same as `size` */
+    const clg_init *weight_init, *bias_init; /* as in clg_linear_params */
+    bool no_bias;
+} clg_conv_transpose2d_layer_params;
+#define clg_conv_transpose2d_layer_options(...) (&(clg_conv_transpose2d_layer_params){__VA_ARGS__})
+/**
+ * x (N, H, W, IC) -> (N, OH, OW, channels) with a size x size kernel. Variables: <name>.weight
+ * (size, width, channels / groups, IC), <name>.bias (channels).
+ */
+CLG_API clg_tensor *clg_conv_transpose2d_layer(clg_tensor *x, const char *name, int64_t channels,
+                                               int size,
+                                               const clg_conv_transpose2d_layer_params *params);
+
 /**
  * x (..., C): clg_batch_norm with variables of its own, each (C): <name>.weight (scale, ones),
  * <name>.bias (shift, zeros), and as state <name>.running_mean (zeros), <name>.running_var (ones).

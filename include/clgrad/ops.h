@@ -69,8 +69,22 @@ CLG_API clg_tensor *clg_transpose(clg_tensor *x, const int *order);
 CLG_API clg_tensor *clg_broadcast(clg_tensor *x, clg_shape shape);
 /** Elements begin .. begin + count - 1 of `axis` (not an axis that follows the batch). */
 CLG_API clg_tensor *clg_slice(clg_tensor *x, int axis, int64_t begin, int64_t count);
+typedef struct clg_slice_params {
+    int64_t begin[CLG_MAX_DIMS]; /* first element of each axis */
+    int64_t count[CLG_MAX_DIMS]; /* 0: as many as there are */
+    int64_t step[CLG_MAX_DIMS];  /* every step-th element; 0 = 1 */
+} clg_slice_params;
+#define clg_slice_options(...) (&(clg_slice_params){__VA_ARGS__})
+/** The same along several axes, with steps; axes that follow the batch stay whole. */
+CLG_API clg_tensor *clg_slice_axes(clg_tensor *x, const clg_slice_params *params);
+/** Cuts `axis` into n equal parts: out[0] .. out[n - 1], of which none is a copy. */
+CLG_API clg_status clg_split(clg_tensor *x, int axis, int n, clg_tensor **out);
+/** Reverses axes (bit i = axis i, 0 = all); they may follow the batch. */
+CLG_API clg_tensor *clg_flip(clg_tensor *x, uint32_t axes);
 /** Joins n >= 1 tensors along `axis` (which does not follow the batch); other extents are equal. */
 CLG_API clg_tensor *clg_concat(clg_tensor *const *x, int n, int axis);
+/** Joins n >= 1 tensors of one shape along a new axis, which becomes axis `axis`. */
+CLG_API clg_tensor *clg_stack(clg_tensor *const *x, int n, int axis);
 /** Zeros around `axis` (which does not follow the batch): `before` in front, `after` behind. */
 CLG_API clg_tensor *clg_pad(clg_tensor *x, int axis, int64_t before, int64_t after);
 /**
@@ -85,6 +99,22 @@ CLG_API clg_tensor *clg_scatter_add(clg_tensor *x, clg_tensor *index, clg_tensor
 /** y[i][j][k] = x[i][index[i][j][k]][k] for axis 1, as torch.gather; the other axes of x and index
  *  agree, and x has at most 2^24 elements. */
 CLG_API clg_tensor *clg_take_along_axis(clg_tensor *x, clg_tensor *index, int axis);
+
+/* What a padded axis a b c is filled up with. */
+typedef enum clg_pad_mode {
+    CLG_PAD_CONSTANT,  /* v v | a b c | v v */
+    CLG_PAD_REPLICATE, /* a a | a b c | c c */
+    CLG_PAD_REFLECT,   /* c b | a b c | b a; less than the extent on either side */
+    CLG_PAD_CIRCULAR   /* b c | a b c | a b; the extent at most */
+} clg_pad_mode;
+typedef struct clg_pad_params {
+    int64_t before[CLG_MAX_DIMS], after[CLG_MAX_DIMS]; /* elements in front and behind, by axis */
+    clg_pad_mode mode;
+    double value; /* of CLG_PAD_CONSTANT; default 0 */
+} clg_pad_params;
+#define clg_pad_options(...) (&(clg_pad_params){__VA_ARGS__})
+/** The same for several axes (one copy for each that is padded), with a mode. */
+CLG_API clg_tensor *clg_pad_axes(clg_tensor *x, const clg_pad_params *params);
 /** Class indices (any shape) -> one more axis of `classes` with a 1 at the index. */
 CLG_API clg_tensor *clg_one_hot(clg_tensor *index, int64_t classes);
 
@@ -101,18 +131,37 @@ CLG_API clg_tensor *clg_matmul(clg_tensor *a, clg_tensor *b, const clg_matmul_pa
 
 typedef enum clg_padding {
     CLG_PADDING_EXPLICIT, /* the `pad` field (default: none) */
-    CLG_PADDING_SAME      /* output extent = ceil(input / stride); the odd pixel goes to the end */
+    CLG_PADDING_SAME,     /* output extent = ceil(input / stride); the odd pixel goes to the end */
+    CLG_PADDING_VALID     /* none: all windows lie inside the image */
 } clg_padding;
 typedef struct clg_conv2d_params {
     int stride[2];   /* along H and W; 0 = 1; stride[1] = 0: same as stride[0] */
-    int pad[2];      /* zeros on both sides of H and of W; pad[1] is used as given */
+    int pad[2];      /* pixels on both sides of H and of W; pad[1] is used as given */
     int dilation[2]; /* as stride */
     int groups;      /* 0 = 1 */
     clg_padding padding;
+    clg_pad_mode pad_mode; /* what is padded with: zeros by default; others cost a copy of x */
 } clg_conv2d_params;
 #define clg_conv2d_options(...) (&(clg_conv2d_params){__VA_ARGS__})
 /** x (N, H, W, IC), w (KH, KW, IC / groups, OC) -> (N, OH, OW, OC); cross-correlation. */
 CLG_API clg_tensor *clg_conv2d(clg_tensor *x, clg_tensor *w, const clg_conv2d_params *params);
+
+typedef struct clg_conv_transpose2d_params {
+    int stride[2];         /* along H and W; 0 = 1; stride[1] = 0: same as stride[0] */
+    int pad[2];            /* what the convolution padded: so much less output on both sides */
+    int output_padding[2]; /* more output at the end; below the stride or the dilation */
+    int dilation[2];       /* as stride */
+    int groups;            /* 0 = 1 */
+} clg_conv_transpose2d_params;
+#define clg_conv_transpose2d_options(...) (&(clg_conv_transpose2d_params){__VA_ARGS__})
+/**
+ * Transposed convolution: what the gradient of the convolution with these weights and parameters
+ * does with its result. x (N, H, W, IC), w (KH, KW, OC / groups, IC) -> (N, OH, OW, OC),
+ * OH = (H - 1) stride - 2 pad + dilation (KH - 1) + output_padding + 1. PyTorch's ConvTranspose2d
+ * has the weights as (IC, OC / groups, KH, KW).
+ */
+CLG_API clg_tensor *clg_conv_transpose2d(clg_tensor *x, clg_tensor *w,
+                                         const clg_conv_transpose2d_params *params);
 
 typedef struct clg_pool2d_params {
     int size[2];   /* window; size[1] = 0: same as size[0]; 0 = 2 */

@@ -32,7 +32,7 @@ static clg_tensor *layer_weight(clg_graph *g, const char *layer, const clg_shape
     return layer_variable(g, layer, "weight", shape, init ? *init : standard, true);
 }
 
-/* y + bias; the bias has one number for each of the last axis of the weight. */
+/* y + bias, one number for each of y's last axis. */
 static clg_tensor *add_bias(clg_tensor *y, const char *layer, const clg_shape *weight,
                             const clg_init *init)
 {
@@ -40,7 +40,7 @@ static clg_tensor *add_bias(clg_tensor *y, const char *layer, const clg_shape *w
     int64_t fan_in, fan_out;
     clg__init_fans(weight, &fan_in, &fan_out);
     clg_init standard = {.kind = CLG_INIT_FAN_IN_UNIFORM, .fan_in = fan_in};
-    clg_shape shape = CLG_SHAPE(weight->dim[weight->ndim - 1]);
+    clg_shape shape = CLG_SHAPE(y->shape.dim[y->shape.ndim - 1]);
     return clg_add(y,
                    layer_variable(y->graph, layer, "bias", &shape, init ? *init : standard, true));
 }
@@ -76,23 +76,48 @@ clg_tensor *clg_linear_layer(clg_tensor *x, const char *name, int64_t features,
     return p->no_bias ? y : add_bias(y, name, &shape, p->bias_init);
 }
 
+/* A window of height x width and groups that divide the channels of both sides. */
+static bool window_fits(clg_tensor *x, const char *layer, const int window[2], int groups,
+                        int64_t channels)
+{
+    int64_t in = x->shape.dim[3];
+    if (window[0] >= 1 && window[1] >= 1 && groups >= 1 && in % groups == 0 &&
+        channels % groups == 0)
+        return true;
+    clg__graph_fail(x->graph, CLG_ERROR_ARGUMENT,
+                    "%s: a %d x %d kernel with %d groups does not fit %lld input and %lld "
+                    "output channels",
+                    layer, window[0], window[1], groups, (long long)in, (long long)channels);
+    return false;
+}
+
 clg_tensor *clg_conv2d_layer(clg_tensor *x, const char *name, int64_t channels, int size,
                              const clg_conv2d_layer_params *params)
 {
     static const clg_conv2d_layer_params defaults = {0};
     if (!x || !layer_fits(x, name, 4, channels)) return NULL;
     const clg_conv2d_layer_params *p = params ? params : &defaults;
-    int width = p->width ? p->width : size, groups = p->conv.groups ? p->conv.groups : 1;
-    int64_t in = x->shape.dim[3];
-    if (size < 1 || width < 1 || groups < 1 || in % groups || channels % groups)
-        return clg__graph_fail(
-            x->graph, CLG_ERROR_ARGUMENT,
-            "%s: a %d x %d kernel with %d groups does not fit %lld input and %lld "
-            "output channels",
-            name, size, width, groups, (long long)in, (long long)channels);
-    clg_shape shape = CLG_SHAPE(size, width, in / groups, channels);
+    int window[2] = {size, p->width ? p->width : size};
+    int groups = p->conv.groups ? p->conv.groups : 1;
+    if (!window_fits(x, name, window, groups, channels)) return NULL;
+    clg_shape shape = CLG_SHAPE(window[0], window[1], x->shape.dim[3] / groups, channels);
     clg_tensor *weight = layer_weight(x->graph, name, &shape, p->weight_init);
     clg_tensor *y = clg_conv2d(x, weight, &p->conv);
+    return p->no_bias ? y : add_bias(y, name, &shape, p->bias_init);
+}
+
+clg_tensor *clg_conv_transpose2d_layer(clg_tensor *x, const char *name, int64_t channels, int size,
+                                       const clg_conv_transpose2d_layer_params *params)
+{
+    static const clg_conv_transpose2d_layer_params defaults = {0};
+    if (!x || !layer_fits(x, name, 4, channels)) return NULL;
+    const clg_conv_transpose2d_layer_params *p = params ? params : &defaults;
+    int window[2] = {size, p->width ? p->width : size};
+    int groups = p->conv.groups ? p->conv.groups : 1;
+    if (!window_fits(x, name, window, groups, channels)) return NULL;
+    clg_shape shape = CLG_SHAPE(window[0], window[1], channels / groups, x->shape.dim[3]);
+    clg_tensor *weight = layer_weight(x->graph, name, &shape, p->weight_init);
+    clg_tensor *y = clg_conv_transpose2d(x, weight, &p->conv);
     return p->no_bias ? y : add_bias(y, name, &shape, p->bias_init);
 }
 

@@ -1,18 +1,9 @@
 /*
- * Concat and pad: the two structural operations that copy. Both treat their tensors as row-major
- * matrices cut at the axis (cl/concat.cl). An input of concat that is a contiguous part of the
- * output, because only extents of 1 come before the axis, is written there by its producer and
- * needs no copy (`places`).
+ * Concat, which copies: its tensors are row-major matrices cut at the axis (cl/concat.cl). An input
+ * that is a contiguous part of the output, because only extents of 1 come before the axis, is
+ * written there by its producer and needs no copy (`places`).
  */
 #include "ops/record.h"
-
-/* rows x columns of a tensor cut in front of `axis`. */
-static int64_t columns_from(const clg_shape *shape, int axis)
-{
-    int64_t columns = 1;
-    for (int i = axis; i < shape->ndim; i++) columns *= shape->dim[i];
-    return columns;
-}
 
 /*
  * Elements that one work-item copies. The choice is part of the kernel, so that it may not depend
@@ -25,24 +16,23 @@ static int copy_width(const clg_shape *shape, int axis, int64_t x_columns, int64
     return (x_columns | y_columns | first) % 4 == 0 ? 4 : 1;
 }
 
-/* One launch of a kernel of concat.cl over `columns` columns; x goes to column `first` of y. */
-static void lower_band(clg__lowering *lo, const char *kernel, int input, int axis, int64_t columns,
-                       int64_t first)
+/* One launch: all columns of an input go to the columns from `first` on of y. */
+static void lower_band(clg__lowering *lo, int input, int axis, int64_t first)
 {
-    int64_t x_columns = columns_from(&lo->in_shape[input], axis);
-    int64_t y_columns = columns_from(&lo->out_shape, axis);
+    int64_t x_columns = clg__columns_from(&lo->in_shape[input], axis);
+    int64_t y_columns = clg__columns_from(&lo->out_shape, axis);
     int64_t rows = clg_shape_count(&lo->out_shape) / y_columns;
     int width = copy_width(&lo->out_shape, axis, x_columns, y_columns, first);
-    clg__launch *launch = clg__lower_kernel(lo, "concat", kernel, "#define WIDTH %d\n", width);
+    clg__launch *launch = clg__lower_kernel(lo, "concat", "copy_band", "#define WIDTH %d\n", width);
     clg__launch_buffer(launch, lo->in[input]);
     clg__launch_buffer(launch, lo->out);
     clg__launch_long(launch, x_columns / width);
     clg__launch_long(launch, y_columns / width);
     clg__launch_long(launch, first / width);
     size_t group = lo->ctx->info.max_work_group < 64 ? lo->ctx->info.max_work_group : 64;
-    clg__launch_range(launch, 2, (size_t[]){(size_t)(columns / width), (size_t)rows},
+    clg__launch_range(launch, 2, (size_t[]){(size_t)(x_columns / width), (size_t)rows},
                       (size_t[]){group, 1});
-    clg__launch_work(launch, 0, 4.0 * (double)rows * (double)(x_columns + columns));
+    clg__launch_work(launch, 0, 8.0 * (double)rows * (double)x_columns);
 }
 
 /* ---- concat ---- */
@@ -56,9 +46,8 @@ static clg_status concat_lower(clg__lowering *lo)
     const concat_attr *attr = lo->node->attr;
     int64_t first = 0;
     for (int i = 0; i < lo->node->n_inputs; i++) {
-        int64_t columns = columns_from(&lo->in_shape[i], attr->axis);
-        if (!lo->placed[i]) lower_band(lo, "copy_band", i, attr->axis, columns, first);
-        first += columns;
+        if (!lo->placed[i]) lower_band(lo, i, attr->axis, first);
+        first += clg__columns_from(&lo->in_shape[i], attr->axis);
     }
     return lo->status;
 }
@@ -151,53 +140,40 @@ clg_tensor *clg__concat_rows(clg_tensor *const *x, int n)
     return n == 1 ? x[0] : concat_node(x, n, 0);
 }
 
-/* ---- pad ---- */
+/* ---- stack ---- */
 
-typedef struct pad_attr {
-    int64_t before, after;
-    int32_t axis, unused;
-} pad_attr;
-
-static clg_status pad_lower(clg__lowering *lo)
+static clg_tensor *insert_axis(clg_tensor *x, int axis)
 {
-    const pad_attr *attr = lo->node->attr;
-    int64_t inner = columns_from(&lo->out_shape, attr->axis) / lo->out_shape.dim[attr->axis];
-    lower_band(lo, "pad_band", 0, attr->axis, columns_from(&lo->out_shape, attr->axis),
-               attr->before * inner);
-    return lo->status;
+    if (!x) return NULL;
+    clg_shape shape = {.ndim = x->shape.ndim + 1};
+    if (shape.ndim > CLG_MAX_DIMS)
+        return clg__graph_fail(x->graph, CLG_ERROR_ARGUMENT,
+                               "stack: %s has no room for one more axis (at most %d)",
+                               CLG__SHAPE_TEXT(&x->shape), CLG_MAX_DIMS);
+    for (int i = 0; i < shape.ndim; i++) {
+        int from = i < axis ? i : i - 1;
+        shape.dim[i] = i == axis ? 1 : x->shape.dim[from];
+        if (i != axis && clg__batched(&x->shape, from)) shape.batched |= 1u << i;
+    }
+    return clg__reshape_to(x, &shape);
 }
 
-static void pad_gradient(clg_tensor *out, clg_tensor *g, clg_tensor **dx)
+clg_tensor *clg_stack(clg_tensor *const *x, int n, int axis)
 {
-    const pad_attr *attr = out->attr;
-    dx[0] = clg_slice(g, attr->axis, attr->before, out->inputs[0]->shape.dim[attr->axis]);
-}
-
-static const clg__algorithm pad_algorithms[] = {
-    {.name = "copy", .engines = 1u << CLG_ENGINE_CPU | 1u << CLG_ENGINE_GPU, .lower = pad_lower},
-    {.name = NULL}};
-const clg__op clg__op_pad = {.name = "pad",
-                             .formula = "zeros around an axis",
-                             .class_ = CLG__KERNEL,
-                             .attr_size = sizeof(pad_attr),
-                             .gradient = pad_gradient,
-                             .algorithms = pad_algorithms};
-
-clg_tensor *clg_pad(clg_tensor *x, int axis, int64_t before, int64_t after)
-{
-    if (!x || !clg__axis(x->graph, "pad", &x->shape, &axis)) return NULL;
-    clg_shape shape = x->shape;
-    bool fits = before >= 0 && after >= 0 && !clg__batched(&shape, axis) &&
-                !__builtin_add_overflow(shape.dim[axis], before, &shape.dim[axis]) &&
-                !__builtin_add_overflow(shape.dim[axis], after, &shape.dim[axis]);
-    if (!fits)
-        return clg__graph_fail(
-            x->graph, CLG_ERROR_ARGUMENT, "pad: axis %d of %s%s with %lld in front and %lld behind",
-            axis, CLG__SHAPE_TEXT(&x->shape),
-            clg__batched(&x->shape, axis) ? ", which follows the batch size," : "",
-            (long long)before, (long long)after);
-    if (before == 0 && after == 0) return x;
-    pad_attr attr = {.before = before, .after = after, .axis = axis};
-    x = clg__as_f32(x);
-    return clg__node(x->graph, &clg__op_pad, CLG_F32, shape, &attr, 1, &x);
+    if (n < 1) {
+        clg__fail(CLG_ERROR_ARGUMENT, "stack: no tensors to join"); /* no graph to keep it */
+        return NULL;
+    }
+    if (!x[0]) return NULL;
+    clg_graph *g = x[0]->graph;
+    int ndim = x[0]->shape.ndim, at = axis < 0 ? axis + ndim + 1 : axis;
+    if (at < 0 || at > ndim)
+        return clg__graph_fail(g, CLG_ERROR_ARGUMENT, "stack: axis %d is out of range for %s", axis,
+                               CLG__SHAPE_TEXT(&x[0]->shape));
+    clg_tensor **parts = clg__calloc((size_t)n, sizeof *parts);
+    if (!parts) return clg__graph_fail(g, CLG_ERROR_MEMORY, "stack: out of memory");
+    for (int i = 0; i < n; i++) parts[i] = insert_axis(x[i], at);
+    clg_tensor *result = clg_concat(parts, n, at);
+    clg__free(parts);
+    return result;
 }

@@ -9,6 +9,8 @@
  * two, to any order. All share one attribute: the geometry of the forward pass.
  *
  * x (N, H, W, IC), w (KH, KW, IC / groups, OC), y (N, OH, OW, OC).
+ *
+ * A transposed convolution is nothing but the second row with the roles of x and y swapped.
  */
 #include "ops/algorithms_cpu.h"
 #include "ops/algorithms_gpu.h"
@@ -116,25 +118,28 @@ const clg__op clg__op_conv2d_backward_weights = {.name = "conv2d_backward_weight
                                                  .gradient = backward_weights_gradient,
                                                  .algorithms = backward_weights_algorithms};
 
-/* ---- the public builder: defaults and checks ---- */
+/* ---- the public builders: defaults and checks ---- */
 
-static bool fail(clg_graph *g, const char *what, const clg_tensor *x, const clg_tensor *w)
+static const char direct[] = "conv2d", transposed[] = "conv_transpose2d";
+
+static bool fail(clg_graph *g, const char *name, const char *what, const clg_tensor *x,
+                 const clg_tensor *w)
 {
-    clg__graph_fail(g, CLG_ERROR_ARGUMENT, "conv2d: input %s, weights %s: %s",
+    clg__graph_fail(g, CLG_ERROR_ARGUMENT, "%s: input %s, weights %s: %s", name,
                     CLG__SHAPE_TEXT(&x->shape), CLG__SHAPE_TEXT(&w->shape), what);
     return false;
 }
 
-static bool check_shapes(const clg_tensor *x, const clg_tensor *w)
+static bool check_shapes(const char *name, const clg_tensor *x, const clg_tensor *w)
 {
     clg_graph *g = x->graph;
     if (x->shape.ndim != 4 || w->shape.ndim != 4)
-        return fail(g, "expected (N, H, W, C) and (KH, KW, C / groups, OC)", x, w);
+        return fail(g, name, "expected (N, H, W, C) and weights of four axes", x, w);
     if (x->shape.batched & ~1u || w->shape.batched)
-        return fail(g, "only N may follow the batch size", x, w);
+        return fail(g, name, "only N may follow the batch size", x, w);
     for (int i = 0; i < 4; i++)
         if ((i > 0 && x->shape.dim[i] > INT32_MAX / 2) || w->shape.dim[i] > INT32_MAX / 2)
-            return fail(g, "an extent exceeds 2^30", x, w);
+            return fail(g, name, "an extent exceeds 2^30", x, w);
     return true;
 }
 
@@ -163,7 +168,7 @@ static bool check_channels(const clg_tensor *x, const clg_tensor *w, int groups)
     if (w->shape.dim[3] % groups == 0) return true;
     snprintf(text, sizeof text, "%lld output channels cannot be split into %d groups",
              (long long)w->shape.dim[3], groups);
-    return fail(x->graph, text, x, w);
+    return fail(x->graph, direct, text, x, w);
 }
 
 /* Padding of one axis so that the output has ceil(input / stride) extents. */
@@ -183,19 +188,34 @@ static bool set_geometry(conv2d_attr *attr, const clg_tensor *x, const clg_tenso
     attr->groups = params->groups ? params->groups : 1;
     if (!take(params->stride, attr->stride) || !take(params->dilation, attr->dilation) ||
         attr->groups < 1 || params->pad[0] < 0 || params->pad[1] < 0)
-        return fail(x->graph, "stride, dilation and groups are from 1, padding from 0", x, w);
+        return fail(x->graph, direct, "stride, dilation and groups are from 1, padding from 0", x,
+                    w);
     if (!check_channels(x, w, attr->groups)) return false;
     for (int i = 0; i < 2; i++) {
         attr->input_size[i] = (int32_t)x->shape.dim[1 + i];
         attr->kernel_size[i] = (int32_t)w->shape.dim[i];
         if ((int64_t)attr->dilation[i] * attr->kernel_size[i] > INT32_MAX / 4 ||
             params->pad[i] > INT32_MAX / 4)
-            return fail(x->graph, "dilation or padding is too large", x, w);
-        attr->padding[2 * i] = attr->padding[2 * i + 1] = params->pad[i];
+            return fail(x->graph, direct, "dilation or padding is too large", x, w);
+        int pad = params->padding == CLG_PADDING_EXPLICIT ? params->pad[i] : 0;
+        attr->padding[2 * i] = attr->padding[2 * i + 1] = pad;
         if (params->padding == CLG_PADDING_SAME) same_padding(attr, i);
     }
     if (output_extent(attr, 0) > 0 && output_extent(attr, 1) > 0) return true;
-    return fail(x->graph, "the padded image is smaller than the window", x, w);
+    return fail(x->graph, direct, "the padded image is smaller than the window", x, w);
+}
+
+/* x with its padding, which the convolution then does not need any more. */
+static clg_tensor *pad_image(conv2d_attr *attr, clg_tensor *x, clg_pad_mode mode)
+{
+    clg_pad_params pad = {.mode = mode};
+    for (int i = 0; i < 2; i++) {
+        pad.before[1 + i] = attr->padding[2 * i];
+        pad.after[1 + i] = attr->padding[2 * i + 1];
+        attr->input_size[i] += attr->padding[2 * i] + attr->padding[2 * i + 1];
+        attr->padding[2 * i] = attr->padding[2 * i + 1] = 0;
+    }
+    return clg_pad_axes(x, &pad);
 }
 
 clg_tensor *clg_conv2d(clg_tensor *x, clg_tensor *w, const clg_conv2d_params *params)
@@ -205,6 +225,54 @@ clg_tensor *clg_conv2d(clg_tensor *x, clg_tensor *w, const clg_conv2d_params *pa
     if (!params) params = &defaults;
     conv2d_attr attr;
     memset(&attr, 0, sizeof attr);
-    if (!check_shapes(x, w) || !set_geometry(&attr, x, w, params)) return NULL;
+    if (!check_shapes(direct, x, w) || !set_geometry(&attr, x, w, params)) return NULL;
+    if (params->pad_mode != CLG_PAD_CONSTANT) x = pad_image(&attr, x, params->pad_mode);
     return forward(&attr, x, w);
+}
+
+/* ---- transposed ---- */
+
+/* The convolution that makes (N, H, W, IC) of the result; false, and the graph failed, if none. */
+static bool set_transposed(conv2d_attr *attr, const clg_tensor *x, const clg_tensor *w,
+                           const clg_conv_transpose2d_params *params)
+{
+    attr->groups = params->groups ? params->groups : 1;
+    bool fits = take(params->stride, attr->stride) && take(params->dilation, attr->dilation) &&
+                attr->groups >= 1;
+    if (!fits) return fail(x->graph, transposed, "stride, dilation and groups are from 1", x, w);
+    if (x->shape.dim[3] != w->shape.dim[3] || x->shape.dim[3] % attr->groups)
+        return fail(x->graph, transposed,
+                    "the weights end with the input's channels, which the groups divide", x, w);
+    for (int i = 0; i < 2; i++) {
+        int64_t stride = attr->stride[i], more = params->output_padding[i], pad = params->pad[i];
+        attr->kernel_size[i] = (int32_t)w->shape.dim[i];
+        int64_t window = (int64_t)attr->dilation[i] * (attr->kernel_size[i] - 1) + 1;
+        if (pad < 0 || more < 0 || (more >= stride && more >= attr->dilation[i]))
+            return fail(x->graph, transposed,
+                        "padding is from 0, output padding from 0 and below the stride or the "
+                        "dilation",
+                        x, w);
+        int64_t extent = (x->shape.dim[1 + i] - 1) * stride - 2 * pad + window + more;
+        if (extent < 1 || extent > INT32_MAX / 2 || window > INT32_MAX / 4 || pad > INT32_MAX / 4)
+            return fail(x->graph, transposed, "the result would be empty, or larger than 2^30", x,
+                        w);
+        attr->input_size[i] = (int32_t)extent;
+        attr->padding[2 * i] = (int32_t)pad;
+        /* So that the convolution does not find room for one more window behind. */
+        attr->padding[2 * i + 1] = (int32_t)(pad - more / stride * stride);
+    }
+    return true;
+}
+
+clg_tensor *clg_conv_transpose2d(clg_tensor *x, clg_tensor *w,
+                                 const clg_conv_transpose2d_params *params)
+{
+    static const clg_conv_transpose2d_params defaults;
+    if (!x || !w) return NULL;
+    conv2d_attr attr;
+    memset(&attr, 0, sizeof attr);
+    if (!check_shapes(transposed, x, w) ||
+        !set_transposed(&attr, x, w, params ? params : &defaults))
+        return NULL;
+    return backward_data(&attr, x, w);
 }

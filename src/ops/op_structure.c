@@ -1,7 +1,7 @@
 /*
- * Structure: reshape, transpose, broadcast, slice. None of them computes anything: aliases share
- * their input's memory, views tell the reader which of its elements to take. Gradients are
- * structure again: transpose back, sum what was repeated, pad what was cut off.
+ * Structure: reshape, transpose, broadcast (slices: op_slice.c). None of them computes anything:
+ * aliases share their input's memory, views tell the reader which of its elements to take.
+ * Gradients are structure again: transpose back, sum what was repeated.
  *
  * The surprising part is the batch: a shape knows which extents follow the batch size, and every
  * rule here has to hold at each batch size, not only at the graph's.
@@ -108,15 +108,6 @@ clg_tensor *clg_stop_gradient(clg_tensor *x)
 
 /* ---- views: strides into the contiguous input ---- */
 
-static void contiguous_strides(const clg_shape *shape, int64_t *strides)
-{
-    int64_t stride = 1;
-    for (int i = shape->ndim - 1; i >= 0; i--) {
-        strides[i] = stride;
-        stride *= shape->dim[i];
-    }
-}
-
 typedef struct transpose_attr {
     int32_t order[CLG_MAX_DIMS]; /* axis i of the result is axis order[i] of the input */
 } transpose_attr;
@@ -126,7 +117,7 @@ static void transpose_view(const clg_tensor *out, const clg_shape *in, const clg
 {
     const transpose_attr *attr = out->attr;
     int64_t in_strides[CLG_MAX_DIMS];
-    contiguous_strides(in, in_strides);
+    clg__contiguous_strides(in, in_strides);
     for (int i = 0; i < out_shape->ndim; i++) strides[i] = in_strides[attr->order[i]];
     *offset = 0;
 }
@@ -173,7 +164,7 @@ static void broadcast_view(const clg_tensor *out, const clg_shape *in, const clg
                            int64_t *offset, int64_t *strides)
 {
     int64_t in_strides[CLG_MAX_DIMS];
-    contiguous_strides(in, in_strides);
+    clg__contiguous_strides(in, in_strides);
     int lead = out_shape->ndim - in->ndim;
     for (int i = 0; i < out_shape->ndim; i++)
         strides[i] = i < lead || in->dim[i - lead] == 1 ? 0 : in_strides[i - lead];
@@ -218,51 +209,4 @@ clg_tensor *clg_broadcast(clg_tensor *x, clg_shape shape)
                                                 : "");
     if (clg__same_shape(&x->shape, &shape)) return x;
     return clg__node(x->graph, &clg__op_broadcast, x->dtype, shape, NULL, 1, &x);
-}
-
-typedef struct slice_attr {
-    int64_t begin;
-    int32_t axis, unused;
-} slice_attr;
-
-static void slice_view(const clg_tensor *out, const clg_shape *in, const clg_shape *out_shape,
-                       int64_t *offset, int64_t *strides)
-{
-    const slice_attr *attr = out->attr;
-    contiguous_strides(in, strides);
-    *offset = attr->begin * strides[attr->axis];
-}
-
-static void slice_gradient(clg_tensor *out, clg_tensor *g, clg_tensor **dx)
-{
-    const slice_attr *attr = out->attr;
-    int64_t whole = out->inputs[0]->shape.dim[attr->axis];
-    int64_t count = out->shape.dim[attr->axis];
-    dx[0] = clg_pad(g, attr->axis, attr->begin, whole - attr->begin - count);
-}
-const clg__op clg__op_slice = {.name = "slice",
-                               .formula = "a range of one axis",
-                               .class_ = CLG__VIEW,
-                               .attr_size = sizeof(slice_attr),
-                               .gradient = slice_gradient,
-                               .view = slice_view};
-
-clg_tensor *clg_slice(clg_tensor *x, int axis, int64_t begin, int64_t count)
-{
-    if (!x || !clg__axis(x->graph, "slice", &x->shape, &axis)) return NULL;
-    int64_t extent = x->shape.dim[axis];
-    if (clg__batched(&x->shape, axis))
-        return clg__graph_fail(x->graph, CLG_ERROR_ARGUMENT,
-                               "slice: axis %d of %s follows the batch size and cannot be cut",
-                               axis, CLG__SHAPE_TEXT(&x->shape));
-    if (begin < 0 || count < 1 || begin > extent || count > extent - begin)
-        return clg__graph_fail(x->graph, CLG_ERROR_ARGUMENT,
-                               "slice: %lld elements from %lld on are not within axis %d of %s",
-                               (long long)count, (long long)begin, axis,
-                               CLG__SHAPE_TEXT(&x->shape));
-    if (count == extent) return x;
-    clg_shape shape = x->shape;
-    shape.dim[axis] = count;
-    slice_attr attr = {.begin = begin, .axis = axis};
-    return clg__node(x->graph, &clg__op_slice, x->dtype, shape, &attr, 1, &x);
 }

@@ -43,7 +43,30 @@ static inline bool clg__same_shape(const clg_shape *a, const clg_shape *b)
     return clg_shape_equal(a, b) && a->batched == b->batched;
 }
 
+/** Strides of row-major memory, in elements. */
+static inline void clg__contiguous_strides(const clg_shape *shape, int64_t *strides)
+{
+    int64_t stride = 1;
+    for (int i = shape->ndim - 1; i >= 0; i--) {
+        strides[i] = stride;
+        stride *= shape->dim[i];
+    }
+}
+
+/** Columns of a tensor that is cut in front of `axis` into rows and columns. */
+static inline int64_t clg__columns_from(const clg_shape *shape, int axis)
+{
+    int64_t columns = 1;
+    for (int i = axis; i < shape->ndim; i++) columns *= shape->dim[i];
+    return columns;
+}
+
 /** Axes given as negative count from the end; false and a failed graph if out of range. */
 bool clg__axis(clg_graph *g, const char *op, const clg_shape *shape, int *axis);
+
+/** `count` elements of an axis from `begin` on, every `step`-th. */
+clg_tensor *clg__slice_axis(clg_tensor *x, int axis, int64_t begin, int64_t count, int64_t step);
+/** Its gradient: elements of the axis come to before + i * step, with zeros elsewhere. */
+clg_tensor *clg__pad_spread(clg_tensor *x, int axis, int64_t before, int64_t after, int64_t step);
 
 #endif

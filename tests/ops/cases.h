@@ -11,10 +11,12 @@ void ops_augment_cases(Suite *suite);
 void ops_compose_cases(Suite *suite);
 void ops_conv2d_cases(Suite *suite);
 void ops_matmul_cases(Suite *suite);
+void ops_pad_cases(Suite *suite);
 void ops_pointwise_cases(Suite *suite);
 void ops_pool2d_cases(Suite *suite);
 void ops_reduce_cases(Suite *suite);
 void ops_rows_cases(Suite *suite);
+void ops_slice_cases(Suite *suite);
 void ops_state_cases(Suite *suite);
 void ops_structure_cases(Suite *suite);
 

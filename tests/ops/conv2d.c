@@ -7,14 +7,15 @@
 #include "ops/cases.h"
 #include "ops/op_check.h"
 
-/* p: stride h, w; pad h, w; dilation h, w; groups; same */
+/* p: stride h, w; pad h, w; dilation h, w; groups; padding. a: what is padded with */
 static clg_conv2d_params params_of(const op_case *c)
 {
     return (clg_conv2d_params){.stride = {c->p[0], c->p[1]},
                                .pad = {c->p[2], c->p[3]},
                                .dilation = {c->p[4], c->p[5]},
                                .groups = c->p[6],
-                               .padding = c->p[7] ? CLG_PADDING_SAME : CLG_PADDING_EXPLICIT};
+                               .padding = (clg_padding)c->p[7],
+                               .pad_mode = (clg_pad_mode)c->a};
 }
 
 static clg_tensor *conv2d(const op_case *c, clg_tensor *const *x)
@@ -39,8 +40,21 @@ static geometry geometry_of(const op_case *c, int axis, const clg_shape *in, con
                   .before = c->p[2 + axis]};
     int64_t window = g.dilation * (in[1].dim[axis] - 1) + 1, extent = in[0].dim[1 + axis];
     int64_t total = (out->dim[1 + axis] - 1) * g.stride + window - extent;
-    if (c->p[7]) g.before = total > 0 ? total / 2 : 0;
+    if (c->p[7] == CLG_PADDING_SAME) g.before = total > 0 ? total / 2 : 0;
+    if (c->p[7] == CLG_PADDING_VALID) g.before = 0;
     return g;
+}
+
+/* Whether position *i of n has a pixel; at the edge, *i becomes the one that stands for it. */
+static bool inside(const op_case *c, int64_t *i, int64_t n)
+{
+    if (*i >= 0 && *i < n) return true;
+    if (c->a == CLG_PAD_CONSTANT) return false;
+    if (c->a == CLG_PAD_REPLICATE)
+        *i = *i < 0 ? 0 : n - 1;
+    else
+        *i = *i < 0 ? -*i : 2 * (n - 1) - *i;
+    return true;
 }
 
 static void convolved(const op_case *c, const clg_shape *in, const double *const *x,
@@ -57,7 +71,7 @@ static void convolved(const op_case *c, const clg_shape *in, const double *const
             int64_t ky = l / depth / in[1].dim[1], kx = l / depth % in[1].dim[1], ic = l % depth;
             int64_t iy = at[1] * v.stride - v.before + ky * v.dilation;
             int64_t ix = at[2] * h.stride - h.before + kx * h.dilation;
-            if (iy < 0 || iy >= in[0].dim[1] || ix < 0 || ix >= in[0].dim[2]) continue;
+            if (!inside(c, &iy, in[0].dim[1]) || !inside(c, &ix, in[0].dim[2])) continue;
             int64_t from[] = {at[0], iy, ix, at[3] / per_group * depth + ic};
             y[i] += x[0][op_check_index(&in[0], from)] * x[1][l * out->dim[3] + at[3]];
         }
@@ -111,6 +125,26 @@ static const op_case cases[] = {
      PLAIN,
      .p = {[7] = 1},
      .batch = {3, 7, 1}},
+    {"valid", 2, {IMAGES(1, 5, 6, 2), OP_SHAPE(3, 3, 2, 3)}, PLAIN, .p = {0, 0, 2, 2, [7] = 2}},
+    {"same, edge replicated",
+     2,
+     {IMAGES(2, 5, 4, 4), OP_SHAPE(3, 5, 4, 3)},
+     PLAIN,
+     .p = {[7] = 1},
+     .a = CLG_PAD_REPLICATE},
+    {"stride 2, replicated and dilated",
+     2,
+     {IMAGES(CLG_BATCH, 5, 6, 3), OP_SHAPE(3, 2, 3, 2)},
+     PLAIN,
+     .p = {2, 1, 3, 2, 2},
+     .a = CLG_PAD_REPLICATE,
+     .batch = {3, 7, 1}},
+    {"reflected",
+     2,
+     {IMAGES(1, 4, 5, 2), OP_SHAPE(3, 3, 2, 2)},
+     PLAIN,
+     .p = {0, 0, 2, 1},
+     .a = CLG_PAD_REFLECT},
     {"a layer with its epilogue",
      4,
      {IMAGES(CLG_BATCH, 6, 5, 3), OP_SHAPE(3, 3, 3, 4), OP_SHAPE(4), IMAGES(CLG_BATCH, 6, 5, 4)},
@@ -150,7 +184,163 @@ START_TEST(convolutions_larger_than_a_tile)
 }
 END_TEST
 
+/* ---- transposed ---- */
+
+/* p: stride h, w; pad h, w; dilation h, w; groups; a, b: output padding h, w */
+static clg_tensor *transposed(const op_case *c, clg_tensor *const *x)
+{
+    return clg_conv_transpose2d(
+        x[0], x[1],
+        clg_conv_transpose2d_options(.stride = {c->p[0], c->p[1]}, .pad = {c->p[2], c->p[3]},
+                                     .output_padding = {(int)c->a, (int)c->b},
+                                     .dilation = {c->p[4], c->p[5]}, .groups = c->p[6]));
+}
+
+/* tanh(result + bias) */
+static clg_tensor *transposed_layer(const op_case *c, clg_tensor *const *x)
+{
+    return clg_tanh(clg_add(transposed(c, x), x[2]));
+}
+
+/* Each pixel of x paints a window of y. */
+static void painted(const op_case *c, const clg_shape *in, const double *const *x,
+                    const clg_shape *out, double *y)
+{
+    geometry g[2];
+    for (int i = 0; i < 2; i++) {
+        g[i] = geometry_of(c, i, in, out);
+        int64_t want = (in[0].dim[1 + i] - 1) * g[i].stride - 2 * g[i].before +
+                       g[i].dilation * (in[1].dim[i] - 1) + (int64_t)(i ? c->b : c->a) + 1;
+        ck_assert_int_eq(out->dim[1 + i], want);
+    }
+    int groups = c->p[6] ? c->p[6] : 1;
+    int64_t per_group = in[0].dim[3] / groups, depth = in[1].dim[2];
+    for (int64_t i = 0; i < clg_shape_count(out); i++) y[i] = 0;
+    for (int64_t i = 0; i < clg_shape_count(&in[0]); i++) {
+        int64_t at[CLG_MAX_DIMS];
+        op_check_coordinates(&in[0], i, at);
+        for (int64_t l = 0; l < in[1].dim[0] * in[1].dim[1] * depth; l++) {
+            int64_t ky = l / depth / in[1].dim[1], kx = l / depth % in[1].dim[1], oc = l % depth;
+            int64_t to[] = {at[0], at[1] * g[0].stride - g[0].before + ky * g[0].dilation,
+                            at[2] * g[1].stride - g[1].before + kx * g[1].dilation,
+                            at[3] / per_group * depth + oc};
+            if (to[1] < 0 || to[1] >= out->dim[1] || to[2] < 0 || to[2] >= out->dim[2]) continue;
+            y[op_check_index(out, to)] += x[0][i] * x[1][l * in[0].dim[3] + at[3]];
+        }
+    }
+    for (int64_t i = 0; i < clg_shape_count(out) && c->build == transposed_layer; i++)
+        y[i] = tanh(y[i] + x[2][i % out->dim[3]]);
+}
+
+#define PAINT transposed, painted
+static const op_case transposed_cases[] = {
+    {"transposed 3x3", 2, {IMAGES(2, 3, 4, 3), OP_SHAPE(3, 3, 4, 3)}, PAINT},
+    {"transposed, stride 2, padded",
+     2,
+     {IMAGES(1, 4, 3, 2), OP_SHAPE(4, 3, 3, 2)},
+     PAINT,
+     .p = {2, 0, 1, 1}},
+    {"transposed, output padding",
+     2,
+     {IMAGES(1, 3, 4, 2), OP_SHAPE(3, 3, 5, 2)},
+     PAINT,
+     .p = {2, 3, 1, 0},
+     .a = 1,
+     .b = 2},
+    {"transposed, output padding above the stride",
+     2,
+     {IMAGES(1, 3, 4, 2), OP_SHAPE(2, 3, 3, 2)},
+     PAINT,
+     .p = {1, 2, 0, 1, 3, 4},
+     .a = 2,
+     .b = 3},
+    {"transposed, groups",
+     2,
+     {IMAGES(2, 3, 2, 6), OP_SHAPE(3, 2, 2, 6)},
+     PAINT,
+     .p = {2, 2, 1, 0, 1, 1, 3}},
+    {"transposed, depthwise",
+     2,
+     {IMAGES(1, 3, 4, 5), OP_SHAPE(3, 3, 1, 5)},
+     PAINT,
+     .p = {2, 2, 1, 1, 1, 1, 5},
+     .a = 1,
+     .b = 1},
+    {"a transposed layer",
+     3,
+     {IMAGES(CLG_BATCH, 3, 4, 3), OP_SHAPE(2, 2, 4, 3), OP_SHAPE(4)},
+     transposed_layer,
+     painted,
+     .p = {2},
+     .batch = {3, 7, 1}},
+};
+
+START_TEST(transposed_convolutions)
+{
+    op_check_table(transposed_cases, CLG__COUNT(transposed_cases));
+}
+END_TEST
+
+/* Fixed kernels: Sobel's two filters find a vertical edge, and replicated padding none besides. */
+START_TEST(sobel_finds_the_edge)
+{
+    static const float filters[3][3][1][2] = {{{{-1, -1}}, {{0, -2}}, {{1, -1}}},
+                                              {{{-2, 0}}, {{0, 0}}, {{2, 0}}},
+                                              {{{-1, 1}}, {{0, 2}}, {{1, 1}}}};
+    float image[5][6];
+    for (int y = 0; y < 5; y++)
+        for (int x = 0; x < 6; x++) image[y][x] = x < 3 ? 1.0f : 4.0f;
+    clg_context *ctx = op_check_context();
+    clg_graph *g = clg_graph_create(NULL);
+    clg_tensor *x = clg_input(g, "image", CLG_F32, CLG_SHAPE(1, 5, 6, 1));
+    clg_tensor *w = clg_constant(g, CLG_SHAPE(3, 3, 1, 2), &filters[0][0][0][0]);
+    clg_tensor *d = clg_conv2d(
+        x, w, clg_conv2d_options(.padding = CLG_PADDING_SAME, .pad_mode = CLG_PAD_REPLICATE));
+    clg_tensor *edges = clg_sqrt(clg_sum(clg_square(d), CLG_AXIS(3), false));
+    clg_program *program = op_check_compile(ctx, g, &edges, 1, CLG_INFERENCE);
+    op_check_feed(program, x, &image[0][0], 30);
+    TEST_OK(clg_program_run(program));
+    float got[30];
+    double want[30];
+    for (int i = 0; i < 30; i++) want[i] = i % 6 == 2 || i % 6 == 3 ? 12 : 0; /* (1 + 2 + 1) 3 */
+    op_check_read(program, edges, got, 30);
+    op_check_close("sobel", "edges", got, want, 30, 1e-6);
+    clg_program_destroy(program);
+    clg_graph_destroy(g);
+    clg_context_destroy(ctx);
+}
+END_TEST
+
 /* ---- arguments ---- */
+
+static const struct {
+    clg_shape x, w;
+    clg_conv_transpose2d_params params;
+    const char *message;
+} transposed_mistakes[] = {
+    {OP_SHAPE(1, 4, 4, 3),
+     OP_SHAPE(3, 3, 3, 8),
+     {{0}},
+     "conv_transpose2d: input (1, 4, 4, 3), weights (3, 3, 3, 8): the weights end with the "
+     "input's"},
+    {OP_SHAPE(1, 4, 4, 3), OP_SHAPE(3, 3, 1, 3), {.groups = 2}, "which the groups divide"},
+    {OP_SHAPE(1, 4, 4, 1), OP_SHAPE(3, 3, 1, 1), {.output_padding = {1}}, "below the stride"},
+    {OP_SHAPE(1, 4, 4, 1), OP_SHAPE(3, 3, 1, 1), {.stride = {-1}}, "stride, dilation and groups"},
+    {OP_SHAPE(1, 1, 1, 1), OP_SHAPE(3, 3, 1, 1), {.pad = {2, 0}}, "the result would be empty"},
+    {OP_SHAPE(4, 4, 1), OP_SHAPE(3, 3, 1, 1), {{0}}, "conv_transpose2d: input (4, 4, 1)"},
+};
+
+START_TEST(a_transposed_convolution_that_cannot_be_is_named)
+{
+    clg_graph *g = clg_graph_create(NULL);
+    clg_tensor *x = clg_input(g, "x", CLG_F32, transposed_mistakes[_i].x);
+    clg_tensor *w = clg_input(g, "w", CLG_F32, transposed_mistakes[_i].w);
+    ck_assert_ptr_null(clg_conv_transpose2d(x, w, &transposed_mistakes[_i].params));
+    TEST_FAILS(clg_graph_status(g), CLG_ERROR_ARGUMENT, transposed_mistakes[_i].message);
+    ck_assert_ptr_null(clg_conv_transpose2d(NULL, w, NULL));
+    clg_graph_destroy(g);
+}
+END_TEST
 
 static const struct {
     clg_shape x, w;
@@ -189,6 +379,11 @@ void ops_conv2d_cases(Suite *suite)
     TCase *values = testing_case(suite, "conv2d");
     tcase_add_test(values, convolutions_of_every_geometry);
     tcase_add_test(values, convolutions_larger_than_a_tile);
+    TCase *transposes = testing_case(suite, "conv_transpose2d");
+    tcase_add_test(transposes, transposed_convolutions);
+    tcase_add_test(transposes, sobel_finds_the_edge);
     TCase *arguments = testing_case(suite, "conv2d arguments");
+    tcase_add_loop_test(arguments, a_transposed_convolution_that_cannot_be_is_named, 0,
+                        CLG__COUNT(transposed_mistakes));
     tcase_add_loop_test(arguments, a_convolution_that_cannot_be_is_named, 0, CLG__COUNT(mistakes));
 }

@@ -1,0 +1,92 @@
+/*
+ * Padding of one axis, and the sums that are its gradient.
+ *
+ * A tensor cut at the axis is a matrix: rows are the axes before it, a row is the axis and all
+ * behind it (`inner` columns for each element of the axis). Columns are in units of WIDTH elements.
+ * Global ids: (column / WIDTH, row); the first is rounded up to the work-group. Positions along the
+ * axis are counted from the first element of x; `before` elements come in front of it.
+ */
+#ifndef WIDTH
+#define WIDTH 4 // elements a work-item copies: 1 or 4 (all widths and columns divisible by 4)
+#endif
+#ifndef MODE
+#define MODE 1 // as clg_pad_mode: 0 constant, 1 replicate, 2 reflect, 3 circular
+#endif
+
+#if WIDTH == 4
+#define T float4
+#define LOAD(p, i) vload4(i, p)
+#define STORE(v, p, i) vstore4(v, i, p)
+#else
+#define T float
+#define LOAD(p, i) (p)[i]
+#define STORE(v, p, i) (p)[i] = (v)
+#endif
+
+/* y[row][column] = x[row][column - first] inside the band, `value` on both sides of it. */
+__kernel void pad_band(__global const float *x, ulong x_offset, __global float *y, ulong y_offset,
+                       ulong x_columns, ulong y_columns, ulong first, float value)
+{
+    const ulong column = get_global_id(0), row = get_global_id(1);
+    if (column >= y_columns) return;
+    const ulong from = column - first; /* wraps around in front of the band */
+    T result = (T)(value);
+    if (from < x_columns) result = LOAD(x + x_offset, row * x_columns + from);
+    STORE(result, y + y_offset, row * y_columns + column);
+}
+
+/* The element of x that comes to position `at`; -1: none. Paddings are shorter than x where the
+ * mode needs that (the builder checks). */
+static inline int source(int at, int extent, int step)
+{
+#if MODE == 1
+    return clamp(at, 0, extent - 1);
+#elif MODE == 2
+    const int mirrored = at < 0 ? -at : at;
+    return mirrored < extent ? mirrored : 2 * (extent - 1) - mirrored;
+#elif MODE == 3
+    return at < 0 ? at + extent : at >= extent ? at - extent : at;
+#else
+    return at >= 0 && at % step == 0 && at / step < extent ? at / step : -1;
+#endif
+}
+
+/* MODE 0 spreads: element i of x comes to position i * step. */
+__kernel void pad_axis(__global const float *x, ulong x_offset, __global float *y, ulong y_offset,
+                       ulong inner, int x_extent, int y_extent, int before, int step, float value)
+{
+    const ulong column = get_global_id(0), row = get_global_id(1), columns = y_extent * inner;
+    if (column >= columns) return;
+    const ulong at = column / inner;
+    const int from = source((int)at - before, x_extent, step);
+    T result = (T)(value);
+    if (from >= 0) result = LOAD(x + x_offset, (row * x_extent + from) * inner + column - at * inner);
+    STORE(result, y + y_offset, row * columns + column);
+}
+
+/* dx[row][i] = sum of g over the positions that x[row][i] came to: its own, then those in `low` and
+ * `high`, the parts of the padding in front and behind. */
+__kernel void pad_backward(__global const float *g, ulong g_offset, __global float *dx,
+                           ulong dx_offset, ulong inner, int x_extent, int y_extent, int before)
+{
+    const ulong column = get_global_id(0), row = get_global_id(1), columns = x_extent * inner;
+    if (column >= columns) return;
+    const int i = (int)(column / inner), behind = before + x_extent;
+#if MODE == 1
+    const int low0 = 0, low1 = i == 0 ? before : 0;
+    const int high0 = behind, high1 = i == x_extent - 1 ? y_extent : behind;
+#elif MODE == 2
+    const int low0 = before - i, low1 = i > 0 && i <= before ? low0 + 1 : low0;
+    const int high0 = behind + x_extent - 2 - i;
+    const int high1 = i < x_extent - 1 && high0 < y_extent ? high0 + 1 : high0;
+#else
+    const int low0 = before + i - x_extent, low1 = low0 >= 0 ? low0 + 1 : low0;
+    const int high0 = behind + i, high1 = high0 < y_extent ? high0 + 1 : high0;
+#endif
+    __global const float *gradients = g + g_offset;
+    const ulong first = row * y_extent * inner + column - i * inner;
+    T sum = LOAD(gradients, first + (before + i) * inner);
+    for (int k = low0; k < low1; ++k) sum += LOAD(gradients, first + k * inner);
+    for (int k = high0; k < high1; ++k) sum += LOAD(gradients, first + k * inner);
+    STORE(sum, dx + dx_offset, row * columns + column);
+}
