@@ -14,14 +14,14 @@ typedef struct convolution {
 
 /* Whole and broken vectors of channels, phases without taps, groups of all kinds, split sums. */
 static const convolution convolutions[] = {
-    {1, 1, 1, 1, 1, 1, 1, {{1, 1}, {0, 0}, {1, 1}, 1, CLG_PADDING_EXPLICIT}},
-    {3, 12, 11, 4, 5, 5, 33, {{2, 2}, {1, 2}, {1, 1}, 1, CLG_PADDING_EXPLICIT}},
-    {2, 13, 10, 7, 3, 2, 8, {{3, 2}, {2, 0}, {2, 1}, 1, CLG_PADDING_EXPLICIT}},
-    {2, 13, 13, 32, 3, 3, 64, {{4, 4}, {0, 0}, {1, 1}, 2, CLG_PADDING_EXPLICIT}},
-    {2, 13, 13, 6, 3, 3, 10, {{2, 4}, {3, 2}, {2, 3}, 2, CLG_PADDING_EXPLICIT}},
-    {2, 9, 8, 16, 3, 3, 16, {{1, 1}, {1, 1}, {1, 1}, 16, CLG_PADDING_EXPLICIT}},
-    {2, 9, 8, 7, 3, 3, 14, {{1, 2}, {1, 1}, {2, 1}, 7, CLG_PADDING_EXPLICIT}},
-    {6, 10, 10, 8, 3, 3, 12, {{1, 1}, {1, 1}, {1, 1}, 1, CLG_PADDING_EXPLICIT}},
+    {1, 1, 1, 1, 1, 1, 1, {{1, 1}, {0, 0}, {1, 1}, 1, CLG_PADDING_EXPLICIT, 0}},
+    {3, 12, 11, 4, 5, 5, 33, {{2, 2}, {1, 2}, {1, 1}, 1, CLG_PADDING_EXPLICIT, 0}},
+    {2, 13, 10, 7, 3, 2, 8, {{3, 2}, {2, 0}, {2, 1}, 1, CLG_PADDING_EXPLICIT, 0}},
+    {2, 13, 13, 32, 3, 3, 64, {{4, 4}, {0, 0}, {1, 1}, 2, CLG_PADDING_EXPLICIT, 0}},
+    {2, 13, 13, 6, 3, 3, 10, {{2, 4}, {3, 2}, {2, 3}, 2, CLG_PADDING_EXPLICIT, 0}},
+    {2, 9, 8, 16, 3, 3, 16, {{1, 1}, {1, 1}, {1, 1}, 16, CLG_PADDING_EXPLICIT, 0}},
+    {2, 9, 8, 7, 3, 3, 14, {{1, 2}, {1, 1}, {2, 1}, 7, CLG_PADDING_EXPLICIT, 0}},
+    {6, 10, 10, 8, 3, 3, 12, {{1, 1}, {1, 1}, {1, 1}, 1, CLG_PADDING_EXPLICIT, 0}},
 };
 
 /* Adds x w to y, dy w to dx and x dy to dw for one pixel of y and one position of the window. */

@@ -132,6 +132,20 @@ static clg_tensor *build_structure(clg_graph *graph)
     return weighed(clg_reshape(turned, CLG_SHAPE(4, 14)));
 }
 
+static clg_tensor *build_padding(clg_graph *graph)
+{
+    clg_tensor *x = normal(graph, "x", CLG_SHAPE(2, 3, 4, 5)), *loss = NULL;
+    for (int mode = 0; mode <= CLG_PAD_CIRCULAR; mode++) {
+        clg_pad_params params = {
+            .mode = (clg_pad_mode)mode, .value = 2, .before = {0, 2, 1}, .after = {0, 1, 3}};
+        clg_tensor *y = weighed(clg_flip(clg_pad_axes(x, &params), CLG_AXIS(2)));
+        loss = loss ? clg_add(loss, y) : y;
+    }
+    clg_tensor *every =
+        clg_slice_axes(x, clg_slice_options(.begin = {0, 1, 0, 1}, .step = {0, 0, 3, 2}));
+    return clg_add(loss, weighed(every));
+}
+
 /* Sizes just beside the tiles of both engines, and a single element. */
 static clg_tensor *build_matmul(clg_graph *graph)
 {
@@ -200,6 +214,7 @@ static clg_tensor *build_network(clg_graph *graph)
     X(pointwise) \
     X(reductions) \
     X(structure) \
+    X(padding) \
     X(matmul) \
     X(matmul_transposed) \
     X(conv2d) \
