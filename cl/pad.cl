@@ -42,7 +42,7 @@ static inline int source(int at, int extent, int step)
 #if MODE == 1
     return clamp(at, 0, extent - 1);
 #elif MODE == 2
-    const int mirrored = at < 0 ? -at : at;
+    const int mirrored = (int)abs(at);
     return mirrored < extent ? mirrored : 2 * (extent - 1) - mirrored;
 #elif MODE == 3
     return at < 0 ? at + extent : at >= extent ? at - extent : at;

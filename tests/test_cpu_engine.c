@@ -66,12 +66,12 @@ END_TEST
 
 /* Windows that cross images, rows that no tap sees, wide rows, many channels, merged groups. */
 static const convolution more_convolutions[] = {
-    {5, 8, 8, 20, 2, 5, 6, {{3, 3}, {0, 2}, {1, 1}, 2, CLG_PADDING_EXPLICIT}},
-    {1, 2, 1023, 3, 3, 3, 5, {{1, 1}, {1, 1}, {1, 1}, 1, CLG_PADDING_EXPLICIT}},
-    {2, 5, 4, 300, 3, 1, 40, {{1, 1}, {1, 0}, {1, 2}, 1, CLG_PADDING_EXPLICIT}},
-    {3, 7, 7, 32, 3, 3, 64, {{2, 2}, {1, 1}, {1, 1}, 8, CLG_PADDING_EXPLICIT}},
-    {2, 9, 9, 19, 3, 3, 19, {{2, 1}, {3, 2}, {1, 3}, 19, CLG_PADDING_EXPLICIT}},
-    {2, 6, 6, 16, 1, 1, 48, {{2, 2}, {0, 0}, {1, 1}, 1, CLG_PADDING_EXPLICIT}},
+    {5, 8, 8, 20, 2, 5, 6, {{3, 3}, {0, 2}, {1, 1}, 2, CLG_PADDING_EXPLICIT, 0}},
+    {1, 2, 1023, 3, 3, 3, 5, {{1, 1}, {1, 1}, {1, 1}, 1, CLG_PADDING_EXPLICIT, 0}},
+    {2, 5, 4, 300, 3, 1, 40, {{1, 1}, {1, 0}, {1, 2}, 1, CLG_PADDING_EXPLICIT, 0}},
+    {3, 7, 7, 32, 3, 3, 64, {{2, 2}, {1, 1}, {1, 1}, 8, CLG_PADDING_EXPLICIT, 0}},
+    {2, 9, 9, 19, 3, 3, 19, {{2, 1}, {3, 2}, {1, 3}, 19, CLG_PADDING_EXPLICIT, 0}},
+    {2, 6, 6, 16, 1, 1, 48, {{2, 2}, {0, 0}, {1, 1}, 1, CLG_PADDING_EXPLICIT, 0}},
 };
 
 START_TEST(convolutions_are_right_on_every_kind_of_device)
