@@ -7,7 +7,8 @@
  *
  *   A   any layout: element (row, k) at a[offset[row] + base[u] + i * step], where k counts the
  *       runs u and the steps i of a run. That covers matrices, transposed matrices and windows
- *       of images (a run = the channels under one row of a convolution's kernel).
+ *       of images (a run = the channels under one row of a convolution's kernel). Or packed:
+ *       tile t, step k, row r at a[(t * steps + k) * TILE_ROWS + r].
  *   B   panels of PANEL columns: panel p, row k at b[(p * rows + k) * PANEL], zero-padded
  *   C   (panel, row, PANEL) in local memory: results pass through it, so that the reduction may
  *       be cut into chunks and the epilogue's code appears once instead of once per accumulator.
@@ -48,6 +49,47 @@
             for (int k_ = i_; k_ < (count); k_++) STORE_1((from)[k_], row, (col) + k_);            \
     }
 
+/*
+ * Asks for the 64 bytes at p: global memory to be read, local memory to be written. The standard
+ * prefetch() is empty in the implementations for CPUs at hand; where the compiler is a native one,
+ * its own is used.
+ */
+#if !defined(PREFETCH) && (defined(__x86_64__) || defined(__aarch64__)) && defined(__has_builtin)
+#if __has_builtin(__builtin_prefetch)
+#define PREFETCH(p) __builtin_prefetch((const void *)(ulong)(p), 0, 2) // to the second-level cache
+#define PREFETCH_LOCAL(p) __builtin_prefetch((const void *)(ulong)(p), 1, 3) // to the first
+#endif
+#endif
+#ifndef PREFETCH
+#define PREFETCH(p) prefetch(p, 16)
+#define PREFETCH_LOCAL(p) // OpenCL C has none for local memory
+#endif
+
+/* The accumulators of a tile, and what becomes of them: c (TILE_ROWS, PANEL) = or += acc. */
+#define TILE_ZERO(acc)                                                                             \
+    _Pragma("unroll") for (int r = 0; r < TILE_ROWS; r++)                                          \
+        _Pragma("unroll") for (int v = 0; v < VECTORS; v++) acc[r][v] = (VECTOR)(0.0f)
+#define TILE_STORE(acc, c, accumulate)                                                             \
+    if (accumulate) {                                                                              \
+        _Pragma("unroll") for (int r = 0; r < TILE_ROWS; r++)                                      \
+            _Pragma("unroll") for (int v = 0; v < VECTORS; v++) acc[r][v] +=                       \
+            VLOAD(r * VECTORS + v, c);                                                             \
+    }                                                                                              \
+    _Pragma("unroll") for (int r = 0; r < TILE_ROWS; r++)                                          \
+        _Pragma("unroll") for (int v = 0; v < VECTORS; v++) VSTORE(acc[r][v], r *VECTORS + v, c)
+/* One step of the reduction: ELEMENT(r) is A's element of row r, b the row of B's panel. */
+#define TILE_STEP(acc, ELEMENT, b)                                                                 \
+    {                                                                                              \
+        VECTOR column[VECTORS];                                                                    \
+        _Pragma("unroll") for (int v = 0; v < VECTORS; v++) column[v] = VLOAD(v, b);               \
+        _Pragma("unroll") for (int r = 0; r < TILE_ROWS; r++)                                      \
+        {                                                                                          \
+            VECTOR element = (VECTOR)(ELEMENT(r));                                                 \
+            _Pragma("unroll") for (int v = 0; v < VECTORS; v++) acc[r][v] =                        \
+                fma(element, column[v], acc[r][v]);                                                \
+        }                                                                                          \
+    }
+
 /* c (TILE_ROWS, PANEL) = or += A B over `runs` runs of `run` steps. */
 static void tile_multiply(__local float *c, int accumulate, __local const float *a,
                           __local const int *offset, __local const int *base, int runs, int run,
@@ -55,55 +97,38 @@ static void tile_multiply(__local float *c, int accumulate, __local const float 
 {
     VECTOR acc[TILE_ROWS][VECTORS];
     int at[TILE_ROWS];
+    TILE_ZERO(acc);
 #pragma unroll
-    for (int r = 0; r < TILE_ROWS; r++) {
-        at[r] = offset[r];
-#pragma unroll
-        for (int v = 0; v < VECTORS; v++) acc[r][v] = (VECTOR)(0.0f);
-    }
+    for (int r = 0; r < TILE_ROWS; r++) at[r] = offset[r];
     for (int u = 0; u < runs; u++) {
         __local const float *x = a + base[u];
-        for (int i = 0; i < run; i++) {
-            VECTOR column[VECTORS];
-#pragma unroll
-            for (int v = 0; v < VECTORS; v++) column[v] = VLOAD(v, b);
-#pragma unroll
-            for (int r = 0; r < TILE_ROWS; r++) {
-                VECTOR element = (VECTOR)(x[at[r]]);
-#pragma unroll
-                for (int v = 0; v < VECTORS; v++) acc[r][v] = fma(element, column[v], acc[r][v]);
-            }
-            x += step;
-            b += PANEL;
-        }
+#define AT_OFFSET(r) x[at[r]]
+        for (int i = 0; i < run; i++, x += step, b += PANEL) TILE_STEP(acc, AT_OFFSET, b)
     }
-    if (accumulate) {
+    TILE_STORE(acc, c, accumulate);
+}
+
+/*
+ * The same for a packed A (steps, TILE_ROWS): one stream of memory instead of TILE_ROWS, and no
+ * registers for offsets. What c holds is fetched into the first-level cache meanwhile.
+ */
+static void tile_multiply_packed(__local float *c, int accumulate, __local const float *a,
+                                 __local const float *b, int steps)
+{
+    VECTOR acc[TILE_ROWS][VECTORS];
+    TILE_ZERO(acc);
 #pragma unroll
-        for (int r = 0; r < TILE_ROWS; r++)
-#pragma unroll
-            for (int v = 0; v < VECTORS; v++) acc[r][v] += VLOAD(r * VECTORS + v, c);
-    }
-#pragma unroll
-    for (int r = 0; r < TILE_ROWS; r++)
-#pragma unroll
-        for (int v = 0; v < VECTORS; v++) VSTORE(acc[r][v], r * VECTORS + v, c);
+    for (int i = 0; i < TILE_ROWS * PANEL; i += 16) PREFETCH_LOCAL(c + i);
+#define PACKED(r) a[r]
+    for (int i = 0; i < steps; i++, a += TILE_ROWS, b += PANEL) TILE_STEP(acc, PACKED, b)
+    TILE_STORE(acc, c, accumulate);
 }
 
 /*
  * Memory that will be copied soon, `rows` rows of `columns` floats. A core waits for memory about
  * as long while copying as it computes in a tenth of a block; asked for little by little while the
- * tiles before are computed, it is in the cache by then. The standard prefetch() is empty in the
- * implementations for CPUs at hand; where the compiler is a native one, its own is used.
+ * tiles before are computed, it is in the cache by then.
  */
-#if !defined(PREFETCH) && (defined(__x86_64__) || defined(__aarch64__)) && defined(__has_builtin)
-#if __has_builtin(__builtin_prefetch)
-#define PREFETCH(p) __builtin_prefetch((const void *)(ulong)(p), 0, 2) // to the second-level cache
-#endif
-#endif
-#ifndef PREFETCH
-#define PREFETCH(p) prefetch(p, 16) // asks for the 64 bytes at p
-#endif
-
 typedef struct ahead {
     __global const float *row;
     ulong stride;
@@ -192,6 +217,56 @@ static void transpose_vectors(VECTOR m[WIDTH])
         }
 #pragma unroll
         for (int i = 0; i < WIDTH; i++) m[i] = t[i];
+    }
+}
+
+/*
+ * Packs `rows` rows of `steps` adjacent floats for tile_multiply_packed: (tile, steps, TILE_ROWS).
+ * The last tile's missing rows repeat the last one: what they give is not stored. Vectors reach
+ * beyond the TILE_ROWS floats of a step; the next step overwrites them, after the last step of all
+ * WIDTH floats more must be there.
+ */
+static void pack_rows(__local float *to, __global const float *from, ulong stride, int rows,
+                      int steps)
+{
+    for (int row = 0; row < rows; row += TILE_ROWS) {
+        __global const float *in = from + row * stride;
+        const int last = min(TILE_ROWS, rows - row) - 1;
+        int k = 0;
+#if TILE_ROWS <= WIDTH
+        for (; k + WIDTH <= steps; k += WIDTH) {
+            VECTOR m[WIDTH];
+#pragma unroll
+            for (int i = 0; i < WIDTH; i++) m[i] = VLOAD(0, in + min(i, last) * stride + k);
+            transpose_vectors(m);
+#pragma unroll
+            for (int i = 0; i < WIDTH; i++) VSTORE(m[i], 0, to + i * TILE_ROWS);
+            to += WIDTH * TILE_ROWS;
+        }
+#endif
+#pragma clang loop unroll(disable)
+        for (; k < steps; k++, to += TILE_ROWS)
+#pragma clang loop vectorize(disable) unroll(disable)
+            for (int i = 0; i < TILE_ROWS; i++) to[i] = in[min(i, last) * stride + k];
+    }
+}
+
+/* As pack_rows, of a transposed matrix: row i, step k is from[k * stride + i]. */
+static void pack_rows_transposed(__local float *to, __global const float *from, ulong stride,
+                                 int rows, int steps)
+{
+    const int vectors = (TILE_ROWS + WIDTH - 1) / WIDTH;
+    for (int row = 0; row < rows; row += TILE_ROWS) {
+        __global const float *in = from + row;
+        const int last = min(TILE_ROWS, rows - row) - 1;
+        for (int k = 0; k < steps; k++, in += stride, to += TILE_ROWS) {
+            if (row + vectors * WIDTH <= rows) {
+                for (int v = 0; v < vectors; v++) VSTORE(VLOAD(v, in), v, to);
+            } else {
+#pragma clang loop vectorize(disable) unroll(disable)
+                for (int i = 0; i < TILE_ROWS; i++) to[i] = in[min(i, last)];
+            }
+        }
     }
 }
 

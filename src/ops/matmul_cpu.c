@@ -16,8 +16,7 @@ typedef struct matmul {
 
 typedef struct blocks {
     int64_t m, n, k;  /* extents of a block */
-    int64_t line;     /* floats from one line of the copy of A to the next */
-    int64_t local[4]; /* floats (ints) of local memory for A, B, C, the rows' offsets */
+    int64_t local[3]; /* floats of local memory for A, B, C */
     int64_t count;    /* blocks of C, all batches */
     int64_t splits;
 } blocks;
@@ -55,11 +54,9 @@ static blocks shape_blocks(const matmul *p, const clg__tile *tile, int64_t m, in
                 .n = equal_blocks(p->n, n, tile->panel),
                 .k = equal_blocks(p->k, k, 1),
                 .splits = 1};
-    b.line = clg__tile_line(p->transpose_a ? b.m : b.k);
-    b.local[0] = b.line * (p->transpose_a ? b.k : b.m);
+    b.local[0] = b.k * b.m + tile->width; /* packing writes whole vectors */
     b.local[1] = b.k * b.n;
     b.local[2] = b.k == p->k ? tile->rows * tile->panel : b.m * b.n; /* one chunk: a tile */
-    b.local[3] = b.m + 1;
     b.count = p->batch * clg__ceil_div(p->m, b.m) * clg__ceil_div(p->n, b.n);
     return b;
 }
@@ -93,7 +90,7 @@ static blocks choose_blocks(const matmul *p, const clg__tile *tile)
         int64_t n = columns[i / CLG__COUNT(rows) % CLG__COUNT(columns)] * tile->panel;
         int64_t k = depths[i / CLG__COUNT(rows) / CLG__COUNT(columns)];
         blocks b = shape_blocks(p, tile, m, n, k);
-        bool fits = b.local[0] + b.local[1] + b.local[2] + b.local[3] <= tile->local_floats;
+        bool fits = b.local[0] + b.local[1] + b.local[2] <= tile->local_floats;
         double cost = estimate(p, tile, &b);
         if (best.count && (!fits || cost >= best_cost)) continue;
         best = b;
@@ -109,7 +106,7 @@ static void add_arguments(clg__lowering *lo, clg__launch *launch, const matmul *
     clg__launch_long(launch, p->a_batch);
     clg__launch_long(launch, p->b_batch);
     const int64_t numbers[] = {p->m, p->n, p->k, p->transpose_a, p->transpose_b,
-                               b->m, b->n, b->k, b->line,        b->splits};
+                               b->m, b->n, b->k, b->splits};
     for (size_t i = 0; i < CLG__COUNT(numbers); i++) clg__launch_int(launch, numbers[i]);
     for (size_t i = 0; i < CLG__COUNT(b->local); i++)
         clg__launch_local(launch, (size_t)b->local[i] * sizeof(float));
