@@ -1,5 +1,6 @@
 /*
- * cltrain ops: the table of operations with their formulas.
+ * cltrain ops: the table of operations and of what is composed of them, with formulas, parameters,
+ * and how often each can be differentiated.
  */
 #include "clgrad/ops.h"
 #include "cltrain.h"
@@ -11,20 +12,31 @@ struct ops_options {
 
 static const struct option_row options[] = {OPTION_JSON(struct ops_options), OPTION_ROWS_END};
 
+static int print_line(const clg_op_info *op)
+{
+    const char *derivatives = op->has_second ? "2" : op->has_gradient ? "1" : "-";
+    printf("%-28s %-14s %-11s %s", op->name, op->kind, derivatives, op->formula);
+    if (*op->parameters) printf("  [%s]", op->parameters);
+    printf("\n");
+    return DONE;
+}
+
+static int print_object(const clg_op_info *op)
+{
+    return print_json(json_pack("{ss ss sb sb ss ss ss}", "name", op->name, "kind", op->kind,
+                                "gradient", op->has_gradient, "second", op->has_second, "formula",
+                                op->formula, "parameters", op->parameters, "tests", op->tests));
+}
+
 static int run(const void *values, int argc, char **argv)
 {
     const struct ops_options *given = values;
     clg_op_info op;
     int code = DONE;
-    if (!given->json) printf("%-26s %-10s %-9s %s\n", "name", "kind", "gradient", "formula");
-    for (size_t i = 0; code == DONE && clg_op_query(i, &op); i++) {
-        if (given->json)
-            code = print_json(json_pack("{ss ss sb ss}", "name", op.name, "kind", op.kind,
-                                        "gradient", op.has_gradient, "formula", op.formula));
-        else
-            printf("%-26s %-10s %-9s %s\n", op.name, op.kind, op.has_gradient ? "yes" : "no",
-                   op.formula);
-    }
+    if (!given->json)
+        printf("%-28s %-14s %-11s %s\n", "name", "kind", "derivatives", "formula  [parameters]");
+    for (size_t i = 0; code == DONE && clg_op_query(i, &op); i++)
+        code = given->json ? print_object(&op) : print_line(&op);
     return code;
 }
 

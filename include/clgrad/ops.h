@@ -212,12 +212,24 @@ CLG_API void clg_graph_update(clg_tensor *assignment);
 
 /* ---- the table of operations, for tools and documentation ---- */
 typedef struct clg_op_info {
-    const char *name, *formula;
-    const char *kind; /* "pointwise", "reduction", "kernel", "view", "source" */
-    bool has_gradient;
+    const char *name; /* mostly of the builder: "softmax" of clg_softmax */
+    const char *formula;
+    /* An operation of nodes: "pointwise", "reduction", "kernel", "view", "source", "state", "mode".
+     * What is composed of those: "reduction", "structure", "activation", "normalization",
+     * "regularization", "augmentation", "loss", "metric", "layer" (with variables of its own). */
+    const char *kind;
+    const char *parameters; /* besides tensors, with defaults: "a = 0.01"; "" if there are none */
+    bool has_gradient;      /* false too where it is zero everywhere */
+    bool has_second;        /* the gradient can be differentiated again */
+    const char *tests;      /* file in the source tree's tests/ that exercises it: "ops/matmul.c" */
 } clg_op_info;
-/** Row `index` of the op table, from 0; false past the end. */
+/**
+ * Row `index` of the table, from 0; false past the end. First come the operations that nodes have
+ * (clg_tensor_op), then the builders that are composed of them (clg_tensor_composition).
+ */
 CLG_API bool clg_op_query(size_t index, clg_op_info *out);
+/** The composition that t is the result of, "softmax"; "" where t is a plain operation. */
+CLG_API const char *clg_tensor_composition(const clg_tensor *t);
 
 #ifdef __cplusplus
 }

@@ -7,6 +7,7 @@
  */
 #include "base/base.h"
 #include "clgrad/nn.h"
+#include "ops/composition.h"
 #include "tensor/graph.h"
 #include "tensor/init.h"
 
@@ -73,7 +74,8 @@ clg_tensor *clg_linear_layer(clg_tensor *x, const char *name, int64_t features,
     clg_shape shape = CLG_SHAPE(x->shape.dim[x->shape.ndim - 1], features);
     clg_tensor *weight = layer_weight(x->graph, name, &shape, p->weight_init);
     clg_tensor *y = clg_matmul(x, weight, NULL);
-    return p->no_bias ? y : add_bias(y, name, &shape, p->bias_init);
+    if (!p->no_bias) y = add_bias(y, name, &shape, p->bias_init);
+    return CLG__COMPOSED(linear_layer, y);
 }
 
 /* A window of height x width and groups that divide the channels of both sides. */
@@ -103,7 +105,8 @@ clg_tensor *clg_conv2d_layer(clg_tensor *x, const char *name, int64_t channels, 
     clg_shape shape = CLG_SHAPE(window[0], window[1], x->shape.dim[3] / groups, channels);
     clg_tensor *weight = layer_weight(x->graph, name, &shape, p->weight_init);
     clg_tensor *y = clg_conv2d(x, weight, &p->conv);
-    return p->no_bias ? y : add_bias(y, name, &shape, p->bias_init);
+    if (!p->no_bias) y = add_bias(y, name, &shape, p->bias_init);
+    return CLG__COMPOSED(conv2d_layer, y);
 }
 
 clg_tensor *clg_conv_transpose2d_layer(clg_tensor *x, const char *name, int64_t channels, int size,
@@ -118,7 +121,8 @@ clg_tensor *clg_conv_transpose2d_layer(clg_tensor *x, const char *name, int64_t 
     clg_shape shape = CLG_SHAPE(window[0], window[1], channels / groups, x->shape.dim[3]);
     clg_tensor *weight = layer_weight(x->graph, name, &shape, p->weight_init);
     clg_tensor *y = clg_conv_transpose2d(x, weight, &p->conv);
-    return p->no_bias ? y : add_bias(y, name, &shape, p->bias_init);
+    if (!p->no_bias) y = add_bias(y, name, &shape, p->bias_init);
+    return CLG__COMPOSED(conv_transpose2d_layer, y);
 }
 
 clg_tensor *clg_batch_norm_layer(clg_tensor *x, const char *name,
@@ -141,7 +145,7 @@ clg_tensor *clg_batch_norm_layer(clg_tensor *x, const char *name,
             layer_variable(x->graph, name, rows[i].name, &shape, init, rows[i].trainable);
         if (!variables[i]) return NULL;
     }
-    return clg_batch_norm(x, variables, params);
+    return CLG__COMPOSED(batch_norm_layer, clg_batch_norm(x, variables, params));
 }
 
 clg_tensor *clg_normalize_layer(clg_tensor *x, const char *name)
@@ -151,5 +155,5 @@ clg_tensor *clg_normalize_layer(clg_tensor *x, const char *name)
     clg_init ones = {.kind = CLG_INIT_CONSTANT, .value = 1};
     clg_tensor *offset = layer_variable(x->graph, name, "offset", &shape, (clg_init){0}, false);
     clg_tensor *scale = layer_variable(x->graph, name, "scale", &shape, ones, false);
-    return clg_normalize(x, offset, scale);
+    return CLG__COMPOSED(normalize_layer, clg_normalize(x, offset, scale));
 }

@@ -48,7 +48,8 @@ clg_tensor *clg_random_normal(clg_tensor *like)
     if (!like) return NULL;
     clg_tensor *u = clg_random_uniform(like), *v = clg_random_uniform(like);
     clg_tensor *radius = clg_sqrt(clg_mul(clg__number(like, -2), clg_log(u)));
-    return clg_mul(radius, clg_cos(clg_mul(clg__number(like, 6.283185307179586), v)));
+    clg_tensor *angle = clg_mul(clg__number(like, 6.283185307179586), v);
+    return CLG__COMPOSED(random_normal, clg_mul(radius, clg_cos(angle)));
 }
 
 /* ---- checks ---- */
@@ -99,7 +100,7 @@ clg_tensor *clg_random_flip(clg_tensor *x, double horizontal, double vertical)
     clg_tensor *zero = per_image(x, 0);
     clg_tensor *down = random_sign(x, vertical), *right = random_sign(x, horizontal);
     clg_tensor *m = matrices(x, (clg_tensor *[]){down, zero, zero, zero, right, zero});
-    return clg_by_mode(clg_affine_warp(x, m, NULL), clg__as_f32(x));
+    return CLG__COMPOSED(random_flip, clg_by_mode(clg_affine_warp(x, m, NULL), clg__as_f32(x)));
 }
 
 /*
@@ -132,7 +133,7 @@ clg_tensor *clg_random_affine(clg_tensor *x, const clg_random_affine_params *par
     if (!params->rotate && !params->zoom && !params->shift[0] && !params->shift[1]) return x;
     clg_tensor *warped = clg_affine_warp(x, random_matrices(x, params),
                                          clg_affine_warp_options(.border = params->border));
-    return clg_by_mode(warped, clg__as_f32(x));
+    return CLG__COMPOSED(random_affine, clg_by_mode(warped, clg__as_f32(x)));
 }
 
 /*
@@ -167,7 +168,7 @@ clg_tensor *clg_random_crop(clg_tensor *x, const clg_random_crop_params *params)
             middle = clg_slice(middle, 1 + i, (extent - warp.size[i]) / 2, warp.size[i]);
     }
     clg_tensor *m = matrices(x, (clg_tensor *[]){one, zero, by[0], zero, one, by[1]});
-    return clg_by_mode(clg_affine_warp(x, m, &warp), middle);
+    return CLG__COMPOSED(random_crop, clg_by_mode(clg_affine_warp(x, m, &warp), middle));
 }
 
 /* 1 for the rows (axis 1) or columns (axis 2) of the square around a random one, else 0. */
@@ -189,7 +190,8 @@ clg_tensor *clg_cutout(clg_tensor *x, int64_t size)
     if (size == 0) return x;
     clg_tensor *rows = random_band(x, 1, size), *columns = random_band(x, 2, size);
     clg_tensor *hidden = clg_mul(rows, columns);
-    return clg_by_mode(clg_where(hidden, clg__number(x, 0), x), clg__as_f32(x));
+    clg_tensor *cut = clg_where(hidden, clg__number(x, 0), x);
+    return CLG__COMPOSED(cutout, clg_by_mode(cut, clg__as_f32(x)));
 }
 
 /* ---- values ---- */
@@ -233,7 +235,7 @@ clg_tensor *clg_color_jitter(clg_tensor *x, const clg_color_jitter_params *param
     if (params->contrast && y)
         y = spread(y, clg_mean(grey(y), CLG_AXIS(1) | CLG_AXIS(2), true), params->contrast);
     if (params->saturation && y) y = spread(y, grey(y), params->saturation);
-    return y == x ? x : clg_by_mode(y, clg__as_f32(x));
+    return y == x ? x : CLG__COMPOSED(color_jitter, clg_by_mode(y, clg__as_f32(x)));
 }
 
 clg_tensor *clg_gaussian_noise(clg_tensor *x, double sigma)
@@ -241,7 +243,7 @@ clg_tensor *clg_gaussian_noise(clg_tensor *x, double sigma)
     if (!x || !in_range(x, "gaussian_noise", "sigma", sigma, 1e6)) return NULL;
     if (sigma == 0) return x;
     clg_tensor *noise = clg_mul(clg_random_normal(x), clg__number(x, sigma));
-    return clg_by_mode(clg_add(x, noise), clg__as_f32(x));
+    return CLG__COMPOSED(gaussian_noise, clg_by_mode(clg_add(x, noise), clg__as_f32(x)));
 }
 
 clg_tensor *clg_normalize(clg_tensor *x, clg_tensor *offset, clg_tensor *scale)
@@ -258,5 +260,5 @@ clg_tensor *clg_normalize(clg_tensor *x, clg_tensor *offset, clg_tensor *scale)
             i ? "scale" : "offset", CLG__SHAPE_TEXT(&x->shape), CLG__SHAPE_TEXT(&parts[i]->shape),
             (long long)last);
     }
-    return clg_mul(clg_sub(x, offset), scale);
+    return CLG__COMPOSED(normalize, clg_mul(clg_sub(x, offset), scale));
 }

@@ -19,7 +19,7 @@ clg_tensor *clg_one_hot(clg_tensor *index, int64_t classes)
     clg_shape shape = column;
     shape.dim[shape.ndim - 1] = classes;
     clg_tensor *classes_of_row = clg_iota(clg_full(index->graph, shape, 0), -1);
-    return clg_equal(classes_of_row, clg__reshape_to(index, &column));
+    return CLG__COMPOSED(one_hot, clg_equal(classes_of_row, clg__reshape_to(index, &column)));
 }
 
 /* ---- batch normalization ---- */
@@ -93,7 +93,7 @@ clg_tensor *clg_batch_norm(clg_tensor *x, clg_tensor *const parameters[4],
     clg_tensor *factor = clg_rsqrt(clg_add(variance, clg__number(x, epsilon)));
     if (scale) factor = clg_mul(factor, scale);
     clg_tensor *y = clg_mul(clg_sub(x, mean), factor);
-    return shift ? clg_add(y, shift) : y;
+    return CLG__COMPOSED(batch_norm, shift ? clg_add(y, shift) : y);
 }
 
 /* ---- dropout ---- */
@@ -107,7 +107,7 @@ clg_tensor *clg_dropout(clg_tensor *x, double p)
     if (p == 0) return x;
     clg_tensor *kept = clg_greater_equal(clg_random_uniform(x), clg__number(x, p));
     clg_tensor *factor = clg_mul(kept, clg__number(x, 1 / (1 - p)));
-    return clg_by_mode(clg_mul(x, factor), x);
+    return CLG__COMPOSED(dropout, clg_by_mode(clg_mul(x, factor), x));
 }
 
 /* ---- losses ---- */
@@ -133,7 +133,8 @@ clg_tensor *clg_softmax_cross_entropy(clg_tensor *logits, clg_tensor *labels)
     /* where, not a product: a logit of -inf elsewhere must not spoil the sum. */
     clg_tensor *picked = clg_where(hot, shifted, clg__number(logits, 0));
     clg_tensor *log_sum = clg_log(clg_sum(clg_exp(shifted), CLG_AXIS(1), false));
-    return clg_mean(clg_sub(log_sum, clg_sum(picked, CLG_AXIS(1), false)), 0, false);
+    clg_tensor *loss = clg_mean(clg_sub(log_sum, clg_sum(picked, CLG_AXIS(1), false)), 0, false);
+    return CLG__COMPOSED(softmax_cross_entropy, loss);
 }
 
 /* A loss compares like with like: broadcasting here is a mistake of the caller. */
@@ -150,7 +151,7 @@ static bool check_targets(const char *name, clg_tensor *x, clg_tensor *target)
 clg_tensor *clg_mse(clg_tensor *x, clg_tensor *target)
 {
     if (!x || !target || !check_targets("mse", x, target)) return NULL;
-    return clg_mean(clg_square(clg_sub(x, target)), 0, false);
+    return CLG__COMPOSED(mse, clg_mean(clg_square(clg_sub(x, target)), 0, false));
 }
 
 clg_tensor *clg_binary_cross_entropy_logits(clg_tensor *logits, clg_tensor *target)
@@ -159,11 +160,11 @@ clg_tensor *clg_binary_cross_entropy_logits(clg_tensor *logits, clg_tensor *targ
         return NULL;
     /* softplus is max(x, 0) + log1p(exp(-|x|)), with the right slope (1/2) at 0. */
     clg_tensor *loss = clg_sub(clg_softplus(logits, 1.0), clg_mul(logits, target));
-    return clg_mean(loss, 0, false);
+    return CLG__COMPOSED(binary_cross_entropy_logits, clg_mean(loss, 0, false));
 }
 
 clg_tensor *clg_accuracy(clg_tensor *logits, clg_tensor *labels)
 {
     if (!logits || !labels || !check_labels("accuracy", logits, labels)) return NULL;
-    return clg_mean(clg_equal(clg_argmax(logits, 1), labels), 0, false);
+    return CLG__COMPOSED(accuracy, clg_mean(clg_equal(clg_argmax(logits, 1), labels), 0, false));
 }

@@ -8,6 +8,7 @@
 
 #include "clgrad/ops.h"
 #include "ops/attributes.h"
+#include "ops/composition.h"
 #include "ops/lower.h"
 #include "tensor/graph.h"
 
@@ -29,6 +30,8 @@ typedef struct clg__pointwise {
     int arity, n_parameters;
     double lo, hi; /* interval that tests draw inputs from */
     double sample_a, sample_b;
+    const char *parameters;   /* "a = 0.01" */
+    const char *gradients[3]; /* the rules as written; "NONE" where the gradient is zero */
     double (*reference)(double x, double y, double z, double a, double b);
 } clg__pointwise;
 
@@ -82,7 +85,7 @@ extern const size_t clg__pointwise_count;
 /** Builds a node of a pointwise row: what tools and tests that walk the table use. */
 clg_tensor *clg__pointwise_build(const clg__op *op, clg_tensor *const *inputs, double a, double b);
 
-/* The table: one row per operation, from ops.def and pointwise.def. */
+/* The operations that nodes can have: rows of pointwise.def, then of ops.def. */
 size_t clg__op_count(void);
 const clg__op *clg__op_at(size_t index);
 

@@ -175,5 +175,5 @@ clg_tensor *clg_stack(clg_tensor *const *x, int n, int axis)
     for (int i = 0; i < n; i++) parts[i] = insert_axis(x[i], at);
     clg_tensor *result = clg_concat(parts, n, at);
     clg__free(parts);
-    return result;
+    return CLG__COMPOSED(stack, result);
 }

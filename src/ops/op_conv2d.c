@@ -274,5 +274,5 @@ clg_tensor *clg_conv_transpose2d(clg_tensor *x, clg_tensor *w,
     if (!check_shapes(transposed, x, w) ||
         !set_transposed(&attr, x, w, params ? params : &defaults))
         return NULL;
-    return backward_data(&attr, x, w);
+    return CLG__COMPOSED(conv_transpose2d, backward_data(&attr, x, w));
 }

@@ -231,5 +231,7 @@ clg_tensor *clg_take_along_axis(clg_tensor *x, clg_tensor *index, int axis)
         power += clg__batched(from, i);
     }
     clg_shape flat = {.ndim = 1, .dim = {clg_shape_count(from)}, .batched = from->batched != 0};
-    return clg_gather(clg__reshape_to(x, &flat), clg_where(inside, sum, clg__number(x, -1)));
+    clg_tensor *y =
+        clg_gather(clg__reshape_to(x, &flat), clg_where(inside, sum, clg__number(x, -1)));
+    return CLG__COMPOSED(take_along_axis, y);
 }

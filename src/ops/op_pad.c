@@ -197,7 +197,7 @@ clg_tensor *clg_pad_axes(clg_tensor *x, const clg_pad_params *params)
                          .value = params->mode == CLG_PAD_CONSTANT ? params->value : 0,
                          .axis = i,
                          .mode = (int32_t)params->mode};
-        x = pad_axis(x, &attr);
+        x = CLG__COMPOSED(pad_axes, pad_axis(x, &attr));
     }
     return x;
 }

@@ -116,7 +116,8 @@ clg_tensor *clg_average_pool2d(clg_tensor *x, const clg_pool2d_params *params)
 clg_tensor *clg_global_average_pool2d(clg_tensor *x)
 {
     if (!x || !check_image("global_average_pool2d", x)) return NULL;
-    return clg_mean(x, CLG_AXIS(1) | CLG_AXIS(2), false);
+    clg_tensor *y = clg_mean(x, CLG_AXIS(1) | CLG_AXIS(2), false);
+    return CLG__COMPOSED(global_average_pool2d, y);
 }
 
 /* ---- gradients ---- */

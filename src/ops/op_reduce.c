@@ -105,12 +105,14 @@ static clg_tensor *reduce(clg_tensor *x, const char *name, clg__reduce_kind kind
 
 clg_tensor *clg_sum(clg_tensor *x, uint32_t axes, bool keep)
 {
-    return reduce(x, "sum", CLG__REDUCE_SUM, axes, keep);
+    clg_tensor *y = reduce(x, "sum", CLG__REDUCE_SUM, axes, keep);
+    return y == x ? x : CLG__COMPOSED(sum, y);
 }
 
 clg_tensor *clg_max(clg_tensor *x, uint32_t axes, bool keep)
 {
-    return reduce(x, "max", CLG__REDUCE_MAX, axes, keep);
+    clg_tensor *y = reduce(x, "max", CLG__REDUCE_MAX, axes, keep);
+    return y == x ? x : CLG__COMPOSED(max, y);
 }
 
 clg_tensor *clg_mean(clg_tensor *x, uint32_t axes, bool keep)
@@ -121,7 +123,8 @@ clg_tensor *clg_mean(clg_tensor *x, uint32_t axes, bool keep)
         if (axes >> i & 1) count *= (double)x->shape.dim[i];
     /* Each reduced axis that follows the batch divides by it once more. */
     int power = -__builtin_popcount(x->shape.batched & axes);
-    return clg_mul(clg_sum(x, axes, keep), clg__number_by_batch(x, 1 / count, power));
+    clg_tensor *factor = clg__number_by_batch(x, 1 / count, power);
+    return CLG__COMPOSED(mean, clg_mul(clg_sum(x, axes, keep), factor));
 }
 
 /* ---- compositions ---- */
@@ -135,12 +138,12 @@ clg_tensor *clg_argmax(clg_tensor *x, int axis)
     clg_tensor *none =
         clg__number_by_batch(x, -(double)x->shape.dim[axis], clg__batched(&x->shape, axis));
     clg_tensor *positions = clg_where(winners, clg_neg(clg_iota(x, axis)), none);
-    return clg_neg(clg_max(positions, CLG_AXIS(axis), false));
+    return CLG__COMPOSED(argmax, clg_neg(clg_max(positions, CLG_AXIS(axis), false)));
 }
 
 clg_tensor *clg_norm(clg_tensor *x)
 {
-    return clg_sqrt(clg_sum(clg_square(x), 0, false));
+    return CLG__COMPOSED(norm, clg_sqrt(clg_sum(clg_square(x), 0, false)));
 }
 
 /* x - max(x): no exponential of it overflows, and one of them is 1. */
@@ -153,12 +156,13 @@ clg_tensor *clg_softmax(clg_tensor *x, int axis)
 {
     if (!x || !clg__axis(x->graph, "softmax", &x->shape, &axis)) return NULL;
     clg_tensor *e = clg_exp(shifted(x, axis));
-    return clg_div(e, clg_sum(e, CLG_AXIS(axis), true));
+    return CLG__COMPOSED(softmax, clg_div(e, clg_sum(e, CLG_AXIS(axis), true)));
 }
 
 clg_tensor *clg_log_softmax(clg_tensor *x, int axis)
 {
     if (!x || !clg__axis(x->graph, "log_softmax", &x->shape, &axis)) return NULL;
     clg_tensor *s = shifted(x, axis);
-    return clg_sub(s, clg_log(clg_sum(clg_exp(s), CLG_AXIS(axis), true)));
+    clg_tensor *log_sum = clg_log(clg_sum(clg_exp(s), CLG_AXIS(axis), true));
+    return CLG__COMPOSED(log_softmax, clg_sub(s, log_sum));
 }

@@ -122,7 +122,7 @@ clg_tensor *clg_slice_axes(clg_tensor *x, const clg_slice_params *params)
         attr.step[i] = step;
         shape.dim[i] = count;
     }
-    return slice_node(x, attr, &shape);
+    return CLG__COMPOSED(slice_axes, slice_node(x, attr, &shape));
 }
 
 clg_status clg_split(clg_tensor *x, int axis, int n, clg_tensor **out)

@@ -87,7 +87,8 @@ clg_tensor *clg_flatten(clg_tensor *x)
     clg_shape shape = {.ndim = 2, .dim = {x->shape.dim[0], 1}, .batched = x->shape.batched & 1};
     for (int i = 1; i < x->shape.ndim; i++) shape.dim[1] *= x->shape.dim[i];
     if (x->shape.batched >> 1) shape.batched |= 2;
-    return clg__reshape_to(x, &shape);
+    clg_tensor *y = clg__reshape_to(x, &shape);
+    return y == x ? x : CLG__COMPOSED(flatten, y);
 }
 
 /* ---- stop_gradient ---- */

@@ -45,7 +45,7 @@
 /* ---- gradient rules: the last columns, as builders ---- */
 
 #define NUM(value) clg__number(g, (value))
-#define NONE NULL
+#define NONE NULL /* undefined below: there the word itself is wanted */
 
 static clg_tensor *clg__gelu_tanh_gradient(clg_tensor *x, clg_tensor *g)
 {
@@ -89,21 +89,32 @@ static clg_tensor *clg__mish_gradient(clg_tensor *x, clg_tensor *g)
 #undef CLG_BINARY
 #undef CLG_TERNARY
 
+#undef NUM
+#undef NONE
+
 /* ---- rows ---- */
 
-#define DETAILS(name, expression, arity, n, lo, hi, sa, sb)                                        \
-    static const clg__pointwise details_##name = {#expression, arity, n,  lo,                      \
-                                                  hi,          sa,    sb, reference_##name};
+#define DETAILS(name, text, count, n, low, high, sa, sb, names, ...)                               \
+    static const clg__pointwise details_##name = {.expression = #text,                             \
+                                                  .arity = count,                                  \
+                                                  .n_parameters = n,                               \
+                                                  .lo = low,                                       \
+                                                  .hi = high,                                      \
+                                                  .sample_a = sa,                                  \
+                                                  .sample_b = sb,                                  \
+                                                  .parameters = names,                             \
+                                                  .gradients = {__VA_ARGS__},                      \
+                                                  .reference = reference_##name};
 #define CLG_UNARY(name, formula, lo, hi, expression, d0)                                           \
-    DETAILS(name, expression, 1, 0, lo, hi, 0, 0)
+    DETAILS(name, expression, 1, 0, lo, hi, 0, 0, "", #d0)
 #define CLG_UNARY_A(name, formula, lo, hi, da, sa, expression, d0)                                 \
-    DETAILS(name, expression, 1, 1, lo, hi, sa, 0)
+    DETAILS(name, expression, 1, 1, lo, hi, sa, 0, "a = " #da, #d0)
 #define CLG_UNARY_AB(name, formula, lo, hi, sa, sb, expression, d0)                                \
-    DETAILS(name, expression, 1, 2, lo, hi, sa, sb)
+    DETAILS(name, expression, 1, 2, lo, hi, sa, sb, "a, b", #d0)
 #define CLG_BINARY(name, formula, lo, hi, expression, d0, d1)                                      \
-    DETAILS(name, expression, 2, 0, lo, hi, 0, 0)
+    DETAILS(name, expression, 2, 0, lo, hi, 0, 0, "", #d0, #d1)
 #define CLG_TERNARY(name, formula, lo, hi, expression, d0, d1, d2)                                 \
-    DETAILS(name, expression, 3, 0, lo, hi, 0, 0)
+    DETAILS(name, expression, 3, 0, lo, hi, 0, 0, "", #d0, #d1, #d2)
 #include "clgrad/pointwise.def"
 #undef CLG_UNARY
 #undef CLG_UNARY_A

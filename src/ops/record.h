@@ -10,7 +10,7 @@
 #define CLG__SHAPE_TEXT(shape) clg_shape_text((shape), (char[128]){0}, 128)
 
 /* The rows of ops.def, op_*.c. */
-#define CLG_OP(symbol) extern const clg__op clg__op_##symbol;
+#define CLG_OP(symbol, ...) extern const clg__op clg__op_##symbol;
 #include "ops/ops.def"
 #undef CLG_OP
 

@@ -24,8 +24,9 @@ struct clg_tensor {
     clg_tensor *inputs[CLG__MAX_INPUTS];
     clg_dtype dtype;
     clg_shape shape;
-    void *attr; /* op->attr_size bytes, zero-padded; NULL if none */
-    char *name; /* NULL if unnamed */
+    void *attr;              /* op->attr_size bytes, zero-padded; NULL if none */
+    char *name;              /* NULL if unnamed */
+    const char *composition; /* what of several nodes this is the result of: "softmax"; or NULL */
 };
 
 /* Memory of one or several variables, made when the first program is compiled. */

@@ -10,6 +10,7 @@
 void ops_augment_cases(Suite *suite);
 void ops_compose_cases(Suite *suite);
 void ops_conv2d_cases(Suite *suite);
+void ops_layers_cases(Suite *suite);
 void ops_matmul_cases(Suite *suite);
 void ops_pad_cases(Suite *suite);
 void ops_pointwise_cases(Suite *suite);

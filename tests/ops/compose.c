@@ -288,6 +288,7 @@ START_TEST(dropout_keeps_the_mean_and_masks_the_gradient_alike)
     TEST_OK(clg_program_run(f.program));
     op_check_read(f.program, dx, a, N);
     ck_assert_mem_ne(a, b, N * sizeof *a); /* another step, another mask */
+    op_check_differentiated(y, 1);
     free(data);
     free(a);
     free(b);

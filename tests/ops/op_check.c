@@ -26,29 +26,93 @@ typedef struct check {
     double *x_data[OP_MAX_INPUTS], *v_data[OP_MAX_INPUTS], *weight_data, *scratch;
 } check;
 
-/* ---- coverage of the op table ---- */
+/* ---- coverage of the table ---- */
 
-static bool covered[512];
+enum { MAX_ROWS = 512, MAX_FILES = 64 };
 
-static void cover(const clg_tensor *t, bool *seen)
+static const char *files[MAX_FILES];
+static bool covered[MAX_ROWS][MAX_FILES];
+static int differentiated[MAX_ROWS][MAX_FILES]; /* times */
+
+/* Number of a file, by its path below tests/. */
+static int file_index(const char *path)
+{
+    const char *name = path;
+    for (const char *at = path; (at = strstr(at, "tests/")); at++) name = at + strlen("tests/");
+    for (int i = 0; i < MAX_FILES; i++) {
+        if (!files[i]) files[i] = name;
+        if (strcmp(files[i], name) == 0) return i;
+    }
+    ck_abort_msg("more than %d files of cases", MAX_FILES);
+}
+
+/* Calls `visit` for the rows of t: of its operation, and of the composition that it ends. */
+static void visit_rows(const clg_tensor *t, int file, void (*visit)(int row, int file, int times),
+                       int times)
+{
+    clg_op_info info;
+    for (int row = 0; clg_op_query((size_t)row, &info); row++) {
+        ck_assert_int_lt(row, MAX_ROWS);
+        if (strcmp(info.name, clg_tensor_op(t)) == 0 ||
+            strcmp(info.name, clg_tensor_composition(t)) == 0)
+            visit(row, file, times);
+    }
+}
+
+static void mark_covered(int row, int file, int times)
+{
+    covered[row][file] = true;
+}
+
+static void mark_differentiated(int row, int file, int times)
+{
+    if (differentiated[row][file] < times) differentiated[row][file] = times;
+}
+
+static void cover(const clg_tensor *t, int file, bool *seen)
 {
     if (seen[t->id]) return;
     seen[t->id] = true;
-    for (size_t i = 0; i < clg__op_count(); i++)
-        if (clg__op_at(i) == t->op) covered[i] = true;
-    for (int i = 0; i < t->n_inputs; i++) cover(t->inputs[i], seen);
+    visit_rows(t, file, mark_covered, 0);
+    for (int i = 0; i < t->n_inputs; i++) cover(t->inputs[i], file, seen);
+}
+
+static void mark_all(const clg_tensor *t, int file, int times, bool *seen)
+{
+    if (seen[t->id]) return;
+    seen[t->id] = true;
+    visit_rows(t, file, mark_differentiated, times);
+    for (int i = 0; i < t->n_inputs; i++) mark_all(t->inputs[i], file, times, seen);
+}
+
+void op_check_differentiated_of(const char *file, clg_tensor *y, int times)
+{
+    bool *seen = calloc(y->graph->n_nodes, sizeof *seen);
+    mark_all(y, file_index(file), times, seen);
+    free(seen);
+}
+
+/* "" or what is wrong with the claims of a row. */
+static const char *complaint(int row, const clg_op_info *info)
+{
+    int file = file_index(info->tests), times = info->has_second ? 2 : info->has_gradient ? 1 : 0;
+    if (!covered[row][file]) return "is in no checked program of";
+    return differentiated[row][file] < times ? "is not differentiated often enough by" : "";
 }
 
 const char *op_check_uncovered(void)
 {
-    static char names[4096];
-    names[0] = 0;
-    ck_assert_uint_lt(clg__op_count(), sizeof covered);
-    for (size_t i = 0; i < clg__op_count(); i++)
-        if (!covered[i])
-            snprintf(names + strlen(names), sizeof names - strlen(names), "%s ",
-                     clg__op_at(i)->name);
-    return names;
+    static char text[8192];
+    size_t length = 0;
+    clg_op_info info;
+    text[0] = 0;
+    for (int row = 0; clg_op_query((size_t)row, &info); row++) {
+        const char *problem = complaint(row, &info);
+        if (*problem && length < sizeof text)
+            length += (size_t)snprintf(text + length, sizeof text - length, "%s %s %s\n", info.name,
+                                       problem, info.tests);
+    }
+    return text;
 }
 
 /* ---- small services ---- */
@@ -60,23 +124,24 @@ clg_context *op_check_context(void)
     return ctx;
 }
 
-static clg_program *compile_up_to(clg_context *ctx, clg_graph *g, clg_tensor *const *outputs,
-                                  size_t n, clg_program_mode mode, int64_t batch)
+static clg_program *compile_up_to(const char *file, clg_context *ctx, clg_graph *g,
+                                  clg_tensor *const *outputs, size_t n, clg_program_mode mode,
+                                  int64_t batch)
 {
     clg_program *program = NULL;
     TEST_OK(clg_program_compile(
         &program, ctx, g,
         clg_program_options(.outputs = outputs, .n_outputs = n, .mode = mode, .batch = batch)));
     bool *seen = calloc(g->n_nodes, sizeof *seen);
-    for (size_t i = 0; i < n; i++) cover(outputs[i], seen);
+    for (size_t i = 0; i < n; i++) cover(outputs[i], file_index(file), seen);
     free(seen);
     return program;
 }
 
-clg_program *op_check_compile(clg_context *ctx, clg_graph *g, clg_tensor *const *outputs, size_t n,
-                              clg_program_mode mode)
+clg_program *op_check_compile_of(const char *file, clg_context *ctx, clg_graph *g,
+                                 clg_tensor *const *outputs, size_t n, clg_program_mode mode)
 {
-    return compile_up_to(ctx, g, outputs, n, mode, 0);
+    return compile_up_to(file, ctx, g, outputs, n, mode, 0);
 }
 
 void op_check_feed(clg_program *program, clg_tensor *input, const float *data, int64_t count)
@@ -331,8 +396,32 @@ static void run_at_batch(check *checks, int n, clg_program *program, int64_t bat
     for (int i = 0; i < n; i++) drop(&checks[i]);
 }
 
+/* What the result of a case has between itself and inputs that have gradients. */
+static bool mark_path(clg_tensor *t, const check *k, int file, int times, char *seen)
+{
+    enum { NEW, OFF, ON };
+    if (seen[t->id] != NEW) return seen[t->id] == ON;
+    bool on = false;
+    for (int i = 0; i < k->c->n_inputs; i++) on |= t == k->x[i] && !(k->c->constants >> i & 1);
+    for (int i = 0; i < t->n_inputs; i++) on |= mark_path(t->inputs[i], k, file, times, seen);
+    if (on) visit_rows(t, file, mark_differentiated, times);
+    seen[t->id] = on ? ON : OFF;
+    return on;
+}
+
+/* After the case has passed: first and second derivatives of `wrt` were compared. */
+static void mark_case(const char *file, check *k)
+{
+    int times = k->c->value_only ? 0 : k->c->first_only ? 1 : 2;
+    char *seen = calloc(k->g->n_nodes, 1);
+    mark_path(k->y, k, file_index(file), times, seen);
+    for (int i = 0; i < k->c->n_inputs; i++)
+        if (k->first[i] && times > 1) mark_path(k->first[i], k, file_index(file), 1, seen);
+    free(seen);
+}
+
 /* All cases of a group have the same batch sizes. */
-static void run_group(const op_case *const *cases, int n)
+static void run_group(const char *file, const op_case *const *cases, int n)
 {
     check checks[GROUP];
     clg_tensor *outputs[GROUP * (1 + 2 * OP_MAX_INPUTS)];
@@ -346,17 +435,18 @@ static void run_group(const op_case *const *cases, int n)
         n_outputs += list_outputs(&checks[i], outputs + n_outputs);
     }
     clg_program *program =
-        compile_up_to(ctx, g, outputs, n_outputs, CLG_TRAINING_FORWARD, largest_batch(c));
+        compile_up_to(file, ctx, g, outputs, n_outputs, CLG_TRAINING_FORWARD, largest_batch(c));
     for (int i = 0; i < n; i++) checks[i].program = program;
     run_at_batch(checks, n, program, g->batch);
     for (int i = 1; i < OP_MAX_BATCHES && c->batch[i]; i++)
         run_at_batch(checks, n, program, c->batch[i]);
+    for (int i = 0; i < n; i++) mark_case(file, &checks[i]);
     clg_program_destroy(program);
     clg_graph_destroy(g);
     clg_context_destroy(ctx);
 }
 
-void op_check_table(const op_case *cases, int n)
+void op_check_table_of(const char *file, const op_case *cases, int n)
 {
     bool *done = calloc((size_t)n, sizeof *done);
     for (int i = 0; i < n; i++) {
@@ -368,7 +458,7 @@ void op_check_table(const op_case *cases, int n)
             done[j] = true;
             group[size++] = &cases[j];
         }
-        if (size > 0) run_group(group, size);
+        if (size > 0) run_group(file, group, size);
     }
     free(done);
 }

@@ -4,8 +4,9 @@
  * derivative, at one or several batch sizes of one compiled program.
  *
  * A case names the inputs, builds the operation and gives the reference; op_check_table does
- * the rest, and remembers which rows of the op table have been part of a checked program, so that
- * op_check_uncovered can list the others.
+ * the rest. It also remembers which rows of the table of operations and compositions were part of a
+ * checked program, how often they were differentiated there, and by which file, so that
+ * op_check_uncovered can tell where the table claims too much.
  */
 #ifndef CLG_OP_CHECK_H
 #define CLG_OP_CHECK_H
@@ -49,14 +50,21 @@ struct op_case {
  * Runs cases, several in one program where their batch sizes are the same: most of the time goes
  * into compiling programs. Fails the test where anything differs.
  */
-void op_check_table(const op_case *cases, int n);
+#define op_check_table(cases, n) op_check_table_of(__FILE__, (cases), (n))
+void op_check_table_of(const char *file, const op_case *cases, int n);
 
 /** A context on the default device, CLGRAD_ENGINE deciding the engine. */
 clg_context *op_check_context(void);
 
 /** Compiles `n` outputs, in `mode`, and marks their rows as covered; fails the test on failure. */
-clg_program *op_check_compile(clg_context *ctx, clg_graph *g, clg_tensor *const *outputs, size_t n,
-                              clg_program_mode mode);
+#define op_check_compile(ctx, g, outputs, n, mode)                                                 \
+    op_check_compile_of(__FILE__, (ctx), (g), (outputs), (n), (mode))
+clg_program *op_check_compile_of(const char *file, clg_context *ctx, clg_graph *g,
+                                 clg_tensor *const *outputs, size_t n, clg_program_mode mode);
+
+/** Marks everything that y depends on as differentiated `times` times by a test of another form. */
+#define op_check_differentiated(y, times) op_check_differentiated_of(__FILE__, (y), (times))
+void op_check_differentiated_of(const char *file, clg_tensor *y, int times);
 
 /** Feeds an f32 input at the program's batch size. */
 void op_check_feed(clg_program *program, clg_tensor *input, const float *data, int64_t count);
@@ -70,7 +78,10 @@ void op_check_random(double *out, int64_t count, double lo, double hi, uint64_t 
 void op_check_close(const char *name, const char *what, const float *got, const double *want,
                     int64_t count, double tolerance);
 
-/** Names of the rows that no checked program contained so far, "" if there is none. */
+/**
+ * Rows that were not part of a checked program of the file that they name, or not differentiated
+ * there as often as they say; one per line, "" if there is none.
+ */
 const char *op_check_uncovered(void);
 
 /* Position arithmetic for references: index <-> coordinates of a row-major shape. */

@@ -132,6 +132,34 @@ START_TEST(ties_go_to_the_first_and_nan_wins)
 }
 END_TEST
 
+/* What backward scatters, its own gradient gathers, and the gradient of that scatters again. */
+START_TEST(gathering_at_the_maxima_is_differentiable)
+{
+    clg_context *ctx = op_check_context();
+    clg_graph *g = clg_graph_create(NULL);
+    clg_tensor *x = clg_input(g, "x", CLG_F32, CLG_SHAPE(1, 2, 4, 1)), *dx;
+    clg_tensor *v = clg_input(g, "v", CLG_F32, CLG_SHAPE(1, 2, 4, 1)), *gathered, *scattered;
+    clg_tensor *dy = clg_full(g, CLG_SHAPE(1, 1, 2, 1), 2);
+    TEST_OK(clg_vjp(clg_max_pool2d(x, NULL), dy, &x, 1, &dx));
+    TEST_OK(clg_vjp(dx, v, &dy, 1, &gathered));
+    TEST_OK(clg_vjp(gathered, clg_full(g, CLG_SHAPE(1, 1, 2, 1), 3), &v, 1, &scattered));
+    clg_tensor *outputs[] = {gathered, scattered};
+    clg_program *program = op_check_compile(ctx, g, outputs, 2, CLG_INFERENCE);
+    float got[8];
+    op_check_feed(program, x, (float[]){1, 3, 5, 5, 3, 3, 5, 5}, 8);
+    op_check_feed(program, v, (float[]){10, 11, 12, 13, 14, 15, 16, 17}, 8);
+    TEST_OK(clg_program_run(program));
+    op_check_read(program, gathered, got, 2);
+    op_check_close("max_pool2d_gather", "value", got, (double[]){11, 12}, 2, 0);
+    op_check_read(program, scattered, got, 8);
+    op_check_close("max_pool2d_gather", "gradient", got, (double[]){0, 3, 3, 0, 0, 0, 0, 0}, 8, 0);
+    op_check_differentiated(gathered, 1);
+    clg_program_destroy(program);
+    clg_graph_destroy(g);
+    clg_context_destroy(ctx);
+}
+END_TEST
+
 static const struct {
     clg_shape x;
     clg_pool2d_params params;
@@ -161,6 +189,7 @@ void ops_pool2d_cases(Suite *suite)
     TCase *values = testing_case(suite, "pool2d");
     tcase_add_test(values, pools_of_every_geometry);
     tcase_add_test(values, ties_go_to_the_first_and_nan_wins);
+    tcase_add_test(values, gathering_at_the_maxima_is_differentiable);
     TCase *arguments = testing_case(suite, "pool2d arguments");
     tcase_add_loop_test(arguments, a_pool_that_cannot_be_is_named, 0, CLG__COUNT(mistakes));
 }

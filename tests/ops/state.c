@@ -158,16 +158,19 @@ START_TEST(modes_choose_their_branch_in_value_and_gradient)
 {
     static const clg_program_mode modes[] = {CLG_INFERENCE, CLG_TRAINING, CLG_TRAINING_FORWARD};
     fixture f = start(1);
-    clg_tensor *x = clg_input(f.g, "x", CLG_F32, CLG_SHAPE(2)), *dx;
+    clg_tensor *x = clg_input(f.g, "x", CLG_F32, CLG_SHAPE(2)), *dx, *second;
     clg_tensor *y = clg_by_mode(clg_square(x), clg_mul(x, clg_scalar(f.g, 5)));
     TEST_OK(clg_vjp(y, clg_full(f.g, CLG_SHAPE(2), 1), &x, 1, &dx));
-    clg_tensor *outputs[] = {y, dx};
+    TEST_OK(clg_vjp(dx, clg_full(f.g, CLG_SHAPE(2), 1), &x, 1, &second));
+    clg_tensor *outputs[] = {y, dx, second};
     for (int i = 0; i < 3; i++) {
-        compile(&f, outputs, 2, modes[i]);
+        compile(&f, outputs, 3, modes[i]);
         op_check_feed(f.program, x, (float[]){3, -4}, 2);
         expect(&f, y, i ? (double[]){9, 16} : (double[]){15, -20}, 2);
         expect(&f, dx, i ? (double[]){6, -8} : (double[]){5, 5}, 2);
+        expect(&f, second, i ? (double[]){2, 2} : (double[]){0, 0}, 2);
     }
+    op_check_differentiated(y, 2);
     finish(&f);
 }
 END_TEST
