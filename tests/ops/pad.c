@@ -53,6 +53,19 @@ static void padded(const op_case *c, const clg_shape *in, const double *const *x
     }
 }
 
+/* Its second derivative differentiates the gradient of the padding. */
+static clg_tensor *squared_pad(const op_case *c, clg_tensor *const *x)
+{
+    return clg_square(pad(c, x));
+}
+
+static void squared(const op_case *c, const clg_shape *in, const double *const *x,
+                    const clg_shape *out, double *y)
+{
+    padded(c, in, x, out, y);
+    for (int64_t i = 0; i < clg_shape_count(out); i++) y[i] *= y[i];
+}
+
 #define PAD(text, shape_, ...)                                                                     \
     {                                                                                              \
         text, 1, {shape_}, pad, padded, .p = { __VA_ARGS__ }                                       \
@@ -74,6 +87,12 @@ static const op_case cases[] = {
      padded,
      .p = {CLG_PAD_CONSTANT, 1, 2, 0, 1},
      .a = -7.5},
+    {"the square of images with reflections",
+     1,
+     {OP_SHAPE(2, 4, 5, 3)},
+     squared_pad,
+     squared,
+     .p = {CLG_PAD_REFLECT, 1, 2, 2, 1}},
     {"replicate behind the batch",
      1,
      {OP_SHAPE(CLG_BATCH, 3, 2, 4)},
