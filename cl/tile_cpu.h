@@ -234,10 +234,11 @@ static void pack_rows(__local float *to, __global const float *from, ulong strid
         const int last = min(TILE_ROWS, rows - row) - 1;
         int k = 0;
 #if TILE_ROWS <= WIDTH
-        for (; k + WIDTH <= steps; k += WIDTH) {
+        for (; k + WIDTH <= steps && last == TILE_ROWS - 1; k += WIDTH) {
             VECTOR m[WIDTH];
 #pragma unroll
-            for (int i = 0; i < WIDTH; i++) m[i] = VLOAD(0, in + min(i, last) * stride + k);
+            for (int i = 0; i < WIDTH; i++)
+                m[i] = i < TILE_ROWS ? VLOAD(0, in + i * stride + k) : (VECTOR)(0.0f);
             transpose_vectors(m);
 #pragma unroll
             for (int i = 0; i < WIDTH; i++) VSTORE(m[i], 0, to + i * TILE_ROWS);

@@ -71,7 +71,7 @@ static double estimate(const matmul *p, const clg__tile *tile, const blocks *b)
     double chunks = (double)clg__ceil_div(p->k, b->k);
     double area = (double)b->m * b->n;
     double stream = clg__tile_stream((double)b->k * (4 * tile->panel + 64));
-    double tiles = area / (2 * tile->width) * p->k * stream + (chunks - 1) * area * 0.15;
+    double tiles = area / (2 * tile->width) * p->k * stream + (chunks - 1) * area * 0.45;
     double copy_a = (double)b->m * p->k * 1.2;
     double copy_b = (double)b->n * p->k * (p->transpose_b ? 1.5 : 1.2);
     double waves = (double)clg__ceil_div(b->count, tile->compute_units) + 0.2;
@@ -82,7 +82,8 @@ static blocks choose_blocks(const matmul *p, const clg__tile *tile)
 {
     static const int64_t rows[] = {1, 2, 4, 8, 12, 16, 24, 32, 48}; /* tiles */
     static const int64_t columns[] = {1, 2, 4, 8, 16};              /* panels */
-    static const int64_t depths[] = {32, 64, 128, 192, 256};
+    static const int64_t depths[] = {32, 64, 96, 128, 160, 208, 256, 352};
+    const int64_t most = tile->local_floats / 5 * 6; /* nothing is fetched ahead here */
     blocks best = {0};
     double best_cost = 0;
     for (size_t i = 0; i < CLG__COUNT(rows) * CLG__COUNT(columns) * CLG__COUNT(depths); i++) {
@@ -90,7 +91,7 @@ static blocks choose_blocks(const matmul *p, const clg__tile *tile)
         int64_t n = columns[i / CLG__COUNT(rows) % CLG__COUNT(columns)] * tile->panel;
         int64_t k = depths[i / CLG__COUNT(rows) / CLG__COUNT(columns)];
         blocks b = shape_blocks(p, tile, m, n, k);
-        bool fits = b.local[0] + b.local[1] + b.local[2] <= tile->local_floats;
+        bool fits = b.local[0] + b.local[1] + b.local[2] <= most;
         double cost = estimate(p, tile, &b);
         if (best.count && (!fits || cost >= best_cost)) continue;
         best = b;
