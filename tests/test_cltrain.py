@@ -292,6 +292,37 @@ class Training(Case):
         self.assertEqual(config.read_bytes(), (self.folder / "b" / "config.yaml").read_bytes())
         self.assertEqual(self.checkpoints("a")[-1].read_bytes(), self.checkpoints("b")[-1].read_bytes())
 
+    def test_resolved_structure_trains_the_same(self):
+        """Blocks, lists in lists and parameters survive in config.yaml."""
+        self.write("""model:
+  name: nested
+  input: [8, 8, 1]
+  classes: 4
+  blocks:
+    - name: mix
+      parameters: [channels, rate=-0.5]
+      layers:
+        - kind: residual
+          projection: pad
+          layers:
+            - kind: branches
+              layers:
+                - {kind: conv2d, channels: $channels, kernel: 3, padding: same}
+                - {kind: conv2d, channels: $channels, kernel: 1, bias: false}
+            - {kind: elu, a: $rate}
+  layers:
+    - {kind: mix, with: [2], name: "a b", repeat: 2}
+    - {kind: max_pool2d}
+    - {kind: flatten}
+    - {kind: linear, units: 4}
+""")
+        self.train("a", "--epochs", "1")
+        config = self.folder / "a" / "config.yaml"
+        self.cltrain("train", config, "--out", "b")
+        self.assertEqual(config.read_bytes(), (self.folder / "b" / "config.yaml").read_bytes())
+        self.assertEqual(self.checkpoints("a")[-1].read_bytes(), self.checkpoints("b")[-1].read_bytes())
+        self.assertIn("$channels", config.read_text())
+
     def test_optimizers(self):
         for optimizer in ("sgd", "adamw"):
             lines = self.train(optimizer, "--optimizer", optimizer, "--epochs", "1", "--seed", "7")

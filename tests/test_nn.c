@@ -197,6 +197,26 @@ START_TEST(batch_norm_tracks_statistics_for_inference)
 }
 END_TEST
 
+START_TEST(a_layer_built_again_shares_the_weights)
+{
+    clg_graph *g = clg_graph_create(NULL);
+    clg_tensor *x = clg_input(g, "x", CLG_F32, CLG_SHAPE(2, 3));
+    clg_tensor *y = clg_linear_layer(x, "fc", 3, NULL);
+    ck_assert(!clg_graph_share_variables(g, true));
+    y = clg_linear_layer(y, "fc", 3, NULL);
+    ck_assert(clg_graph_share_variables(g, false));
+    assert_shape(y, CLG_SHAPE(2, 3));
+    ck_assert_str_eq(clg_tensor_name(clg_graph_variable(g, 1)), "fc.bias");
+    ck_assert_ptr_null(clg_graph_variable(g, 2));
+    clg_graph_share_variables(g, true);
+    ck_assert_ptr_null(clg_linear_layer(y, "fc", 4, NULL));
+    ck_assert_int_eq(clg_graph_status(g), CLG_ERROR_ARGUMENT);
+    ck_assert_ptr_nonnull(strstr(clg_last_error(), "it is (3, 3), and (3, 4) is wanted"));
+    clg_graph_destroy(g);
+    ck_assert(!clg_graph_share_variables(NULL, true));
+}
+END_TEST
+
 static clg_status build_everything(void)
 {
     clg_graph *g = clg_graph_create(NULL);
@@ -240,6 +260,7 @@ int main(void)
     tcase_add_loop_test(layers, faulty_layers_are_refused_by_name, 0, 8);
     tcase_add_test(layers, weights_start_as_in_torch_unless_told_otherwise);
     tcase_add_test(layers, batch_norm_tracks_statistics_for_inference);
+    tcase_add_test(layers, a_layer_built_again_shares_the_weights);
     tcase_set_timeout(layers, 300);
     TCase *faults = testing_case(suite, "faults");
     tcase_set_timeout(faults, 300);

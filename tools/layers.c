@@ -12,16 +12,31 @@
 #include "cltrain.h"
 #include "network.h"
 
+/* "layer 2 (conv2d) of block 'basic' (used in line 30)" */
+static void write_label(const struct layer_site *site, char *label, size_t size)
+{
+    const struct layer_site *within = site->within;
+    int length = snprintf(label, size, "layer %u (%.60s)", site->index + 1, site->text->kind);
+    if (length < 0 || (size_t)length >= size || !within || !within->text) return;
+    if (site->call != within->call) {
+        snprintf(label + length, size - (size_t)length, " of block '%.60s' (used in line %zu)",
+                 site->call->block->name, site->call->line);
+        return;
+    }
+    length += snprintf(label + length, size - (size_t)length, " in ");
+    if ((size_t)length < size) write_label(within, label + length, size - (size_t)length);
+}
+
 clg_tensor *layer_error(struct layer_site *site, const char *option, const char *format, ...)
 {
-    char path[96], text[768];
+    char path[320], text[768], label[512];
     va_list args;
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    snprintf(path, sizeof path, "model.layers[%u].%s", site->index, option);
-    site->code = yaml_source_error(&site->file->source, path, "layer %u (%.60s): %s",
-                                   site->index + 1, site->spec->kind, text);
+    write_label(site, label, sizeof label);
+    snprintf(path, sizeof path, "%s.%s", site->path, option);
+    site->code = yaml_source_error(&site->file->source, path, "%s: %s", label, text);
     return NULL;
 }
 
@@ -305,6 +320,9 @@ static const struct layer_kind layer_kinds[] = {
     {"gaussian_noise", "sigma", "", "", build_gaussian_noise},
     {"standardize", "", "name", "standardize", build_fitted},
     {"min_max", "", "name", "min_max", build_fitted},
+    {"sequence", "layers", "name", "", build_sequence},
+    {"residual", "layers", "projection shortcut name", "", build_residual},
+    {"branches", "layers", "name", "", build_branches},
 };
 enum { N_LAYER_KINDS = sizeof layer_kinds / sizeof *layer_kinds };
 _Static_assert((int)N_LAYER_KINDS <= (int)MAX_LAYER_KINDS, "raise MAX_LAYER_KINDS");
@@ -357,48 +375,116 @@ static const struct layer_kind activation_kinds[] = {
 
 /* ---- building ---- */
 
-static const struct layer_kind *find_kind(struct layer_site *site)
+static const struct layer_kind block_kind = {"", "", "with name", "", build_block};
+
+bool layer_kind_exists(const char *name)
 {
-    const char *names[N_LAYER_KINDS + N_ACTIVATIONS], *word = site->spec->kind;
-    size_t count = 0;
-    for (int i = 0; i < N_LAYER_KINDS; i++) {
-        if (!strcmp(layer_kinds[i].name, word)) return &layer_kinds[i];
-        names[count++] = layer_kinds[i].name;
-    }
-    for (int i = 0; i < N_ACTIVATIONS; i++) {
-        if (!strcmp(activations[i].name, word)) return &activation_kinds[activations[i].parameters];
-        names[count++] = activations[i].name;
-    }
-    layer_error(site, "kind", "unknown kind of layer%s", suggestion(word, names, count));
+    for (int i = 0; i < N_LAYER_KINDS; i++)
+        if (!strcmp(layer_kinds[i].name, name)) return true;
+    for (int i = 0; i < N_ACTIVATIONS; i++)
+        if (!strcmp(activations[i].name, name)) return true;
+    return false;
+}
+
+const struct block_text *layer_find_block(const struct layer_site *site)
+{
+    const struct model_spec *model = &site->file->content->model;
+    const struct block_text *end =
+        site->call ? site->call->block : model->blocks + model->blocks_count;
+    for (const struct block_text *block = model->blocks; block < end; block++)
+        if (!strcmp(block->name, site->spec->kind)) return block;
     return NULL;
 }
 
-static bool check_options(struct layer_site *site, const struct layer_kind *kind)
+static const struct layer_kind *unknown_kind(struct layer_site *site)
 {
-    const char *allowed[32];
+    const struct model_spec *model = &site->file->content->model;
+    const char *names[N_LAYER_KINDS + N_ACTIVATIONS + MAX_BLOCKS], *word = site->spec->kind;
     size_t count = 0;
-    for (size_t i = 0; i < n_layer_options; i++)
-        if (word_in(kind->required, layer_option_rows[i].name) ||
-            word_in(kind->optional, layer_option_rows[i].name))
-            allowed[count++] = layer_option_rows[i].name;
-    for (size_t i = 0; i < n_layer_options; i++) {
-        const char *name = layer_option_rows[i].name;
-        bool given = *(void *const *)((const char *)site->spec + layer_option_rows[i].offset);
-        if (given && !word_in(kind->required, name) && !word_in(kind->optional, name))
-            return layer_error(site, name, "has no option '%s'%s", name,
-                               suggestion(name, allowed, count));
-        if (!given && word_in(kind->required, name))
-            return layer_error(site, "", "option '%s' is missing", name);
+    for (int i = 0; i < N_LAYER_KINDS; i++) names[count++] = layer_kinds[i].name;
+    for (int i = 0; i < N_ACTIVATIONS; i++) names[count++] = activations[i].name;
+    for (unsigned i = 0; i < model->blocks_count; i++) {
+        if (!strcmp(model->blocks[i].name, word))
+            layer_error(site, "kind", "a block may only use blocks above it");
+        names[count++] = model->blocks[i].name;
     }
+    if (site->code == DONE)
+        layer_error(site, "kind", "unknown kind of layer '%s'%s", word,
+                    suggestion(word, names, count));
+    return NULL;
+}
+
+static const struct layer_kind *find_kind(struct layer_site *site)
+{
+    const char *word = site->spec->kind;
+    for (int i = 0; i < N_LAYER_KINDS; i++)
+        if (!strcmp(layer_kinds[i].name, word)) return &layer_kinds[i];
+    for (int i = 0; i < N_ACTIVATIONS; i++)
+        if (!strcmp(activations[i].name, word)) return &activation_kinds[activations[i].parameters];
+    return layer_find_block(site) ? &block_kind : unknown_kind(site);
+}
+
+/*
+ * "<prefix>conv2", "<prefix><name>", or with `repeat` "<prefix><name>.0" ...; "" for kinds without
+ * variables. `share` takes the place of the name.
+ */
+static bool name_layer(struct layer_site *site, const struct layer_kind *kind, int64_t turn)
+{
+    const struct layer_spec *spec = site->spec;
+    const struct block_text *block = kind == &block_kind ? layer_find_block(site) : NULL;
+    const char *stem = block ? block->name : kind->stem;
+    char name[MAX_NAME + 32] = "";
+    if (*stem) {
+        ptrdiff_t row = block ? MAX_LAYER_KINDS + (block - site->file->content->model.blocks)
+                              : kind - layer_kinds;
+        snprintf(name, sizeof name, "%s%d", stem, ++site->names->counts[row]);
+    }
+    if (spec->share)
+        snprintf(name, sizeof name, "%s", spec->share);
+    else if (spec->name && spec->repeat)
+        snprintf(name, sizeof name, "%s.%lld", spec->name, (long long)turn);
+    else if (spec->name)
+        snprintf(name, sizeof name, "%s", spec->name);
+    if (strlen(site->names->prefix) + strlen(name) > MAX_FULL_NAME)
+        return layer_error(site, "", "the name '%s%s' is longer than %d characters",
+                           site->names->prefix, name, MAX_FULL_NAME);
+    snprintf(site->name, sizeof site->name, "%s%s", *name ? site->names->prefix : "", name);
     return true;
 }
 
-clg_tensor *layer_build(struct layer_site *site, clg_tensor *x, int *counts)
+/* Number of variables whose names start with "<name>."; all if name is NULL. */
+static size_t count_variables(const clg_graph *graph, const char *name)
+{
+    size_t count = 0, length = name ? strlen(name) : 0;
+    clg_tensor *variable;
+    for (size_t i = 0; (variable = clg_graph_variable(graph, i)); i++) {
+        const char *full = clg_tensor_name(variable);
+        count += !name || (!strncmp(full, name, length) && full[length] == '.');
+    }
+    return count;
+}
+
+/* With `share` the layer's variables are those of an earlier one: none may be new. */
+static clg_tensor *build_shared(struct layer_site *site, const struct layer_kind *kind,
+                                clg_tensor *x)
+{
+    clg_graph *graph = site->network->graph;
+    size_t before = count_variables(graph, NULL);
+    if (!count_variables(graph, site->name))
+        return layer_error(site, "share", "no layer above is called '%s' and has variables",
+                           site->name);
+    bool outer = clg_graph_share_variables(graph, true);
+    clg_tensor *y = kind->build(site, x);
+    clg_graph_share_variables(graph, outer);
+    if (y && count_variables(graph, NULL) != before)
+        return layer_error(site, "share", "'%s' does not have all the variables of this layer",
+                           site->name);
+    return y;
+}
+
+clg_tensor *layer_build(struct layer_site *site, int64_t turn, clg_tensor *x)
 {
     const struct layer_kind *kind = find_kind(site);
-    if (!kind || !check_options(site, kind)) return NULL;
-    if (*kind->stem)
-        snprintf(site->name, sizeof site->name, "%s%d", kind->stem, ++counts[kind - layer_kinds]);
-    if (site->spec->name) snprintf(site->name, sizeof site->name, "%s", site->spec->name);
-    return kind->build(site, x);
+    if (!kind || !layer_check_options(site, kind) || !name_layer(site, kind, turn)) return NULL;
+    return site->spec->share ? build_shared(site, kind, x) : kind->build(site, x);
 }

@@ -15,8 +15,6 @@
 #include "clgrad/nn.h"
 #include "cltrain.h"
 
-enum { MAX_LAYERS = 10000, MAX_NAME = 200 };
-
 /* ---- schema ---- */
 
 #define OPTIONAL (CYAML_FLAG_OPTIONAL | CYAML_FLAG_POINTER)
@@ -28,17 +26,34 @@ enum { MAX_LAYERS = 10000, MAX_NAME = 200 };
 static const cyaml_schema_field_t training_fields[] = {
     SETTING_ROWS(SETTING_TEXT, SETTING_WHOLE, SETTING_REAL, SETTING_FLAG) CYAML_FIELD_END};
 
-#define LAYER_TEXT(name)                                                                           \
-    CYAML_FIELD_STRING_PTR(#name, OPTIONAL, struct layer_spec, name, 0, MAX_NAME),
-#define LAYER_WHOLE(name) CYAML_FIELD_INT_PTR(#name, OPTIONAL, struct layer_spec, name),
-#define LAYER_REAL(name) CYAML_FIELD_FLOAT_PTR(#name, OPTIONAL, struct layer_spec, name),
-#define LAYER_FLAG(name) CYAML_FIELD_BOOL_PTR(#name, OPTIONAL, struct layer_spec, name),
+/* Lists of layers inside layers: the schema refers to itself. */
+static const cyaml_schema_value_t layer_schema;
+static const cyaml_schema_value_t word_schema = {
+    CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 1, MAX_NAME)};
+
+#define LAYER_OPTION(name)                                                                         \
+    CYAML_FIELD_STRING_PTR(#name, OPTIONAL, struct layer_text, option[OPTION_##name], 0, MAX_NAME),
+#define WORDS(key, type, name, low)                                                                \
+    CYAML_FIELD_SEQUENCE(key, OPTIONAL, type, name, &word_schema, low, MAX_PARAMETERS)
+#define LAYER_LIST(key, flags, type, name)                                                         \
+    CYAML_FIELD_SEQUENCE(key, flags, type, name, &layer_schema, 1, MAX_LAYERS)
 static const cyaml_schema_field_t layer_fields[] = {
-    CYAML_FIELD_STRING_PTR("kind", CYAML_FLAG_POINTER, struct layer_spec, kind, 1, MAX_NAME),
-    LAYER_OPTION_ROWS(LAYER_TEXT, LAYER_WHOLE, LAYER_REAL, LAYER_FLAG) CYAML_FIELD_END};
+    CYAML_FIELD_STRING_PTR("kind", CYAML_FLAG_POINTER, struct layer_text, kind, 1, MAX_NAME),
+    LAYER_OPTION_ROWS(LAYER_OPTION, LAYER_OPTION, LAYER_OPTION, LAYER_OPTION) //
+    WORDS("with", struct layer_text, with, 1),
+    LAYER_LIST("layers", OPTIONAL, struct layer_text, layers),
+    LAYER_LIST("shortcut", OPTIONAL, struct layer_text, shortcut), CYAML_FIELD_END};
 
 static const cyaml_schema_value_t layer_schema = {
-    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct layer_spec, layer_fields)};
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct layer_text, layer_fields)};
+
+static const cyaml_schema_field_t block_fields[] = {
+    CYAML_FIELD_STRING_PTR("name", CYAML_FLAG_POINTER, struct block_text, name, 1, MAX_NAME),
+    WORDS("parameters", struct block_text, parameters, 0),
+    LAYER_LIST("layers", CYAML_FLAG_POINTER, struct block_text, layers), CYAML_FIELD_END};
+static const cyaml_schema_value_t block_schema = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct block_text, block_fields)};
+
 static const cyaml_schema_value_t extent_schema = {CYAML_VALUE_INT(CYAML_FLAG_DEFAULT, int64_t)};
 
 static const cyaml_schema_field_t model_fields[] = {
@@ -46,8 +61,9 @@ static const cyaml_schema_field_t model_fields[] = {
     CYAML_FIELD_SEQUENCE("input", CYAML_FLAG_POINTER, struct model_spec, input, &extent_schema, 1,
                          CLG_MAX_DIMS - 1),
     CYAML_FIELD_INT("classes", CYAML_FLAG_DEFAULT, struct model_spec, classes),
-    CYAML_FIELD_SEQUENCE("layers", CYAML_FLAG_POINTER, struct model_spec, layers, &layer_schema, 1,
-                         MAX_LAYERS),
+    CYAML_FIELD_SEQUENCE("blocks", OPTIONAL, struct model_spec, blocks, &block_schema, 0,
+                         MAX_BLOCKS),
+    LAYER_LIST("layers", CYAML_FLAG_POINTER, struct model_spec, layers),
     CYAML_FIELD_END};
 
 static const cyaml_schema_field_t content_fields[] = {
@@ -83,9 +99,9 @@ static int read_source(struct model_file *file, const char *name)
     const struct builtin_model *model = find_builtin(name);
     if (model) return yaml_source_parse(&file->source, name, model->text, strlen(model->text));
     if (!access(name, F_OK)) return yaml_source_read(&file->source, name);
-    const char *names[16];
+    const char *names[128];
     size_t count = 0;
-    for (model = builtin_models; model->name && count < 16; model++) names[count++] = model->name;
+    for (model = builtin_models; model->name && count < 128; model++) names[count++] = model->name;
     return report_error(BAD_INPUT, "%s: no such model file%s", name,
                         suggestion(name, names, count));
 }
@@ -149,6 +165,16 @@ static const struct {
     [KEY_REAL] = {sizeof(double), parse_real, "a number"},
     [KEY_FLAG] = {sizeof(bool), parse_flag, "true or false"},
 };
+
+bool key_parse(enum key_type type, const char *text, void *value)
+{
+    return key_types[type].parse(text, value);
+}
+
+const char *key_wanted(enum key_type type)
+{
+    return key_types[type].wanted;
+}
 
 static const struct key_row *find_setting(const char *name)
 {

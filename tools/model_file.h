@@ -11,6 +11,10 @@
 
 #include "yaml_source.h"
 
+/* Of a file: entries of one list and layers after repeating; blocks; parameters of a block. */
+enum { MAX_LAYERS = 10000, MAX_BLOCKS = 64, MAX_PARAMETERS = 32 };
+enum { MAX_NAME = 200, MAX_FULL_NAME = 190 }; /* characters of a word; of a layer's whole name */
+
 /*
  * TEXT(name, default, of), FLAG(name, default, of), WHOLE and REAL(name, default, lowest, highest,
  * of). `of` lists the optimizers or schedules that take the setting; "" is for all. Defaults of lr
@@ -37,9 +41,15 @@
     WHOLE(checkpoint_every, 0, 0, 1000000000, "")                                                  \
     WHOLE(keep, 3, 1, 1000000, "")
 
-/* Options of layers; which kind takes which, and the defaults, is said in layers.c. */
+/*
+ * Options of layers; which kind takes which, and the defaults, is said in layers.c. `repeat` and
+ * `share` go with every kind.
+ */
 #define LAYER_OPTION_ROWS(TEXT, WHOLE, REAL, FLAG)                                                 \
     TEXT(name)                                                                                     \
+    WHOLE(repeat)                                                                                  \
+    TEXT(share)                                                                                    \
+    TEXT(projection)                                                                               \
     WHOLE(channels)                                                                                \
     WHOLE(units)                                                                                   \
     TEXT(kernel)                                                                                   \
@@ -77,9 +87,35 @@ struct settings {
     SETTING_ROWS(FIELD_TEXT, FIELD_WHOLE, FIELD_REAL, FIELD_FLAG)
 };
 
+/* The options of one layer as values, parameters of blocks put in. Borrowed by its builder. */
 struct layer_spec {
-    char *kind;
+    const char *kind;
     LAYER_OPTION_ROWS(FIELD_TEXT, FIELD_WHOLE, FIELD_REAL, FIELD_FLAG)
+};
+
+#define OPTION_NUMBER(name) OPTION_##name,
+enum { LAYER_OPTION_ROWS(OPTION_NUMBER, OPTION_NUMBER, OPTION_NUMBER, OPTION_NUMBER) N_OPTIONS };
+#undef OPTION_NUMBER
+
+/*
+ * An entry of `layers` as written: options stay text, because "$channels" stands for what a block
+ * is used with. layer_options.c makes a layer_spec of it.
+ */
+struct layer_text {
+    char *kind;
+    char *option[N_OPTIONS];     /* NULL: not given */
+    char **with;                 /* values of a block's parameters */
+    struct layer_text *layers;   /* of kinds that hold layers */
+    struct layer_text *shortcut; /* of residual */
+    unsigned with_count, layers_count, shortcut_count;
+};
+
+/* A named list of layers with parameters: "stride", or "stride=1" with a default. */
+struct block_text {
+    char *name;
+    char **parameters;
+    struct layer_text *layers;
+    unsigned parameters_count, layers_count;
 };
 
 #undef FIELD_TEXT
@@ -92,8 +128,9 @@ struct model_spec {
     int64_t *input; /* shape of one sample: (H, W, C), or (features) */
     unsigned input_count;
     int64_t classes;
-    struct layer_spec *layers;
-    unsigned layers_count;
+    struct block_text *blocks;
+    struct layer_text *layers;
+    unsigned blocks_count, layers_count;
 };
 
 /* What libcyaml fills. */
@@ -129,13 +166,18 @@ enum key_type { KEY_TEXT, KEY_WHOLE, KEY_REAL, KEY_FLAG };
 struct key_row {
     const char *name;
     enum key_type type;
-    size_t offset; /* of the pointer in its struct */
+    size_t offset; /* of the pointer in struct settings or layer_spec */
     const char *text;
     double number, low, high; /* default (TEXT: `text`), range */
     const char *of;
 };
 extern const struct key_row setting_rows[], layer_option_rows[];
 extern const size_t n_settings, n_layer_options;
+
+/** Reads a number or a truth value; *value is an int64_t, double or bool. False if it is none. */
+bool key_parse(enum key_type type, const char *text, void *value);
+/** What such a value is called: "a whole number". */
+const char *key_wanted(enum key_type type);
 
 /** True if the words of `list` (separated by blanks) contain `word`. */
 bool word_in(const char *list, const char *word);

@@ -24,8 +24,9 @@ static void write_real(FILE *file, double value)
 static void write_text(FILE *file, const char *text)
 {
     static const char plain[] =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./";
-    if (strchr(plain, *text) && *text && *text != '-' && !text[strspn(text, plain)]) {
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./$=";
+    bool number = *text == '-' && text[1] >= '0' && text[1] <= '9';
+    if (strchr(plain, *text) && *text && (*text != '-' || number) && !text[strspn(text, plain)]) {
         fputs(text, file);
         return;
     }
@@ -58,18 +59,61 @@ static void write_value(FILE *file, const struct key_row *row, const void *value
     }
 }
 
-static void write_layer(FILE *file, const struct layer_spec *layer)
+/* [a, b] */
+static void write_words(FILE *file, char *const *words, unsigned count)
 {
-    fputs("    - {kind: ", file);
-    write_text(file, layer->kind);
-    for (size_t i = 0; i < n_layer_options; i++) {
-        const struct key_row *row = &layer_option_rows[i];
-        const void *value = *(void *const *)((const char *)layer + row->offset);
-        if (!value) continue;
-        fprintf(file, ", %s: ", row->name);
-        write_value(file, row, value);
+    fputc('[', file);
+    for (unsigned i = 0; i < count; i++) {
+        fputs(i ? ", " : "", file);
+        write_text(file, words[i]);
     }
-    fputs("}\n", file);
+    fputc(']', file);
+}
+
+static void write_layers(FILE *file, const char *key, const struct layer_text *layers,
+                         unsigned count, int indent);
+
+/* {kind: conv2d, channels: 8}, or a line for each key if there are lists of layers inside. */
+static void write_layer(FILE *file, const struct layer_text *layer, int indent)
+{
+    bool nested = layer->layers || layer->shortcut;
+    fprintf(file, "%*s- %skind: ", indent, "", nested ? "" : "{");
+    write_text(file, layer->kind);
+    for (size_t i = 0; i <= N_OPTIONS; i++) {
+        bool words = i == N_OPTIONS;
+        if (words ? !layer->with : !layer->option[i]) continue;
+        if (nested)
+            fprintf(file, "\n%*s%s: ", indent + 2, "", words ? "with" : layer_option_rows[i].name);
+        else
+            fprintf(file, ", %s: ", words ? "with" : layer_option_rows[i].name);
+        if (words)
+            write_words(file, layer->with, layer->with_count);
+        else
+            write_text(file, layer->option[i]);
+    }
+    fputs(nested ? "\n" : "}\n", file);
+    write_layers(file, "layers", layer->layers, layer->layers_count, indent + 2);
+    write_layers(file, "shortcut", layer->shortcut, layer->shortcut_count, indent + 2);
+}
+
+static void write_layers(FILE *file, const char *key, const struct layer_text *layers,
+                         unsigned count, int indent)
+{
+    if (!layers) return;
+    fprintf(file, "%*s%s:\n", indent, "", key);
+    for (unsigned i = 0; i < count; i++) write_layer(file, &layers[i], indent + 2);
+}
+
+static void write_block(FILE *file, const struct block_text *block)
+{
+    fputs("    - name: ", file);
+    write_text(file, block->name);
+    if (block->parameters_count) {
+        fputs("\n      parameters: ", file);
+        write_words(file, block->parameters, block->parameters_count);
+    }
+    fputc('\n', file);
+    write_layers(file, "layers", block->layers, block->layers_count, 6);
 }
 
 static void write_model(FILE *file, const struct model_spec *model)
@@ -79,8 +123,10 @@ static void write_model(FILE *file, const struct model_spec *model)
     fputs("\n  input: [", file);
     for (unsigned i = 0; i < model->input_count; i++)
         fprintf(file, "%s%lld", i ? ", " : "", (long long)model->input[i]);
-    fprintf(file, "]\n  classes: %lld\n  layers:\n", (long long)model->classes);
-    for (unsigned i = 0; i < model->layers_count; i++) write_layer(file, &model->layers[i]);
+    fprintf(file, "]\n  classes: %lld\n", (long long)model->classes);
+    if (model->blocks_count) fputs("  blocks:\n", file);
+    for (unsigned i = 0; i < model->blocks_count; i++) write_block(file, &model->blocks[i]);
+    write_layers(file, "layers", model->layers, model->layers_count, 2);
 }
 
 static void write_settings(FILE *file, const struct settings *settings)

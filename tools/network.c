@@ -31,34 +31,20 @@ static clg_shape batch_shape(const struct model_spec *model)
     return clg_shape_of((int)model->input_count + 1, dims);
 }
 
-static int layer_failed(struct layer_site *site, const struct network *network, const char *input)
-{
-    if (site->code != DONE) return site->code;
-    clg_status status = clg_graph_status(network->graph);
-    if (status != CLG_ERROR_ARGUMENT && status != CLG_ERROR_UNSUPPORTED)
-        return report_status(status, NULL);
-    const char *message = clg_last_error();
-    bool told = strstr(message, input);
-    layer_error(site, "", "%s%s%s", message, told ? "" : "; the layer's input is ",
-                told ? "" : input);
-    return site->code;
-}
-
 static int chain_layers(struct network *network, struct model_file *file)
 {
     const struct model_spec *model = &file->content->model;
-    clg_tensor *x = network->image;
-    int counts[MAX_LAYER_KINDS] = {0};
-    for (unsigned i = 0; i < model->layers_count; i++) {
-        struct layer_site site = {
-            .file = file, .network = network, .spec = &model->layers[i], .index = i};
-        char input[128];
-        clg_shape_text(clg_tensor_shape(x), input, sizeof input);
-        x = layer_build(&site, x, counts);
-        if (!x) return layer_failed(&site, network, input);
-    }
-    network->logits = x;
-    return DONE;
+    struct layer_names names = {0};
+    struct layer_site root = {.file = file, .network = network};
+    struct layer_list list = {.layers = model->layers,
+                              .end = model->layers_count,
+                              .path = "model.layers",
+                              .names = &names};
+    snprintf(network->from, sizeof network->from, "the model's input");
+    int code = blocks_check(file);
+    if (code != DONE) return code;
+    network->logits = layers_build(&root, &list, network->image);
+    return root.code;
 }
 
 static int check_logits(const struct network *network, struct model_file *file)

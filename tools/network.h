@@ -11,14 +11,43 @@
 
 struct network;
 
+enum { MAX_LAYER_KINDS = 96 };
+
+/* Where layers get their names: in the whole model, or in a layer with a name. */
+struct layer_names {
+    char prefix[200];                         /* "layer1.0." */
+    int counts[MAX_LAYER_KINDS + MAX_BLOCKS]; /* layers of each kind so far, uses of each block */
+};
+
+/* A use of a block. */
+struct block_call {
+    const struct block_text *block;
+    const char *const *values; /* of its parameters */
+    size_t line;
+};
+
 /* The layer being built, for builders and their messages. */
 struct layer_site {
     struct model_file *file;
     struct network *network;
+    const struct layer_text *text;
     const struct layer_spec *spec;
-    unsigned index; /* in model.layers */
-    char name[256]; /* of its variables: "conv1" */
+    struct layer_site *within;     /* the layer that holds this one; NULL: the model */
+    const struct block_call *call; /* NULL: in no block */
+    struct layer_names *names;
+    unsigned index; /* in its list */
+    char path[256]; /* in the file */
+    char name[256]; /* of its variables: "conv1"; "" if there are none */
     int code;       /* exit code once something was reported */
+};
+
+/* Part of a list of layers. */
+struct layer_list {
+    const struct layer_text *layers;
+    unsigned first, end;
+    const char *path; /* "model.layers" */
+    struct layer_names *names;
+    const struct block_call *call;
 };
 
 struct layer_kind {
@@ -33,9 +62,44 @@ struct layer_kind {
 clg_tensor *layer_error(struct layer_site *site, const char *option, const char *format, ...)
     CLG_PRINTF(3, 4);
 
-/** Checks the options of a layer and builds it; `counts` has one entry per row of layer_kinds. */
-clg_tensor *layer_build(struct layer_site *site, clg_tensor *x, int *counts);
-enum { MAX_LAYER_KINDS = 32 };
+/** Builds the layer at this site; `turn` counts from 0 where it is repeated. */
+clg_tensor *layer_build(struct layer_site *site, int64_t turn, clg_tensor *x);
+bool layer_kind_exists(const char *name);
+/** The block that the layer's kind names, or NULL; blocks see only those above them. */
+const struct block_text *layer_find_block(const struct layer_site *site);
+
+/* ---- options, in layer_options.c ---- */
+
+/* A spec and what its pointers point to. */
+struct layer_values {
+    struct layer_spec spec;
+    union {
+        int64_t whole;
+        double real;
+        bool flag;
+    } number[N_OPTIONS];
+};
+
+/** Sets site->spec. These return false, and NULL, after reporting in site->code. */
+bool layer_read_options(struct layer_site *site, struct layer_values *values);
+bool layer_check_options(struct layer_site *site, const struct layer_kind *kind);
+/** `text` itself, or what the parameter that it names stands for. */
+const char *layer_text_value(struct layer_site *site, const char *option, const char *text);
+/** Values of the block's parameters: given, or defaults. */
+bool block_read_values(struct layer_site *site, const struct block_text *block,
+                       const char *values[MAX_PARAMETERS]);
+/** Names and parameters of all blocks make sense: DONE, or an exit code after a message. */
+int blocks_check(struct model_file *file);
+
+/* ---- layers that hold layers, in structure.c ---- */
+
+/** Builds a list on top of x. NULL after an error, which is in holder->code. */
+clg_tensor *layers_build(struct layer_site *holder, const struct layer_list *list, clg_tensor *x);
+
+clg_tensor *build_sequence(struct layer_site *site, clg_tensor *x);
+clg_tensor *build_residual(struct layer_site *site, clg_tensor *x);
+clg_tensor *build_branches(struct layer_site *site, clg_tensor *x);
+clg_tensor *build_block(struct layer_site *site, clg_tensor *x);
 
 /* A layer whose two variables are measured on the training data (clg_normalize_layer). */
 struct fitted_layer {
@@ -49,6 +113,8 @@ struct network {
     clg_graph *graph;
     struct fitted_layer fitted[MAX_FITTED];
     int n_fitted;
+    int n_layers;         /* built so far */
+    char from[160];       /* where the input of the next layer comes from, for messages */
     clg_tensor *image;    /* input (batch, sample shape) */
     clg_tensor *label;    /* input (batch), i32 */
     clg_tensor *logits;   /* (batch, classes) */

@@ -1,6 +1,6 @@
 /*
- * Reading, checking and locating, as yaml_source.h says. Nesting is bounded by the schema (the
- * check never follows what the schema does not know) and by libyaml's own limit.
+ * Reading, checking and locating, as yaml_source.h says. Schemas may refer to
+ * themselves, so the check bounds how deep it follows them; libcyaml comes after it.
  */
 #include "yaml_source.h"
 
@@ -225,8 +225,8 @@ static int check_scalar(struct yaml_source *source, const yaml_node_t *node,
     return error_at(source, &node->start_mark, "'%s' cannot be checked", key);
 }
 
-static int check_node(struct yaml_source *source, const yaml_node_t *node,
-                      const cyaml_schema_value_t *schema, const char *key)
+static int check_kind_of_node(struct yaml_source *source, const yaml_node_t *node,
+                              const cyaml_schema_value_t *schema, const char *key)
 {
     if (schema->type == CYAML_MAPPING) {
         if (node->type == YAML_MAPPING_NODE)
@@ -238,6 +238,18 @@ static int check_node(struct yaml_source *source, const yaml_node_t *node,
         return error_at(source, &node->start_mark, "'%s' takes a list", key);
     }
     return check_scalar(source, node, schema, key);
+}
+
+static int check_node(struct yaml_source *source, const yaml_node_t *node,
+                      const cyaml_schema_value_t *schema, const char *key)
+{
+    if (source->depth == YAML_SOURCE_DEPTH)
+        return error_at(source, &node->start_mark, "nested more than %d levels deep",
+                        YAML_SOURCE_DEPTH);
+    source->depth++;
+    int code = check_kind_of_node(source, node, schema, key);
+    source->depth--;
+    return code;
 }
 
 int yaml_source_check(struct yaml_source *source, const cyaml_schema_value_t *schema)
@@ -276,13 +288,25 @@ static const yaml_node_t *descend(struct yaml_source *source, const yaml_node_t 
     return NULL;
 }
 
-int yaml_source_error(struct yaml_source *source, const char *path, const char *format, ...)
+/* The node with this path, or the deepest one on the way that exists. */
+static const yaml_node_t *locate(struct yaml_source *source, const char *path)
 {
     const yaml_node_t *node = yaml_document_get_root_node(&source->document);
     for (const yaml_node_t *next = node; next && *path;) {
         next = descend(source, next, &path);
         if (next) node = next;
     }
+    return node;
+}
+
+size_t yaml_source_line(struct yaml_source *source, const char *path)
+{
+    return locate(source, path)->start_mark.line + 1;
+}
+
+int yaml_source_error(struct yaml_source *source, const char *path, const char *format, ...)
+{
+    const yaml_node_t *node = locate(source, path);
     char text[1024];
     va_list args;
     va_start(args, format);

@@ -13,7 +13,10 @@
 
 #include "clgrad/base.h"
 
-enum { YAML_SOURCE_LIMIT = 64 * 1024 }; /* bytes; a model file is a page or two */
+enum {
+    YAML_SOURCE_LIMIT = 64 * 1024, /* bytes; a model file is a page or two */
+    YAML_SOURCE_DEPTH = 40         /* lists and mappings in each other */
+};
 
 struct yaml_source {
     char *name; /* for messages */
@@ -21,6 +24,7 @@ struct yaml_source {
     size_t size;
     yaml_document_t document;
     bool parsed; /* `document` is to be freed */
+    int depth;   /* of the node that is being checked */
 };
 
 /** Reads and parses a file. DONE, or an exit code after a message; clear it in both cases. */
@@ -38,5 +42,11 @@ int yaml_source_check(struct yaml_source *source, const cyaml_schema_value_t *sc
  */
 int yaml_source_error(struct yaml_source *source, const char *path, const char *format, ...)
     CLG_PRINTF(3, 4);
+
+/** Line of the node with this path, from 1, in the same way. */
+size_t yaml_source_line(struct yaml_source *source, const char *path);
+
+/** Line of that node, from 1. */
+size_t yaml_source_line(struct yaml_source *source, const char *path);
 
 #endif

@@ -118,6 +118,12 @@ typedef struct clg_init {
  */
 CLG_API clg_tensor *clg_variable(clg_graph *graph, const char *name, clg_shape shape, clg_init init,
                                  bool trainable);
+/**
+ * While on, clg_variable returns an existing variable of that name - its shape and `trainable` must
+ * agree - so that a layer built again shares the first one's weights. Returns what it was before;
+ * off at first.
+ */
+CLG_API bool clg_graph_share_variables(clg_graph *graph, bool on);
 /** Copies f32 values into a variable / out of it. `count` must be its number of elements. */
 CLG_API clg_status clg_variable_write(clg_tensor *variable, const float *data, int64_t count);
 CLG_API clg_status clg_variable_read(const clg_tensor *variable, float *data, int64_t count);

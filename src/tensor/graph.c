@@ -137,12 +137,37 @@ static clg_tensor *append_variable(clg_graph *g, const struct clg__op *op, const
     return node->name || !name ? node : fail_as_recorded(g, CLG_ERROR_MEMORY);
 }
 
+bool clg_graph_share_variables(clg_graph *g, bool on)
+{
+    if (!g) return false;
+    bool before = g->sharing;
+    g->sharing = on;
+    return before;
+}
+
+/* The variable of that name that a layer built again means. */
+static clg_tensor *existing_variable(clg_graph *g, clg_tensor *found, const clg_shape *shape,
+                                     bool trainable)
+{
+    const char *name = found->name;
+    if (!g->sharing || !clg_tensor_is_variable(found))
+        return clg__graph_fail(g, CLG_ERROR_ARGUMENT, "variable: the name \"%s\" is taken", name);
+    if (clg_shape_equal(&found->shape, shape) && clg_tensor_trainable(found) == trainable)
+        return found;
+    char wanted[128], there[128];
+    return clg__graph_fail(
+        g, CLG_ERROR_ARGUMENT, "variable \"%s\": cannot be shared, it is %s%s, and %s%s is wanted",
+        name, clg_shape_text(&found->shape, there, sizeof there),
+        clg_tensor_trainable(found) ? "" : " (not trainable)",
+        clg_shape_text(shape, wanted, sizeof wanted), trainable ? "" : " (not trainable)");
+}
+
 clg_tensor *clg__graph_add_variable(clg_graph *g, const struct clg__op *op, const char *name,
                                     const clg_shape *shape, clg_init init, bool trainable)
 {
     if (g->status != CLG_OK) return NULL;
-    if (clg_graph_find(g, name))
-        return clg__graph_fail(g, CLG_ERROR_ARGUMENT, "variable: the name \"%s\" is taken", name);
+    clg_tensor *found = clg_graph_find(g, name);
+    if (found) return existing_variable(g, found, shape, trainable);
     clg__variable_attr attr;
     memset(&attr, 0, sizeof attr);
     attr.storage = add_storage(g, clg_shape_count(shape));

@@ -49,6 +49,7 @@ typedef struct clg__variable_attr {
 struct clg_graph {
     int64_t batch;
     uint64_t seed, steps;
+    bool sharing;      /* clg_graph_share_variables */
     clg_status status; /* of the first failure */
     char message[1024];
     clg_tensor **nodes;

@@ -1,0 +1,203 @@
+"""Model files from outside: layers that hold layers, blocks, shared weights, and messages about them.
+
+usage: test_model_files.py CLTRAIN [TEST...]
+
+Nothing here needs a device: graphs are built and looked at.
+"""
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+
+CLTRAIN = str(pathlib.Path(sys.argv[1]).resolve())
+
+HEAD = """model:
+  name: test
+  input: [8, 8, 3]
+  classes: 4
+"""
+BASIC = """  blocks:
+    - name: basic
+      parameters: [channels, stride=1]
+      layers:
+        - kind: residual
+          projection: conv
+          layers:
+            - {kind: conv2d, channels: $channels, kernel: 3, stride: $stride, padding: same, bias: false}
+            - {kind: batch_norm}
+        - {kind: relu}
+"""
+TAIL = "    - {kind: flatten}\n    - {kind: linear, units: 4}\n"
+
+
+def model(layers, blocks=""):
+    return HEAD + blocks + "  layers:\n" + "".join(f"    - {layer}\n" for layer in layers) + TAIL
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        self.temporary = tempfile.TemporaryDirectory()
+        self.folder = pathlib.Path(self.temporary.name)
+
+    def tearDown(self):
+        self.temporary.cleanup()
+
+    def cltrain(self, *arguments, code=0):
+        result = subprocess.run([CLTRAIN, *map(str, arguments)], cwd=self.folder, text=True,
+                                capture_output=True, timeout=300)
+        self.assertEqual(result.returncode, code, f"{arguments}\n{result.stdout}\n{result.stderr}")
+        return result
+
+    def graph(self, text, code=0):
+        (self.folder / "model.yaml").write_text(text, encoding="utf-8")
+        return self.cltrain("graph", "model.yaml", code=code)
+
+    def variables(self, text):
+        """{name: shape}"""
+        lines = self.graph(text).stdout.splitlines()
+        found = [re.search(r"= variable\(\) : F32 (\(.*\)) +# (.*)$", line) for line in lines]
+        return {match[2]: match[1] for match in found if match}
+
+
+class Structure(Case):
+    def test_blocks_and_names(self):
+        names = self.variables(model(["{kind: basic, with: [3], name: stage, repeat: 2}",
+                                      "{kind: basic, with: [6, 2]}", "{kind: basic, with: [6]}"], BASIC))
+        weights = {name: shape for name, shape in names.items() if name.endswith("weight") and "norm" not in name}
+        self.assertEqual(weights, {
+            "stage.0.conv1.weight": "(3, 3, 3, 3)", "stage.1.conv1.weight": "(3, 3, 3, 3)",
+            "basic3.conv1.weight": "(3, 3, 3, 6)", "basic3.downsample.0.weight": "(1, 1, 3, 6)",
+            "basic3.downsample.1.weight": "(6)", "basic4.conv1.weight": "(3, 3, 6, 6)",
+            "linear1.weight": "(96, 4)"})
+
+    def test_nested_lists(self):
+        names = self.variables(HEAD + """  layers:
+    - kind: branches
+      name: mix
+      layers:
+        - {kind: conv2d, channels: 5, kernel: 1, name: b1}
+        - kind: sequence
+          name: b2
+          layers:
+            - {kind: conv2d, channels: 2, kernel: 1}
+            - {kind: conv2d, channels: 7, kernel: 3, padding: same}
+        - {kind: max_pool2d, size: 3, stride: 1, padding: 1}
+    - kind: residual
+      layers:
+        - {kind: conv2d, channels: 8, kernel: 3, stride: 2, padding: 1}
+      shortcut:
+        - {kind: average_pool2d}
+        - {kind: conv2d, channels: 8, kernel: 1, name: fit}
+    - kind: residual
+      projection: pad
+      layers:
+        - {kind: conv2d, channels: 9, kernel: 3, stride: 2, padding: 1, repeat: 1, name: last}
+""" + TAIL)
+        weights = {name: shape for name, shape in names.items() if name.endswith("weight")}
+        self.assertEqual(weights, {
+            "mix.b1.weight": "(1, 1, 3, 5)", "mix.b2.conv1.weight": "(1, 1, 3, 2)",
+            "mix.b2.conv2.weight": "(3, 3, 2, 7)", "conv1.weight": "(3, 3, 15, 8)",
+            "downsample.fit.weight": "(1, 1, 15, 8)", "last.0.weight": "(3, 3, 8, 9)",
+            "linear1.weight": "(36, 4)"})
+
+    def test_blocks_in_blocks(self):
+        blocks = BASIC + """    - name: stage
+      parameters: [width, count, activation=relu]
+      layers:
+        - {kind: basic, with: [$width, 2]}
+        - {kind: basic, with: [$width], repeat: $count, name: rest}
+        - {kind: $activation}
+"""
+        names = self.variables(model(["{kind: stage, with: [4, 2, tanh], name: a}"], blocks))
+        self.assertEqual([name for name in names if "conv1" in name],
+                         ["a.basic1.conv1.weight", "a.rest.0.conv1.weight", "a.rest.1.conv1.weight"])
+
+    def test_shared_weights(self):
+        blocks = """  blocks:
+    - name: encoder
+      layers: [{kind: conv2d, channels: 3, kernel: 3, padding: same}, {kind: relu}]
+"""
+        names = self.variables(model(["{kind: encoder, name: e}", "{kind: encoder, share: e, repeat: 2}",
+                                      "{kind: conv2d, channels: 3, kernel: 1}",
+                                      "{kind: conv2d, channels: 3, kernel: 1, share: conv1}"], blocks))
+        self.assertEqual([name for name in names if "weight" in name],
+                         ["e.conv1.weight", "conv1.weight", "linear1.weight"])
+        siamese = """  layers:
+    - kind: branches
+      layers:
+        - {kind: conv2d, channels: 2, kernel: 3, name: eye}
+        - {kind: conv2d, channels: 2, kernel: 3, share: eye}
+""" + TAIL
+        self.assertEqual(self.variables(HEAD + siamese)["linear1.weight"], "(144, 4)")
+
+
+BAD = [
+    (model(["{kind: basik, with: [3]}"], BASIC), r"16:14: .*unknown kind of layer 'basik'.*'basic'"),
+    (model(["{kind: basic}"], BASIC), r"16:7: layer 1 \(basic\): a value for 'channels' is missing"),
+    (model(["{kind: basic, with: [3, 1, 5]}"], BASIC), r"16:27: .*has 2 parameters, not 3"),
+    (model(["{kind: basic, with: [x]}"], BASIC),
+     r"12:40: layer 1 \(conv2d\) in layer 1 \(residual\) of block 'basic' \(used in line 16\): "
+     r"'channels' takes a whole number, not 'x'"),
+    (model(["{kind: basic, with: [300000000000]}"], BASIC), r"12:40: .*channels must be in"),
+    (model(["{kind: basic, with: [3]}"], BASIC.replace("$stride", "$strid")),
+     r"12:70: .*no parameter 'strid'.*'stride'"),
+    (model(["{kind: linear, units: $n}"]), r"6:29: .*not in a block"),
+    (model(["{kind: linear, units: 3, with: [3]}"]), r"6:38: .*no option 'with'"),
+    (model(["{kind: relu, layers: [{kind: relu}]}"]), r"6:28: .*no option 'layers'"),
+    (model(["{kind: residual}"]), r"option 'layers' is missing"),
+    (model(["{kind: residual, layers: []}"]), r"6:32: 'layers' takes 1 to 10000 entries"),
+    (model(["{kind: residual, layers: [{kind: relo}]}"]),
+     r"6:40: layer 1 \(relo\) in layer 1 \(residual\): unknown kind .*'relu'"),
+    (model(["{kind: residual, layers: [{kind: conv2d, channels: 4, kernel: 3, padding: same}]}"]),
+     r"6:7: layer 1 \(residual\): its layers give \(64, 8, 8, 4\) \(by layer 1 \(conv2d\) in line 6\), but the "
+     r"shortcut gives \(64, 8, 8, 3\)"),
+    (model(["{kind: residual, projection: zero, layers: [{kind: max_pool2d}]}"]), r"conv or pad, not 'zero'"),
+    (model(["{kind: residual, projection: conv, layers: [{kind: flatten}]}"]), r"for images"),
+    (model(["{kind: branches, layers: [{kind: relu}, {kind: max_pool2d}]}"]),
+     r"6:47: .*branch 2 gives \(64, 4, 4, 3\), but branch 1 gives \(64, 8, 8, 3\)"),
+    (model(["{kind: flatten}", "{kind: relu}", "{kind: max_pool2d}"]),
+     r"8:7: layer 3 \(max_pool2d\): .*192.*comes from layer 2 \(relu\) in line 7"),
+    (model(["{kind: linear, units: 3, repeat: 0}"]), r"repeat must be in"),
+    (model(["{kind: relu, repeat: 9999}", "{kind: relu, repeat: 9}"]), r"7:7: .*more than 10000 layers"),
+    (model(["{kind: linear, units: 3, share: linear7}"]), r"no layer above is called 'linear7'"),
+    (model(["{kind: relu, share: relu1}"]), r"no layer above is called"),
+    (model(["{kind: linear, units: 3, name: a}", "{kind: relu, share: a, repeat: 2}",
+            "{kind: sequence, share: a, layers: [{kind: linear, units: 3, name: b}]}"]),
+     r"8:31: .*'a' does not have all the variables"),
+    (model(["{kind: conv2d, channels: 3, kernel: 1}", "{kind: conv2d, channels: 3, kernel: 3, share: conv1}"]),
+     r"cannot be shared, it is \(1, 1, 3, 3\), and \(3, 3, 3, 3\) is wanted"),
+    (model(["{kind: relu}"], BASIC.replace("name: basic", "name: relu")), r"6:13: 'relu' is a kind of layer"),
+    (model(["{kind: relu}"], BASIC + BASIC[10:]), r"15:13: block 'basic' is there twice"),
+    (model(["{kind: relu}"], BASIC.replace("stride=1", "stride=")), r"7:30: a parameter is a word"),
+    (model(["{kind: a}"], "  blocks: [{name: a, layers: [{kind: a}]}]\n"), r"5:38: .*only use blocks above"),
+    (model(["{kind: a}"], "  blocks: [{name: a, layers: [{kind: b}]}, {name: b, layers: [{kind: relu}]}]\n"),
+     r"only use blocks above"),
+    (model(["{kind: sequence, layers: [" * 25 + "{kind: relu}" + "]}" * 25]), r"nested more than 40 levels"),
+    (model(["{kind: linear, units: 4, name: " + "x" * 191 + "}"]), r"longer than 190"),
+    (model(["{kind: linear, units: 4, name: a}", "{kind: linear, units: 4, name: a}"]), r'"a.weight" is taken'),
+]
+
+
+def multiplying(depth):
+    """Blocks that use each other ten times: 10 ** depth layers."""
+    blocks = ["{name: b0, layers: [{kind: relu, repeat: 10}]}"]
+    blocks += [f"{{name: b{i}, layers: [{{kind: b{i - 1}, repeat: 10}}]}}" for i in range(1, depth)]
+    return model([f"{{kind: b{depth - 1}}}"], "  blocks: [" + ", ".join(blocks) + "]\n")
+
+
+class BadFiles(Case):
+    def test_messages(self):
+        for text, expected in BAD:
+            with self.subTest(expected):
+                result = self.graph(text, code=3)
+                self.assertRegex(result.stderr, expected)
+                self.assertEqual(len(result.stderr.splitlines()), 1)
+
+    def test_multiplying_blocks(self):
+        self.assertRegex(self.graph(multiplying(20), code=3).stderr, "more than 10000 layers")
+
+
+if __name__ == "__main__":
+    unittest.main(argv=[sys.argv[0], *sys.argv[2:]], verbosity=2)
