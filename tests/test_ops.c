@@ -42,6 +42,7 @@ int main(void)
     ops_pad_cases(suite);
     ops_state_cases(suite);
     ops_reduce_cases(suite);
+    ops_segments_cases(suite);
     ops_matmul_cases(suite);
     ops_conv2d_cases(suite);
     ops_pool2d_cases(suite);

@@ -269,6 +269,9 @@ START_TEST(state_takes_the_bytes_of_the_table)
         {{.kind = CLG_NADAM}, 8, 1},
         {{.kind = CLG_RADAM}, 8, 0},
         {{.kind = CLG_ADAMW}, 8, 0},
+        {{.kind = CLG_LARS}, 4, 0},
+        {{.kind = CLG_LARS, .momentum = -1}, 0, 0},
+        {{.kind = CLG_LAMB}, 8, 0},
     };
     clg_graph *g = clg_graph_create(NULL);
     clg_tensor *w = clg_variable(g, "w", CLG_SHAPE(3, 7), CLG_INIT(.value = 0), true);
@@ -290,7 +293,7 @@ int main(void)
     tcase_set_timeout(rules, 300);
     tcase_add_test(rules, impossible_options_are_refused);
     tcase_add_loop_test(rules, trajectories_are_those_of_torch, 0, (int)CLG__COUNT(golden_cases));
-    tcase_add_loop_test(rules, state_takes_the_bytes_of_the_table, 0, 14);
+    tcase_add_loop_test(rules, state_takes_the_bytes_of_the_table, 0, 17);
     TCase *groups = testing_case(suite, "groups");
     tcase_set_timeout(groups, 300);
     tcase_add_test(groups, the_rate_is_fed_when_none_is_given);

@@ -13,17 +13,27 @@ extern "C" {
 #endif
 
 /*
- * One row per optimizer: identifier, name in files and on the command line. In parentheses: state
- * in bytes per parameter, and the options that it takes beside lr, weight_decay and clipping.
- *   sgd       (0; 4 with momentum)  momentum 0, dampening 0, nesterov
- *   adagrad   (4)   lr_decay 0, epsilon 1e-10
- *   adadelta  (8)   rho 0.9, epsilon 1e-6
- *   rmsprop   (4; 4 more if centered, 4 more with momentum)  rho 0.99, epsilon 1e-8, momentum 0,
- *             centered, nesterov (which torch does not have here: the momentum looks ahead as in
- * sgd) adam      (8; 12 with amsgrad)  beta1 0.9, beta2 0.999, epsilon 1e-8, amsgrad adamax    (8)
- * beta1 0.9, beta2 0.999, epsilon 1e-8 nadam     (8)   as adam, momentum_decay 0.004; one more
- * number for all parameters together radam     (8)   as adam adamw     (8; 12 with amsgrad)  as
- * adam with decoupled_decay, weight_decay 0.01
+ * One row per optimizer: identifier, name in files and on the command line. Bytes of state per
+ * parameter, and options beside lr, weight_decay and clipping:
+ *
+ *   sgd       0   momentum 0 (then 4 bytes), dampening 0, nesterov
+ *   adagrad   4   lr_decay 0, epsilon 1e-10
+ *   adadelta  8   rho 0.9, epsilon 1e-6
+ *   rmsprop   4   rho 0.99, epsilon 1e-8, momentum 0 (4 more), centered (4 more), nesterov
+ *   adam      8   beta1 0.9, beta2 0.999, epsilon 1e-8, amsgrad (4 more)
+ *   adamax    8   beta1 0.9, beta2 0.999, epsilon 1e-8
+ *   nadam     8   as adamax, momentum_decay 0.004
+ *   radam     8   as adamax
+ *   adamw     8   as adam, with decoupled_decay and weight_decay 0.01
+ *   lars      4   momentum 0.9, trust 0.001, nesterov
+ *   lamb      8   as adamax, epsilon 1e-6
+ *
+ * Nesterov momentum in rmsprop is an addition to torch's: it looks ahead as in sgd. nadam keeps one
+ * more number for a whole group. torch has no lars and lamb: lars is You, Gitman, Ginsburg 2017
+ * with the rate lr trust |p| / (|g| + weight_decay |p|) per variable; lamb is You et al. 2020,
+ * adam's bias-corrected step plus weight_decay p, scaled per variable by |p| / |step|. Where one of
+ * the norms is 0, and with decay_weights_only for variables of fewer than two axes, both take plain
+ * lr.
  */
 #define CLG_OPTIMIZER_ROWS(X)                                                                      \
     X(SGD, sgd)                                                                                    \
@@ -34,7 +44,9 @@ extern "C" {
     X(ADAMAX, adamax)                                                                              \
     X(NADAM, nadam)                                                                                \
     X(RADAM, radam)                                                                                \
-    X(ADAMW, adamw)
+    X(ADAMW, adamw)                                                                                \
+    X(LARS, lars)                                                                                  \
+    X(LAMB, lamb)
 
 typedef enum clg_optimizer_kind {
 #define CLG_OPTIMIZER_ENUM(id, name) CLG_##id,
@@ -42,6 +54,16 @@ typedef enum clg_optimizer_kind {
 #undef CLG_OPTIMIZER_ENUM
         CLG_OPTIMIZER_COUNT
 } clg_optimizer_kind;
+
+/* Variables with options of their own. The first group that names a variable has it. */
+typedef struct clg_parameter_group {
+    const char *pattern; /* of names, as file names in a shell: "conv*.weight". NULL: none */
+    clg_tensor *const *variables; /* and these */
+    size_t n_variables;
+    double lr_factor;    /* times lr; 0: 1 */
+    double weight_decay; /* 0: the optimizer's; negative: none */
+    bool frozen;         /* not trained: no gradient is computed and no state kept */
+} clg_parameter_group;
 
 /*
  * Numbers at 0 take the optimizer's default (above, else 0); where that is not 0, a negative number
@@ -60,13 +82,18 @@ typedef struct clg_optimizer_params {
     double momentum_decay;   /* >= 0 */
     bool amsgrad;            /* divides by the largest average so far */
     bool centered;           /* divides by the standard deviation */
+    double trust;            /* > 0 */
     double weight_decay;     /* L2: weight_decay times p is added to the gradient */
     bool decoupled_decay;    /* instead p shrinks by the factor 1 - lr weight_decay */
     bool decay_weights_only; /* no decay of variables with fewer than two axes: biases, norms */
-    double clip_norm; /* > 0: gradients are scaled so that their common norm is at most this */
+    double clip_value; /* > 0: first, elements of gradients are cut to -clip_value .. clip_value */
+    double clip_tensor_norm; /* > 0: then each variable's gradient is scaled to at most this norm */
+    double clip_norm; /* > 0: then all are scaled so that their common norm is at most this */
     const char *name; /* tells several optimizers of a graph apart; NULL: none */
     clg_tensor *const *variables; /* what to train; NULL: all trainable variables of the loss */
     size_t n_variables;
+    const clg_parameter_group *groups; /* what differs from these options */
+    size_t n_groups;
 } clg_optimizer_params;
 /** clg_optimizer_options(.kind = CLG_ADAM, .lr = 1e-3) */
 #define clg_optimizer_options(...) (&(clg_optimizer_params){__VA_ARGS__})
@@ -83,7 +110,10 @@ typedef struct clg_minimized {
  * trainable variables that the loss depends on, and an update of each. Programs compiled with
  * CLG_TRAINING carry it out in every run. State lives in variables "optimizer.momentum",
  * "optimizer.m", "optimizer.v" ("optimizer.<name>.m" ...), one number per parameter in the order of
- * the variables' creation. Several calls with disjoint `variables` and distinct names may share a
+ * the variables' creation. Each group of parameters has its own, "optimizer.m.group1" for the first
+ * and so on; with decay_weights_only what is not decayed has "optimizer.m.no_decay". A group is
+ * updated by one kernel; lars, lamb and clip_tensor_norm take a few more, however many variables
+ * there are. Several calls with disjoint `variables` and distinct names may share a
  * graph. Call it before the graph's first program is compiled. `out` may be NULL.
  */
 CLG_API clg_status clg_minimize(clg_tensor *loss, const clg_optimizer_params *params,

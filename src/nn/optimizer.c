@@ -1,50 +1,54 @@
 /*
- * clg_minimize: which variables are trained, in which groups, and where their state lives. The
- * rules themselves are in optimizer_rules.c.
+ * clg_minimize: gradients, clipping, and where parameters and state live. Which variables form
+ * which group is optimizer_groups.c, the rules are optimizer_rules.c.
  *
  * The parameters of a group are packed: they move next to each other in memory, and one flat
  * variable p (count) aliases them all. Their gradients are joined to a flat g (count), which the
  * memory planner writes in place. So a whole optimizer step is one fused kernel over p, g and the
- * state, however many layers the network has. There are at most two groups: with
- * decay_weights_only, the biases and norms form the second.
+ * state, however many layers the network has. Where a rule or clipping wants to know the tensors
+ * apart, ops/segments.h finds them again as pieces of the flat vectors.
  */
 #include <string.h>
 
 #include "base/base.h"
 #include "clgrad/autodiff.h"
+#include "nn/optimizer_groups.h"
 #include "nn/optimizer_rules.h"
+#include "ops/segments.h"
 #include "tensor/graph.h"
 
-/* ---- the state of a packed group ---- */
-
-/* A group whose parameters and state are flat variables of the same count. */
+/* A group with its flat tensors. */
 typedef struct packed {
-    const char *label; /* "" or ".no_decay": keeps the groups' state names apart */
+    const clg__group *group;
+    char label[32]; /* "", ".group1", ".no_decay": keeps the groups' state names apart */
     clg_tensor *states[CLG__MAX_STATES];
+    clg_tensor *g;          /* (count) */
+    clg__segments segments; /* one per variable; made when they are asked for */
 } packed;
+
+/* ---- the state of a packed group ---- */
 
 /* Writes "optimizer.<name>.<what><label>", without the name if there is none. */
 static void add_name(clg__str *s, const clg__update *u, const char *what)
 {
     const char *name = u->params->name;
-    const packed *group = u->owner;
-    clg__str_addf(s, "optimizer.%s%s%s%s", name ? name : "", name ? "." : "", what, group->label);
+    const packed *pack = u->owner;
+    clg__str_addf(s, "optimizer.%s%s%s%s", name ? name : "", name ? "." : "", what, pack->label);
     if (s->failed) clg__graph_fail(u->graph, CLG_ERROR_MEMORY, "minimize: out of host memory");
 }
 
 static clg_tensor *packed_read(clg__update *u, int slot)
 {
-    packed *group = u->owner;
+    packed *pack = u->owner;
     const clg__optimizer_state *state = &clg__optimizer_row(u->params->kind)->states[slot];
-    if (group->states[slot] || !u->p) return group->states[slot];
+    if (pack->states[slot] || !u->p) return pack->states[slot];
     clg__str name = {0};
     add_name(&name, u, state->name);
     clg_init init = {.kind = CLG_INIT_CONSTANT, .value = state->initial};
-    if (!name.failed)
-        group->states[slot] = clg_variable(u->graph, name.text,
-                                           state->scalar ? CLG_SCALAR : u->p->shape, init, false);
+    clg_shape shape = state->scalar ? CLG_SCALAR : u->p->shape;
+    if (!name.failed) pack->states[slot] = clg_variable(u->graph, name.text, shape, init, false);
     clg__str_free(&name);
-    return group->states[slot];
+    return pack->states[slot];
 }
 
 static void packed_write(clg__update *u, int slot, clg_tensor *value)
@@ -52,88 +56,38 @@ static void packed_write(clg__update *u, int slot, clg_tensor *value)
     clg_graph_update(clg_assign(packed_read(u, slot), value));
 }
 
-static const clg__update_place packed_place = {packed_read, packed_write};
+/* ---- the tensors of a packed group ---- */
 
-/* ---- which variables ---- */
-
-/* A growing list of tensors. */
-typedef struct list {
-    clg_tensor **items;
-    size_t count, capacity;
-} list;
-
-static clg_status list_add(list *l, clg_tensor *t)
+static const clg__segments *segments_of(packed *pack)
 {
-    CLG_TRY(clg__grow((void **)&l->items, &l->capacity, l->count + 1, sizeof *l->items));
-    l->items[l->count++] = t;
-    return CLG_OK;
-}
-
-static bool list_has(const list *l, const clg_tensor *t)
-{
-    for (size_t i = 0; i < l->count; i++)
-        if (l->items[i] == t) return true;
-    return false;
-}
-
-/*
- * Marks every node that `loss` depends on. Inputs have smaller ids than their users, so one pass
- * backwards over the ids is enough.
- */
-static void mark_reached(const clg_tensor *loss, bool *reached)
-{
-    reached[loss->id] = true;
-    for (int id = loss->id; id >= 0; id--) {
-        const clg_tensor *node = loss->graph->nodes[id];
-        for (int i = 0; i < node->n_inputs && reached[id]; i++) reached[node->inputs[i]->id] = true;
+    clg_graph *graph = pack->group->items[0]->graph;
+    if (pack->segments.table || graph->status != CLG_OK) return &pack->segments;
+    int64_t *lengths = clg__calloc(pack->group->count, sizeof *lengths);
+    if (!lengths) {
+        clg__graph_fail(graph, CLG_ERROR_MEMORY, "minimize: out of host memory");
+        return &pack->segments;
     }
+    for (size_t i = 0; i < pack->group->count; i++)
+        lengths[i] = clg_shape_count(&pack->group->items[i]->shape);
+    pack->segments = clg__segments_make(graph, lengths, pack->group->count);
+    clg__free(lengths);
+    return &pack->segments;
 }
 
-/* Adds the variables that the caller named. */
-static clg_status take_variables(const clg_tensor *loss, const clg_optimizer_params *p, list *out)
+static clg_tensor *packed_norms(clg__update *u, clg_tensor *x)
 {
-    for (size_t i = 0; i < p->n_variables; i++) {
-        clg_tensor *v = p->variables[i];
-        bool fits = v && v->graph == loss->graph && clg_tensor_trainable(v) && !list_has(out, v);
-        if (!fits)
-            return clg__fail(
-                CLG_ERROR_ARGUMENT,
-                "minimize: variables[%zu] (%s) is not a trainable variable of the loss's "
-                "graph",
-                i, v ? clg_tensor_name(v) : "NULL");
-        CLG_TRY(list_add(out, v));
-    }
-    return CLG_OK;
+    return clg_sqrt(clg__segment_sum(x, segments_of(u->owner), true));
 }
 
-/* Adds to `out` the variables that are to be trained, in order of creation. */
-static clg_status find_variables(const clg_tensor *loss, const clg_optimizer_params *p, list *out)
+static clg_tensor *packed_spread(clg__update *u, clg_tensor *numbers)
 {
-    clg_graph *g = loss->graph;
-    if (p->variables) return take_variables(loss, p, out);
-    bool *reached = clg__calloc(g->n_nodes, sizeof *reached);
-    if (!reached) return CLG_ERROR_MEMORY;
-    mark_reached(loss, reached);
-    clg_status status = CLG_OK;
-    for (size_t i = 0; i < g->n_variables && status == CLG_OK; i++) {
-        clg_tensor *v = g->variables[i];
-        if (clg_tensor_trainable(v) && reached[v->id]) status = list_add(out, v);
-    }
-    clg__free(reached);
-    return status;
+    return clg__segment_repeat(numbers, segments_of(u->owner));
 }
 
-/* Splits off the variables that are not to be decayed. */
-static clg_status split_groups(const list *all, const clg_optimizer_params *p, list groups[2])
-{
-    for (size_t i = 0; i < all->count; i++) {
-        bool spared = p->decay_weights_only && all->items[i]->shape.ndim < 2;
-        CLG_TRY(list_add(&groups[spared], all->items[i]));
-    }
-    return CLG_OK;
-}
+static const clg__update_place packed_place = {packed_read, packed_write, packed_norms,
+                                               packed_spread};
 
-/* ---- flat gradients ---- */
+/* ---- gradients ---- */
 
 /* Joins `n` 1-D tensors in order; `parts` is overwritten. */
 static clg_tensor *join(clg_tensor **parts, size_t n)
@@ -149,35 +103,74 @@ static clg_tensor *join(clg_tensor **parts, size_t n)
     return parts[0];
 }
 
-/* The gradients of the group as one tensor (count), in the order of the packed parameters. */
-static clg_status flat_gradient(clg_tensor *loss, const list *group, clg_tensor **out)
+/* Flattens and joins the group's gradients, taking them from `grads` on. */
+static clg_tensor *flat_gradient(const clg__group *group, clg_tensor **grads)
 {
-    clg_tensor **parts = clg__calloc(group->count, sizeof *parts);
-    if (!parts) return CLG_ERROR_MEMORY;
-    clg_status status = clg_gradients(loss, group->items, group->count, parts);
-    for (size_t i = 0; i < group->count && status == CLG_OK; i++)
-        parts[i] = clg_reshape(parts[i], CLG_SHAPE(clg_shape_count(&group->items[i]->shape)));
-    if (status == CLG_OK) *out = join(parts, group->count);
-    clg__free(parts);
-    return status;
+    for (size_t i = 0; i < group->count; i++)
+        grads[i] = clg_reshape(grads[i], CLG_SHAPE(clg_shape_count(&group->items[i]->shape)));
+    return join(grads, group->count);
+}
+
+/* The flat gradients of all groups, from one walk through the graph. */
+static clg_status make_gradients(clg_tensor *loss, packed *packs, size_t n)
+{
+    size_t total = 0, at = 0;
+    for (size_t i = 0; i < n; i++) total += packs[i].group->count;
+    clg_tensor **variables = clg__calloc(2 * total, sizeof(clg_tensor *)),
+               **grads = variables + total;
+    if (!variables) return CLG_ERROR_MEMORY;
+    for (size_t i = 0; i < n; at += packs[i++].group->count)
+        memcpy(variables + at, packs[i].group->items, packs[i].group->count * sizeof(clg_tensor *));
+    clg_status status = clg_gradients(loss, variables, total, grads);
+    at = 0;
+    for (size_t i = 0; i < n && status == CLG_OK; at += packs[i++].group->count)
+        packs[i].g = flat_gradient(packs[i].group, grads + at);
+    clg__free(variables);
+    return status == CLG_OK ? clg__graph_check(loss->graph) : status;
+}
+
+/* ---- clipping ---- */
+
+/* min(1, limit / (norm + 1e-6)), as torch's clip_grad_norm_. */
+static clg_tensor *clip_factor(clg_graph *graph, clg_tensor *norm, double limit)
+{
+    clg_tensor *ratio = clg_div(clg_scalar(graph, limit), clg_add(norm, clg_scalar(graph, 1e-6)));
+    return clg_minimum(ratio, clg_scalar(graph, 1.0));
+}
+
+/* Clips each element and each tensor on its own. */
+static void clip_parts(packed *pack, const clg_optimizer_params *p)
+{
+    clg_graph *graph = pack->group->items[0]->graph;
+    if (p->clip_value > 0) pack->g = clg_clamp(pack->g, -p->clip_value, p->clip_value);
+    if (!(p->clip_tensor_norm > 0)) return;
+    const clg__segments *segments = segments_of(pack);
+    clg_tensor *norms = clg_sqrt(clg__segment_sum(pack->g, segments, true));
+    clg_tensor *factors = clip_factor(graph, norms, p->clip_tensor_norm);
+    pack->g = clg_mul(clg__segment_repeat(factors, segments), pack->g);
+}
+
+/* The square root of all squares, over the groups. */
+static clg_tensor *common_norm(const packed *packs, size_t n)
+{
+    clg_tensor *sum = clg_sum(clg_square(packs[0].g), 0, false);
+    for (size_t i = 1; i < n; i++) sum = clg_add(sum, clg_sum(clg_square(packs[i].g), 0, false));
+    return clg_sqrt(sum);
+}
+
+static void clip(packed *packs, size_t n, const clg_optimizer_params *p, clg_minimized *made)
+{
+    clg_graph *graph = packs[0].g->graph;
+    made->gradient_norm = common_norm(packs, n);
+    for (size_t i = 0; i < n; i++) clip_parts(&packs[i], p);
+    if (!(p->clip_norm > 0)) return;
+    bool changed = p->clip_value > 0 || p->clip_tensor_norm > 0;
+    clg_tensor *norm = changed ? common_norm(packs, n) : made->gradient_norm;
+    clg_tensor *factor = clip_factor(graph, norm, p->clip_norm);
+    for (size_t i = 0; i < n; i++) packs[i].g = clg_mul(packs[i].g, factor);
 }
 
 /* ---- putting it together ---- */
-
-/* The square root of all squares, over the groups. */
-static clg_tensor *common_norm(clg_tensor *const g[2])
-{
-    if (!g[0] || !g[1]) return clg_norm(g[0] ? g[0] : g[1]);
-    return clg_sqrt(
-        clg_add(clg_sum(clg_square(g[0]), 0, false), clg_sum(clg_square(g[1]), 0, false)));
-}
-
-/* As torch's clip_grad_norm_. */
-static clg_tensor *clipped(clg_graph *graph, clg_tensor *g, clg_tensor *norm, double limit)
-{
-    clg_tensor *scale = clg_div(clg_scalar(graph, limit), clg_add(norm, clg_scalar(graph, 1e-6)));
-    return clg_mul(g, clg_minimum(scale, clg_scalar(graph, 1.0)));
-}
 
 static clg_tensor *rate_of(clg_graph *graph, double lr)
 {
@@ -186,40 +179,53 @@ static clg_tensor *rate_of(clg_graph *graph, double lr)
     return input ? input : clg_input(graph, "lr", CLG_F32, CLG_SCALAR);
 }
 
-static void update_group(const clg_optimizer_params *p, const list *group, clg_tensor *g,
-                         const clg_minimized *made, bool spared)
+static void update_group(const clg_optimizer_params *p, packed *pack, clg_tensor *lr)
 {
+    const clg__group *group = pack->group;
     clg_graph *graph = group->items[0]->graph;
     clg_optimizer_params own = *p;
-    if (spared) own.weight_decay = 0.0;
-    packed pack = {.label = spared ? ".no_decay" : ""};
-    clg__update u = {
-        .graph = graph, .params = &own, .lr = made->lr, .place = &packed_place, .owner = &pack};
+    own.weight_decay = group->weight_decay;
+    clg__update u = {.graph = graph,
+                     .params = &own,
+                     .plain = group->spared,
+                     .g = pack->g,
+                     .t = clg_step_number(graph),
+                     .lr = lr,
+                     .place = &packed_place,
+                     .owner = pack};
+    if (group->lr_factor != 1.0) u.lr = clg_mul(lr, clg_scalar(graph, group->lr_factor));
     clg__str name = {0};
     add_name(&name, &u, "parameters");
     if (!name.failed) u.p = clg__graph_pack(graph, name.text, group->items, group->count);
     clg__str_free(&name);
-    u.g = p->clip_norm > 0 ? clipped(graph, g, made->gradient_norm, p->clip_norm) : g;
-    u.t = clg_step_number(graph);
-    clg_tensor *next = clg__optimizer_row(p->kind)->rule(&u);
-    clg_graph_update(clg_assign(u.p, next));
+    clg_graph_update(clg_assign(u.p, clg__optimizer_row(p->kind)->rule(&u)));
 }
 
-static clg_status build(clg_tensor *loss, const clg_optimizer_params *p, const list groups[2],
+static void label_group(packed *pack, const clg__group *group)
+{
+    pack->group = group;
+    char index[20] = "";
+    if (group->index > 0) snprintf(index, sizeof index, ".group%d", group->index);
+    snprintf(pack->label, sizeof pack->label, "%s%s", index, group->spared ? ".no_decay" : "");
+}
+
+static clg_status build(clg_tensor *loss, const clg_optimizer_params *p, const clg__groups *groups,
                         clg_minimized *made)
 {
-    clg_tensor *g[2] = {NULL, NULL};
-    for (int i = 0; i < 2; i++)
-        if (groups[i].count) CLG_TRY(flat_gradient(loss, &groups[i], &g[i]));
-    CLG_TRY(clg__graph_check(loss->graph));
-    made->lr = rate_of(loss->graph, p->lr);
-    made->gradient_norm = common_norm(g);
-    for (int i = 0; i < 2; i++) {
-        if (!groups[i].count) continue;
-        made->parameters += clg_shape_count(&g[i]->shape);
-        update_group(p, &groups[i], g[i], made, i == 1);
+    packed *packs = clg__calloc(groups->count, sizeof *packs);
+    if (!packs) return CLG_ERROR_MEMORY;
+    for (size_t i = 0; i < groups->count; i++) label_group(&packs[i], &groups->items[i]);
+    clg_status status = make_gradients(loss, packs, groups->count);
+    if (status == CLG_OK) {
+        made->lr = rate_of(loss->graph, p->lr);
+        for (size_t i = 0; i < groups->count; i++)
+            made->parameters += clg_shape_count(&packs[i].g->shape);
+        clip(packs, groups->count, p, made);
+        for (size_t i = 0; i < groups->count; i++) update_group(p, &packs[i], made->lr);
+        status = clg__graph_check(loss->graph);
     }
-    return clg__graph_check(loss->graph);
+    clg__free(packs);
+    return status;
 }
 
 clg_status clg_minimize(clg_tensor *loss, const clg_optimizer_params *params, clg_minimized *out)
@@ -230,16 +236,10 @@ clg_status clg_minimize(clg_tensor *loss, const clg_optimizer_params *params, cl
     clg_optimizer_params p;
     CLG_TRY(clg__optimizer_resolve(params, &p));
     clg_minimized made = {0};
-    list all = {0}, groups[2] = {{0}, {0}};
-    clg_status status = find_variables(loss, &p, &all);
-    if (status == CLG_OK && !all.count)
-        status =
-            clg__fail(CLG_ERROR_ARGUMENT, "minimize: the loss depends on no trainable variable");
-    if (status == CLG_OK) status = split_groups(&all, &p, groups);
-    if (status == CLG_OK) status = build(loss, &p, groups, &made);
+    clg__groups groups;
+    clg_status status = clg__groups_make(loss, &p, &groups);
+    if (status == CLG_OK) status = build(loss, &p, &groups, &made);
     if (status == CLG_OK && out) *out = made;
-    clg__free(all.items);
-    clg__free(groups[0].items);
-    clg__free(groups[1].items);
+    clg__groups_free(&groups);
     return status;
 }

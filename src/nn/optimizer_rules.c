@@ -253,6 +253,44 @@ static clg_tensor *rule_radam(clg__update *u)
     return stepped(u, rate, clg_div(m, denominator));
 }
 
+/* ---- trust ratios ---- */
+
+/* 1 where either norm is 0, per tensor, repeated over its elements. */
+static clg_tensor *trusted(clg__update *u, clg_tensor *ratio, clg_tensor *norm1, clg_tensor *norm2)
+{
+    clg_tensor *product = clg_mul(norm1, norm2);
+    return u->place->spread(u, clg_where(product, ratio, number(u, 1.0)));
+}
+
+/* d' = momentum d + lr r (g + decay p), p = p - d', r = trust |p| / (|g| + decay |p|) per tensor */
+static clg_tensor *rule_lars(clg__update *u)
+{
+    clg_tensor *x = clg_mul(gradient(u), u->lr);
+    if (!u->plain) {
+        clg_tensor *p = u->place->norms(u, u->p), *g = u->place->norms(u, u->g);
+        clg_tensor *denominator = clg_add(g, scaled(u, p, u->params->weight_decay));
+        clg_tensor *ratio = clg_div(scaled(u, p, u->params->trust), denominator);
+        x = clg_mul(x, trusted(u, ratio, p, g));
+    }
+    return clg_sub(u->p, with_momentum(u, 0, x));
+}
+
+/* x = adam's direction + decay p;  p = p - lr |p| / |x| x per tensor */
+static clg_tensor *rule_lamb(clg__update *u)
+{
+    clg_tensor *m = moving_average(u, 0, u->params->beta1, u->g);
+    clg_tensor *v = moving_average(u, 1, u->params->beta2, clg_square(u->g));
+    clg_tensor *corrected = clg_div(m, bias_correction(u, u->params->beta1));
+    clg_tensor *x = clg_div(corrected, adam_denominator(u, v));
+    x = clg_add(x, scaled(u, u->p, u->params->weight_decay));
+    clg_tensor *rate = u->lr;
+    if (!u->plain) {
+        clg_tensor *p = u->place->norms(u, u->p), *step = u->place->norms(u, x);
+        rate = clg_mul(trusted(u, clg_div(p, step), p, step), rate);
+    }
+    return clg_sub(u->p, clg_mul(rate, x));
+}
+
 /* ---- the table ---- */
 
 #define MOMENTS                                                                                    \
@@ -263,36 +301,58 @@ static clg_tensor *rule_radam(clg__update *u)
 #define BETAS .beta1 = 0.9, .beta2 = 0.999
 
 static const clg__optimizer rows[] = {
-    [CLG_SGD] = {"sgd", {0}, {{.name = "momentum", .used = has_momentum}}, rule_sgd},
-    [CLG_ADAGRAD] = {"adagrad", {.lr = 0.01, .epsilon = 1e-10}, {{.name = "sum"}}, rule_adagrad},
-    [CLG_ADADELTA] = {"adadelta",
-                      {.lr = 1.0, .rho = 0.9, .epsilon = 1e-6},
-                      {{.name = "v"}, {.name = "delta"}},
-                      rule_adadelta},
-    [CLG_RMSPROP] = {"rmsprop",
-                     {.lr = 0.01, .rho = 0.99, .epsilon = 1e-8},
-                     {{.name = "v"},
-                      {.name = "mean", .used = is_centered},
-                      {.name = "momentum", .used = has_momentum}},
-                     rule_rmsprop},
-    [CLG_ADAM] = {"adam",
-                  {.lr = 1e-3, BETAS, .epsilon = 1e-8},
-                  {MOMENTS, {.name = "v_max", .used = is_amsgrad}},
-                  rule_adam},
-    [CLG_ADAMAX] = {"adamax",
-                    {.lr = 2e-3, BETAS, .epsilon = 1e-8},
-                    {{.name = "m"}, {.name = "norm"}},
-                    rule_adamax},
-    [CLG_NADAM] = {"nadam",
-                   {.lr = 2e-3, BETAS, .epsilon = 1e-8, .momentum_decay = 0.004},
-                   {MOMENTS, {.name = "momentum_product", .scalar = true, .initial = 1.0}},
-                   rule_nadam},
-    [CLG_RADAM] = {"radam", {.lr = 1e-3, BETAS, .epsilon = 1e-8}, {MOMENTS}, rule_radam},
-    [CLG_ADAMW] =
-        {"adamw",
-         {.lr = 1e-3, BETAS, .epsilon = 1e-8, .weight_decay = 0.01, .decoupled_decay = true},
-         {MOMENTS, {.name = "v_max", .used = is_amsgrad}},
-         rule_adam},
+    [CLG_SGD] = {.name = "sgd",
+                 .states = {{.name = "momentum", .used = has_momentum}},
+                 .rule = rule_sgd},
+    [CLG_ADAGRAD] = {.name = "adagrad",
+                     .defaults = {.lr = 0.01, .epsilon = 1e-10},
+                     .states = {{.name = "sum"}},
+                     .rule = rule_adagrad},
+    [CLG_ADADELTA] = {.name = "adadelta",
+                      .defaults = {.lr = 1.0, .rho = 0.9, .epsilon = 1e-6},
+                      .states = {{.name = "v"}, {.name = "delta"}},
+                      .rule = rule_adadelta},
+    [CLG_RMSPROP] = {.name = "rmsprop",
+                     .defaults = {.lr = 0.01, .rho = 0.99, .epsilon = 1e-8},
+                     .states = {{.name = "v"},
+                                {.name = "mean", .used = is_centered},
+                                {.name = "momentum", .used = has_momentum}},
+                     .rule = rule_rmsprop},
+    [CLG_ADAM] = {.name = "adam",
+                  .defaults = {.lr = 1e-3, BETAS, .epsilon = 1e-8},
+                  .states = {MOMENTS, {.name = "v_max", .used = is_amsgrad}},
+                  .rule = rule_adam},
+    [CLG_ADAMAX] = {.name = "adamax",
+                    .defaults = {.lr = 2e-3, BETAS, .epsilon = 1e-8},
+                    .states = {{.name = "m"}, {.name = "norm"}},
+                    .rule = rule_adamax},
+    [CLG_NADAM] = {.name = "nadam",
+                   .defaults = {.lr = 2e-3, BETAS, .epsilon = 1e-8, .momentum_decay = 0.004},
+                   .states = {MOMENTS,
+                              {.name = "momentum_product", .scalar = true, .initial = 1.0}},
+                   .rule = rule_nadam},
+    [CLG_RADAM] = {.name = "radam",
+                   .defaults = {.lr = 1e-3, BETAS, .epsilon = 1e-8},
+                   .states = {MOMENTS},
+                   .rule = rule_radam},
+    [CLG_ADAMW] = {.name = "adamw",
+                   .defaults = {.lr = 1e-3,
+                                BETAS,
+                                .epsilon = 1e-8,
+                                .weight_decay = 0.01,
+                                .decoupled_decay = true},
+                   .states = {MOMENTS, {.name = "v_max", .used = is_amsgrad}},
+                   .rule = rule_adam},
+    [CLG_LARS] = {.name = "lars",
+                  .defaults = {.momentum = 0.9, .trust = 1e-3},
+                  .states = {{.name = "momentum", .used = has_momentum}},
+                  .own_decay = true,
+                  .rule = rule_lars},
+    [CLG_LAMB] = {.name = "lamb",
+                  .defaults = {.lr = 1e-3, BETAS, .epsilon = 1e-6},
+                  .states = {MOMENTS},
+                  .own_decay = true,
+                  .rule = rule_lamb},
 };
 
 const clg__optimizer *clg__optimizer_row(clg_optimizer_kind kind)
@@ -345,6 +405,9 @@ static const struct number_row {
     NUMBER(lr_decay, INFINITY, true, false),
     NUMBER(momentum_decay, INFINITY, true, true),
     NUMBER(weight_decay, INFINITY, true, true),
+    NUMBER(trust, INFINITY, true, false),
+    NUMBER(clip_value, INFINITY, true, false),
+    NUMBER(clip_tensor_norm, INFINITY, true, false),
     NUMBER(clip_norm, INFINITY, true, false),
 #undef NUMBER
 };
@@ -375,6 +438,9 @@ static clg_status check_combination(const clg_optimizer_params *p)
     if (p->nesterov && (p->momentum == 0.0 || p->dampening != 0.0))
         return clg__fail(CLG_ERROR_ARGUMENT,
                          "minimize: nesterov needs a momentum above 0 and no dampening");
+    if (p->decoupled_decay && rows[p->kind].own_decay)
+        return clg__fail(CLG_ERROR_ARGUMENT, "minimize: %s has no decoupled weight decay",
+                         rows[p->kind].name);
     return CLG_OK;
 }
 

@@ -30,6 +30,10 @@ typedef struct clg__update_place {
     clg_tensor *(*read)(clg__update *u, int slot);
     /** The state is `value` (of the same shape) from the next step on. */
     void (*write)(clg__update *u, int slot, clg_tensor *value);
+    /** Norm of each parameter tensor's part of x (shaped like p): one number per tensor. */
+    clg_tensor *(*norms)(clg__update *u, clg_tensor *x);
+    /** Those numbers repeated over the parts, shaped like p again. */
+    clg_tensor *(*spread)(clg__update *u, clg_tensor *numbers);
 } clg__update_place;
 
 /* One use of a rule. */
@@ -38,6 +42,7 @@ struct clg__update {
     const clg_optimizer_params *params; /* with defaults filled in */
     clg_tensor *p, *g;                  /* of equal shapes */
     clg_tensor *lr, *t;                 /* scalars; t: number of this step, from 1 */
+    bool plain;                         /* lars, lamb: without trust ratios */
     const clg__update_place *place;
     void *owner; /* for the place */
 };
@@ -48,6 +53,7 @@ typedef struct clg__optimizer {
     clg_optimizer_params defaults; /* lr too, as torch has it */
     clg__optimizer_state states[CLG__MAX_STATES + 1];
     clg_tensor *(*rule)(clg__update *u); /* returns the new p */
+    bool own_decay;                      /* the rule has the decay in it: never decoupled */
 } clg__optimizer;
 
 /** The row of a kind, which must be a valid one. */

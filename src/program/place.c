@@ -75,7 +75,11 @@ clg_status clg__ir_alias(clg__ir *ir)
 typedef void (*visit_read)(clg__ir *ir, int cluster, int value, const clg__space *space, int load,
                            void *user);
 
-/* Calls visit for every value in memory that a cluster reads (roots are for the callee to find). */
+/*
+ * Calls visit for every value in memory that a cluster reads (roots are for the callee to find).
+ * `space` is that of the stage which stores the results, element by element behind its loads; NULL
+ * for reads at other times.
+ */
 static void visit_reads(clg__ir *ir, int cluster, visit_read visit, void *user)
 {
     const clg__cluster *c = &ir->clusters[cluster];
@@ -84,8 +88,9 @@ static void visit_reads(clg__ir *ir, int cluster, visit_read visit, void *user)
         if (stage == 0 && c->kind == CLG__CLUSTER_KERNEL) continue;
         if (stage == 1 && c->kind == CLG__CLUSTER_POINTWISE) continue;
         clg__space_make(&space, ir, c, stage);
+        bool stores = stage == 1 || c->kind == CLG__CLUSTER_POINTWISE;
         for (int i = 0; i < space.n_loads; i++)
-            visit(ir, cluster, space.loads[i].value, stage == 0 ? &space : NULL, i, user);
+            visit(ir, cluster, space.loads[i].value, stores ? &space : NULL, i, user);
     }
     if (c->anchor < 0) return;
     const clg__value *v = &ir->values[c->anchor];
@@ -197,7 +202,6 @@ static void check_read(clg__ir *ir, int cluster, int value, const clg__space *sp
                    read->offset < h->variable->offset + h->count && h->variable->offset < end;
     if (!overlap) return;
     bool harmless = ir->clusters[cluster].order == h->step &&
-                    ir->clusters[cluster].kind == CLG__CLUSTER_POINTWISE &&
                     reads_same_element(ir, space, load, read, h);
     if (!harmless) h->conflict = true;
 }

@@ -8,10 +8,66 @@ vector in the order w1 b1 w2 b2, weights as (IC, OC).
 """
 import torch
 
+def everything(limit):
+    return lambda p: torch.nn.utils.clip_grad_norm_(p, limit)
+
+
+def value(limit):
+    return lambda p: torch.nn.utils.clip_grad_value_(p, limit)
+
+
+def each(limit):
+    return lambda p: [torch.nn.utils.clip_grad_norm_([q], limit) for q in p]
+
+
+class Own(torch.optim.Optimizer):
+    """A rule that torch does not have: rule(p, g, state, group) changes p and state in place."""
+
+    def __init__(self, params, rule, **options):
+        super().__init__(params, dict(rule=rule, **options))
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            for p in group["params"]:
+                group["rule"](p, p.grad, self.state[p], group)
+
+
+def ratio(a, b, scale=1.0):
+    return scale * a / b if a > 0 and b > 0 else 1.0
+
+
+def lars(p, g, state, o):
+    """You, Gitman, Ginsburg 2017, algorithm 1."""
+    local = 1.0 if o.get("plain") else ratio(
+        p.norm(), g.norm(), o["trust"] * g.norm() / (g.norm() + o["decay"] * p.norm()))
+    v = state.setdefault("v", torch.zeros_like(p))
+    v.mul_(o["momentum"]).add_(g + o["decay"] * p, alpha=o["lr"] * float(local))
+    p.sub_(v)
+
+
+def lamb(p, g, state, o):
+    """You et al. 2020, algorithm 2, with the identity for phi."""
+    m, v = (state.setdefault(k, torch.zeros_like(p)) for k in "mv")
+    t = state["t"] = state.get("t", 0) + 1
+    m.lerp_(g, 0.1)
+    v.lerp_(g * g, 0.001)
+    r = m / (1 - 0.9 ** t) / ((v / (1 - 0.999 ** t)).sqrt() + 1e-6) + o["decay"] * p
+    p.sub_(r * o["lr"] * (1.0 if o.get("plain") else ratio(p.norm(), r.norm())))
+
+
+def rmsprop_nesterov(p, g, state, o):
+    v, d = (state.setdefault(k, torch.zeros_like(p)) for k in "vd")
+    v.lerp_(g * g, 0.1)
+    x = g / (v.sqrt() + 1e-3)
+    d.mul_(0.8).add_(x)
+    p.sub_(o["lr"] * (x + 0.8 * d))
+
+
 STEPS = 20
 SHAPES = [("w1", (3, 4)), ("b1", (4,)), ("w2", (4, 2)), ("b2", (2,))]
 T = torch.optim
-# name, clgrad options, torch optimizer, limit of the gradient norm (0: none)
+# name, clgrad options, torch optimizer, what clips the gradients (0: nothing; a number: their norm)
 CASES = [
     ("sgd", ".kind = CLG_SGD, .lr = 0.1", lambda p: T.SGD(p, lr=0.1), 0),
     ("sgd, weight decay", ".kind = CLG_SGD, .lr = 0.1, .weight_decay = 0.05",
@@ -47,6 +103,9 @@ CASES = [
     ("rmsprop, centered, momentum",
      ".kind = CLG_RMSPROP, .lr = 0.005, .rho = 0.95, .epsilon = 1e-2, .momentum = 0.5, .centered = true",
      lambda p: T.RMSprop(p, lr=0.005, alpha=0.95, eps=1e-2, momentum=0.5, centered=True), 0),
+    ("rmsprop, nesterov",
+     ".kind = CLG_RMSPROP, .lr = 0.01, .rho = 0.9, .epsilon = 1e-3, .momentum = 0.8, .nesterov = true",
+     lambda p: Own(p, rmsprop_nesterov, lr=0.01), 0),
     ("amsgrad", ".kind = CLG_ADAM, .lr = 0.05, .beta2 = 0.8, .amsgrad = true",
      lambda p: T.Adam(p, lr=0.05, betas=(0.9, 0.8), amsgrad=True), 0),
     ("adamax", ".kind = CLG_ADAMAX, .lr = 0.05", lambda p: T.Adamax(p, lr=0.05), 0),
@@ -76,6 +135,25 @@ CASES = [
      ".kind = CLG_ADAMW, .lr = 0.05, .weight_decay = 0.2, .decay_weights_only = true, .clip_norm = 1",
      lambda p: T.AdamW([{"params": p[0::2], "weight_decay": 0.2},
                         {"params": p[1::2], "weight_decay": 0.0}], lr=0.05), 1),
+    ("lars", ".kind = CLG_LARS, .lr = 0.5, .trust = 0.1, .weight_decay = 0.1",
+     lambda p: Own(p, lars, lr=0.5, trust=0.1, momentum=0.9, decay=0.1), 0),
+    ("lars, weights only",
+     ".kind = CLG_LARS, .lr = 0.1, .trust = 0.2, .momentum = -1, .weight_decay = 0.1, "
+     ".decay_weights_only = true",
+     lambda p: Own([{"params": p[0::2], "decay": 0.1}, {"params": p[1::2], "decay": 0.0, "plain": True}],
+                   lars, lr=0.1, trust=0.2, momentum=0.0), 0),
+    ("lamb", ".kind = CLG_LAMB, .lr = 0.02", lambda p: Own(p, lamb, lr=0.02, decay=0.0), 0),
+    ("lamb, weights only",
+     ".kind = CLG_LAMB, .lr = 0.02, .weight_decay = 0.1, .decay_weights_only = true",
+     lambda p: Own([{"params": p[0::2], "decay": 0.1}, {"params": p[1::2], "decay": 0.0, "plain": True}],
+                   lamb, lr=0.02), 0),
+    ("clipped by value", ".kind = CLG_SGD, .lr = 0.3, .momentum = 0.5, .clip_value = 0.05",
+     lambda p: T.SGD(p, lr=0.3, momentum=0.5), value(0.05)),
+    ("clipped by tensor", ".kind = CLG_SGD, .lr = 0.3, .momentum = 0.5, .clip_tensor_norm = 0.2",
+     lambda p: T.SGD(p, lr=0.3, momentum=0.5), each(0.2)),
+    ("clipped in all ways",
+     ".kind = CLG_SGD, .lr = 0.5, .clip_value = 0.3, .clip_tensor_norm = 0.3, .clip_norm = 0.4",
+     lambda p: T.SGD(p, lr=0.5), lambda p: (value(0.3)(p), each(0.3)(p), everything(0.4)(p))),
 ]
 
 
@@ -98,7 +176,9 @@ def run(make, clip):
         optimizer.zero_grad()
         loss = torch.nn.functional.mse_loss(torch.tanh(x @ p[0] + p[1]) @ p[2] + p[3], target)
         loss.backward()
-        norms.append(torch.nn.utils.clip_grad_norm_(p, clip if clip else 1e9).item())
+        norms.append(torch.nn.utils.get_total_norm([q.grad for q in p]).item())
+        if clip:
+            (everything(clip) if isinstance(clip, float | int) else clip)(p)
         optimizer.step()
         losses.append(loss.item())
         if step in (0, STEPS - 1):

@@ -18,6 +18,7 @@ void ops_pool2d_cases(Suite *suite);
 void ops_reduce_cases(Suite *suite);
 void ops_rows_cases(Suite *suite);
 void ops_slice_cases(Suite *suite);
+void ops_segments_cases(Suite *suite);
 void ops_state_cases(Suite *suite);
 void ops_structure_cases(Suite *suite);
 
