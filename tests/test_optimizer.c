@@ -2,78 +2,7 @@
  * Optimizers, compared with 20 steps of PyTorch in double precision (golden/optimizers.py): rules,
  * what they keep, and how variables are packed.
  */
-#include <math.h>
-
-#include "clgrad/clgrad.h"
-#include "golden/optimizers.h"
-#include "testing.h"
-
-/* The network of golden/optimizers.py with its start values. */
-typedef struct network {
-    clg_context *ctx;
-    clg_graph *graph;
-    clg_tensor *loss;
-} network;
-
-static void set_parameters(clg_graph *g, const float *values)
-{
-    for (size_t i = 0; i < 4; i++) {
-        clg_tensor *v = clg_graph_variable(g, i);
-        int64_t count = clg_shape_count(clg_tensor_shape(v));
-        TEST_OK(clg_variable_write(v, values, count));
-        values += count;
-    }
-}
-
-static void assert_parameters(const clg_graph *g, const double *expected, const char *what)
-{
-    for (size_t i = 0; i < 4; i++) {
-        const clg_tensor *v = clg_graph_variable(g, i);
-        float actual[GOLDEN_PARAMETERS];
-        int64_t count = clg_shape_count(clg_tensor_shape(v));
-        TEST_OK(clg_variable_read(v, actual, count));
-        for (int64_t j = 0; j < count; j++, expected++)
-            ck_assert_msg(fabs(actual[j] - *expected) < 1e-5, "%s: %s[%d] is %.8g, torch has %.8g",
-                          what, clg_tensor_name(v), (int)j, actual[j], *expected);
-    }
-}
-
-static network network_create(void)
-{
-    network net = {0};
-    TEST_OK(clg_context_create(&net.ctx, NULL));
-    net.graph = clg_graph_create(clg_graph_options(.batch = 5));
-    clg_tensor *x = clg_constant(net.graph, CLG_SHAPE(5, 3), golden_x);
-    clg_tensor *target = clg_constant(net.graph, CLG_SHAPE(5, 2), golden_target);
-    clg_tensor *h = clg_tanh(clg_linear_layer(x, "1", 4, NULL));
-    net.loss = clg_mse(clg_linear_layer(h, "2", 2, NULL), target);
-    TEST_OK(clg_graph_status(net.graph));
-    set_parameters(net.graph, golden_start);
-    return net;
-}
-
-static void network_destroy(network *net)
-{
-    clg_graph_destroy(net->graph);
-    clg_context_destroy(net->ctx);
-}
-
-static clg_program *training(const network *net, clg_tensor *a, clg_tensor *b)
-{
-    clg_program *program = NULL;
-    clg_tensor *outputs[] = {a, b};
-    TEST_OK(clg_program_compile(
-        &program, net->ctx, net->graph,
-        clg_program_options(.outputs = outputs, .n_outputs = b ? 2 : 1, .mode = CLG_TRAINING)));
-    return program;
-}
-
-static float scalar_of(clg_program *program, const clg_tensor *t)
-{
-    float value = NAN;
-    TEST_OK(clg_program_read(program, t, &value, sizeof value));
-    return value;
-}
+#include "golden_network.h"
 
 START_TEST(trajectories_are_those_of_torch)
 {
@@ -232,6 +161,180 @@ START_TEST(impossible_options_are_refused)
 }
 END_TEST
 
+/* ---- groups of parameters ---- */
+
+enum { W1, B1, W2, B2, VARIABLES };
+
+/* Gradients of the golden network's variables at its start values, one behind the other. */
+static void golden_gradients(float *out)
+{
+    network net = network_create();
+    clg_tensor *variables[VARIABLES], *grads[VARIABLES];
+    for (size_t i = 0; i < VARIABLES; i++) variables[i] = clg_graph_variable(net.graph, i);
+    TEST_OK(clg_gradients(net.loss, variables, VARIABLES, grads));
+    clg_program *program = NULL;
+    TEST_OK(clg_program_compile(&program, net.ctx, net.graph,
+                                clg_program_options(.outputs = grads, .n_outputs = VARIABLES)));
+    TEST_OK(clg_program_run(program));
+    for (size_t i = 0; i < VARIABLES; i++) {
+        size_t count = (size_t)clg_shape_count(clg_tensor_shape(variables[i]));
+        TEST_OK(clg_program_read(program, grads[i], out, count * sizeof *out));
+        out += count;
+    }
+    clg_program_destroy(program);
+    network_destroy(&net);
+}
+
+/* One step of sgd with lr 0.1: each variable moves by 0.1 factor (gradient + decay p). */
+START_TEST(groups_have_rates_and_decays_of_their_own)
+{
+    static const double factor[VARIABLES] = {0.5, 1, 0, 3}, decay[VARIABLES] = {0.2, 0.2, 0, 0};
+    static const size_t count[VARIABLES] = {12, 4, 8, 2};
+    float grads[GOLDEN_PARAMETERS];
+    golden_gradients(grads);
+    double expected[GOLDEN_PARAMETERS];
+    for (size_t v = 0, at = 0; v < VARIABLES; v++)
+        for (size_t i = 0; i < count[v]; i++, at++)
+            expected[at] =
+                golden_start[at] - 0.1 * factor[v] * (grads[at] + decay[v] * golden_start[at]);
+    network net = network_create();
+    clg_tensor *last = clg_graph_variable(net.graph, B2);
+    const clg_parameter_group groups[] = {
+        {.pattern = "1.w*", .lr_factor = 0.5},
+        {.pattern = "2.w*", .frozen = true},
+        {.pattern = "nothing",
+         .variables = &last,
+         .n_variables = 1,
+         .lr_factor = 3,
+         .weight_decay = -1},
+    };
+    clg_minimized made;
+    TEST_OK(clg_minimize(
+        net.loss,
+        clg_optimizer_options(.lr = 0.1, .weight_decay = 0.2, .groups = groups, .n_groups = 3),
+        &made));
+    ck_assert_int_eq(made.parameters, 18);
+    clg_program *step = training(&net, net.loss, NULL);
+    TEST_OK(clg_program_run(step));
+    assert_parameters(net.graph, expected, "groups");
+    clg_program_destroy(step);
+    network_destroy(&net);
+}
+END_TEST
+
+START_TEST(frozen_variables_have_no_state)
+{
+    network net = network_create();
+    const clg_parameter_group groups[] = {{.pattern = "1.*", .frozen = true},
+                                          {.pattern = "2.bias", .lr_factor = 2}};
+    TEST_OK(clg_minimize(net.loss,
+                         clg_optimizer_options(.kind = CLG_ADAM, .lr = 0.1, .groups = groups,
+                                               .n_groups = 2, .decay_weights_only = true),
+                         NULL));
+    ck_assert_int_eq(clg_tensor_shape(clg_graph_find(net.graph, "optimizer.m"))->dim[0], 8);
+    const clg_tensor *bias = clg_graph_find(net.graph, "optimizer.m.group2.no_decay");
+    ck_assert_ptr_nonnull(bias);
+    ck_assert_int_eq(clg_tensor_shape(bias)->dim[0], 2);
+    ck_assert_ptr_null(clg_graph_find(net.graph, "optimizer.m.group1"));
+    network_destroy(&net);
+}
+END_TEST
+
+START_TEST(impossible_groups_are_refused)
+{
+    static const struct {
+        clg_parameter_group groups[2];
+        size_t n;
+        const char *message;
+    } rows[] = {
+        {{{.pattern = "3.*"}}, 1, "groups[0] (\"3.*\") names no variable"},
+        {{{.pattern = "1.*"}, {.pattern = "1.bias"}},
+         2,
+         "groups[1] (\"1.bias\") names no variable"},
+        {{{0}}, 1, "groups[0] names no variable"},
+        {{{.pattern = "*", .frozen = true}}, 1, "all variables are frozen"},
+        {{{.pattern = "*", .lr_factor = -1}}, 1, "lr_factor -1"},
+        {{{.pattern = "*", .weight_decay = NAN}}, 1, "weight_decay nan"},
+    };
+    network net = network_create();
+    for (size_t i = 0; i < CLG__COUNT(rows); i++)
+        TEST_FAILS(clg_minimize(net.loss,
+                                clg_optimizer_options(.lr = 1, .groups = rows[i].groups,
+                                                      .n_groups = rows[i].n),
+                                NULL),
+                   CLG_ERROR_ARGUMENT, rows[i].message);
+    network_destroy(&net);
+}
+END_TEST
+
+/* Kernels of one run of the golden network: its gradients alone (no options), or a training step.
+ */
+static size_t launches(const clg_optimizer_params *params)
+{
+    network net = network_create();
+    clg_tensor *outputs[1 + VARIABLES] = {net.loss}, *variables[VARIABLES];
+    for (size_t i = 0; i < VARIABLES; i++) variables[i] = clg_graph_variable(net.graph, i);
+    if (params)
+        TEST_OK(clg_minimize(net.loss, params, NULL));
+    else
+        TEST_OK(clg_gradients(net.loss, variables, VARIABLES, outputs + 1));
+    clg_program *program = NULL;
+    TEST_OK(clg_program_compile(&program, net.ctx, net.graph,
+                                clg_program_options(.outputs = outputs,
+                                                    .n_outputs = params ? 1 : 1 + VARIABLES,
+                                                    .mode = CLG_TRAINING)));
+    clg_program_stats stats;
+    clg_program_query(program, &stats);
+    clg_program_destroy(program);
+    network_destroy(&net);
+    return stats.launches;
+}
+
+/* nadam keeps a number of its own; lars and lamb sum squares of two vectors in two kernels each. */
+START_TEST(a_group_is_updated_by_one_kernel)
+{
+    static const size_t more[CLG_OPTIMIZER_COUNT] = {
+        [CLG_NADAM] = 1, [CLG_LARS] = 4, [CLG_LAMB] = 5};
+    size_t gradients = launches(NULL);
+    for (int kind = 0; kind < CLG_OPTIMIZER_COUNT; kind++) {
+        clg_optimizer_params params = {
+            .kind = (clg_optimizer_kind)kind, .lr = 0.1, .weight_decay = 0.1};
+        ck_assert_msg(launches(&params) == gradients + 1 + more[kind], "%s: %zu kernels, not %zu",
+                      clg_optimizer_name(params.kind), launches(&params) - gradients,
+                      1 + more[kind]);
+    }
+    const clg_parameter_group groups[] = {{.pattern = "1.*"}, {.pattern = "2.w*", .lr_factor = 2}};
+    clg_optimizer_params params = {
+        .kind = CLG_RADAM, .amsgrad = true, .groups = groups, .n_groups = 2, .clip_value = 1};
+    ck_assert_uint_eq(launches(&params), gradients + 3);
+}
+END_TEST
+
+/* A tensor of zeros has no direction to keep: the first step is adam's, and later ones are not NaN.
+ */
+START_TEST(trust_ratios_survive_zeros)
+{
+    network net = network_create();
+    float zeros[12] = {0};
+    TEST_OK(clg_variable_write(clg_graph_variable(net.graph, W1), zeros, 12));
+    TEST_OK(clg_variable_write(clg_graph_variable(net.graph, W2), zeros, 8));
+    TEST_OK(clg_minimize(net.loss, clg_optimizer_options(.kind = CLG_LAMB, .lr = 0.01), NULL));
+    clg_program *step = training(&net, net.loss, NULL);
+    TEST_OK(clg_program_run(step));
+    float w[12];
+    TEST_OK(clg_variable_read(clg_graph_variable(net.graph, W2), w, 8));
+    for (int i = 0; i < 8; i++) ck_assert_double_eq_tol(fabs(w[i]), 0.01, 1e-5);
+    /* the gradient of w1 was 0, because w2 was */
+    TEST_OK(clg_variable_read(clg_graph_variable(net.graph, W1), w, 12));
+    for (int i = 0; i < 12; i++) ck_assert_float_eq(w[i], 0);
+    TEST_OK(clg_program_run(step));
+    TEST_OK(clg_variable_read(clg_graph_variable(net.graph, W1), w, 12));
+    for (int i = 0; i < 12; i++) ck_assert(isfinite(w[i]) && w[i] != 0);
+    clg_program_destroy(step);
+    network_destroy(&net);
+}
+END_TEST
+
 /* ---- state ---- */
 
 /* Numbers in variables "optimizer....", scalars apart. */
@@ -299,5 +402,10 @@ int main(void)
     tcase_add_test(groups, the_rate_is_fed_when_none_is_given);
     tcase_add_test(groups, many_variables_are_packed_in_order);
     tcase_add_test(groups, optimizers_share_a_graph);
+    tcase_add_test(groups, groups_have_rates_and_decays_of_their_own);
+    tcase_add_test(groups, frozen_variables_have_no_state);
+    tcase_add_test(groups, impossible_groups_are_refused);
+    tcase_add_test(groups, a_group_is_updated_by_one_kernel);
+    tcase_add_test(groups, trust_ratios_survive_zeros);
     return testing_run(suite);
 }

@@ -13,9 +13,10 @@ static void emit_pointwise_kernel(clg__generator *g, const char *name, int width
         ")\n{\n"
         "const ulong columns = %cd%d;\n"
         "const ulong c0 = get_global_id(0) * column_chunk, c1 = min(c0 + column_chunk, columns);\n"
-        "const ulong r0 = get_global_id(1) * row_chunk, r1 = min(r0 + row_chunk, rows);\n"
-        "for (ulong row = r0; row < r1; ++row) {\n",
+        "const ulong r0 = get_global_id(1) * row_chunk, r1 = min(r0 + row_chunk, rows);\n",
         g->p, inner);
+    clg__emit_invariants(g);
+    clg__str_add(g->out, "for (ulong row = r0; row < r1; ++row) {\n");
     clg__emit_coordinates(g, 0, inner - 1, "row");
     clg__emit_bases(g, inner);
     clg__str_addf(g->out, "ulong c = c0;\nfor (; c + %d <= c1; c += %d) {\n", width, width);

@@ -110,6 +110,9 @@ clg_status clg__ir_fuse(clg__ir *ir);
 /** Lets readers compute cheap values again instead of storing them; `needed`: must be stored. */
 void clg__ir_recompute(clg__ir *ir, const bool *needed);
 
+/** A single number that a pointwise kernel over many elements computes for itself (recompute.c). */
+bool clg__is_invariant(const clg__ir *ir, const clg__cluster *c, int id);
+
 /** Orders the clusters, resolves aliases, and plans memory; `scratch` bytes per cluster. */
 clg_status clg__ir_order(clg__ir *ir);
 clg_status clg__ir_alias(clg__ir *ir);

@@ -201,8 +201,8 @@ static void check_read(clg__ir *ir, int cluster, int value, const clg__space *sp
     bool overlap = read->storage == h->variable->storage &&
                    read->offset < h->variable->offset + h->count && h->variable->offset < end;
     if (!overlap) return;
-    bool harmless = ir->clusters[cluster].order == h->step &&
-                    reads_same_element(ir, space, load, read, h);
+    bool harmless =
+        ir->clusters[cluster].order == h->step && reads_same_element(ir, space, load, read, h);
     if (!harmless) h->conflict = true;
 }
 

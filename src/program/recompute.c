@@ -5,6 +5,10 @@
  * copy of its input.
  *
  * A reader must not read more for it: loads are weighed by their number of elements.
+ *
+ * Chains of single numbers, such as an optimizer's bias corrections, go whole into the pointwise
+ * kernels that read them: there each work-item computes them once, in front of its loop, which is
+ * cheaper than a launch.
  */
 #include "program/ir.h"
 
@@ -144,8 +148,101 @@ static void forget(clg__ir *ir, int id)
     if (c->kind == CLG__CLUSTER_POINTWISE && c->body[0].n_members == 0) c->dead = true;
 }
 
+/* ---- chains of single numbers ---- */
+
+static bool is_number(const clg_shape *shape)
+{
+    return clg_shape_count(shape) == 1 && !shape->batched;
+}
+
+bool clg__is_invariant(const clg__ir *ir, const clg__cluster *c, int id)
+{
+    return c->kind == CLG__CLUSTER_POINTWISE && !is_number(&c->space) &&
+           is_number(&ir->values[id].node->shape);
+}
+
+/* True if a stage loads one of the chain's numbers. */
+static bool loads_from(const clg__ir *ir, const clg__cluster *c, int stage,
+                       const clg__cluster *chain)
+{
+    clg__space space;
+    if (!clg__space_make(&space, ir, c, stage)) return false;
+    for (int l = 0; l < space.n_loads; l++)
+        if (clg__stage_has(chain, 0, space.loads[l].value)) return true;
+    return false;
+}
+
+/* Adds to a reader the members of the chain that it needs; false if they do not fit. */
+static bool insert_chain(clg__ir *ir, clg__cluster *reader, const clg__cluster *chain)
+{
+    clg__space space;
+    if (!clg__space_make(&space, ir, reader, 0)) return false;
+    for (int l = 0; l < space.n_loads; l++)
+        if (space.loads[l].view >= 0 && clg__stage_has(chain, 0, space.loads[l].value))
+            return false;
+    for (int m = chain->body[0].n_members - 1; m >= 0; m--) {
+        int id = chain->body[0].members[m];
+        bool used = false;
+        for (int k = 0; k < reader->body[0].n_members && !used; k++)
+            used = mentions(ir, &ir->values[reader->body[0].members[k]], id);
+        if (used && !insert(&reader->body[0], id)) return false;
+    }
+    return clg__space_make(&space, ir, reader, 0);
+}
+
+static bool is_chain(const clg__ir *ir, const clg__cluster *c, const bool *needed)
+{
+    if (c->dead || c->kind != CLG__CLUSTER_POINTWISE || !is_number(&c->space)) return false;
+    for (int m = 0; m < c->body[0].n_members; m++) {
+        int id = c->body[0].members[m];
+        if (needed[id] || ir->values[id].uniform ||
+            ir->values[id].node->op->class_ != CLG__POINTWISE)
+            return false;
+    }
+    return true;
+}
+
+/* Moves a chain into all its readers if they are pointwise kernels over more than one element. */
+static bool move_into_readers(clg__ir *ir, clg__cluster *chain)
+{
+    bool all = true, any = false;
+    for (int k = 0; k < ir->n_clusters && all; k++) {
+        clg__cluster *c = &ir->clusters[k];
+        if (c->dead || c == chain) continue;
+        bool plain = c->kind == CLG__CLUSTER_POINTWISE && !is_number(&c->space);
+        bool reads = c->kind != CLG__CLUSTER_KERNEL && loads_from(ir, c, 0, chain);
+        bool later = c->kind != CLG__CLUSTER_POINTWISE && loads_from(ir, c, 1, chain);
+        if (reads) any = true;
+        all = !later && (!reads || (plain && insert_chain(ir, c, chain)));
+    }
+    all &= any;
+    for (int k = 0; k < ir->n_clusters && !all; k++) {
+        clg__cluster *c = &ir->clusters[k];
+        for (int m = 0; c != chain && m < chain->body[0].n_members; m++)
+            if (clg__is_invariant(ir, c, chain->body[0].members[m]))
+                remove_member(&c->body[0], chain->body[0].members[m]);
+    }
+    return all;
+}
+
+/* A chain may read another one: again until nothing moves. */
+static void inline_chains(clg__ir *ir, const bool *needed)
+{
+    for (bool moved = true; moved;) {
+        moved = false;
+        for (int k = 0; k < ir->n_clusters; k++) {
+            clg__cluster *chain = &ir->clusters[k];
+            if (!is_chain(ir, chain, needed) || !move_into_readers(ir, chain)) continue;
+            chain->dead = moved = true;
+            for (int m = 0; m < chain->body[0].n_members; m++)
+                ir->values[chain->body[0].members[m]].stored = false;
+        }
+    }
+}
+
 void clg__ir_recompute(clg__ir *ir, const bool *needed)
 {
     for (int id = ir->n_values - 1; id >= 0; id--)
         if (recomputable(ir, id, needed) && clone_into_readers(ir, id)) forget(ir, id);
+    inline_chains(ir, needed);
 }

@@ -263,7 +263,10 @@ void clg__emit_operand(clg__generator *g, int id, int width)
     const clg__stage *stage = &g->cluster->body[g->stage];
     for (int m = 0; m < stage->n_members; m++) {
         if (stage->members[m] != id) continue;
-        clg__str_addf(g->out, "%cm%d", g->p, m);
+        if (width > 1 && clg__is_invariant(g->ir, g->cluster, id))
+            clg__str_addf(g->out, "((%s)(%cm%d))", clg__vector_type(width), g->p, m);
+        else
+            clg__str_addf(g->out, "%cm%d", g->p, m);
         return;
     }
     if (v->uniform && v->power == 0) {
@@ -333,6 +336,7 @@ static void emit_members(clg__generator *g, int width)
     for (int m = 0; m < stage->n_members; m++) {
         int id = stage->members[m];
         const clg__value *v = &g->ir->values[id];
+        if (clg__is_invariant(g->ir, g->cluster, id)) continue; /* in front of the loops */
         if (!v->uniform && v->node->op->class_ == CLG__POINTWISE) {
             emit_pointwise(g, m, v, width);
             continue;
@@ -375,6 +379,38 @@ static void emit_stores(clg__generator *g, const char *index, int width)
             clg__str_addf(g->out, ", 0, %co%d + %co%d_at + (%s));\n", g->p, i, g->p, i, index);
         }
     }
+}
+
+/* ---- what does not depend on the element ---- */
+
+static bool serves_invariant(const clg__generator *g, int l)
+{
+    const clg__stage *stage = &g->cluster->body[g->stage];
+    for (int m = 0; m < stage->n_members; m++) {
+        const clg__value *v = &g->ir->values[stage->members[m]];
+        if (!clg__is_invariant(g->ir, g->cluster, stage->members[m])) continue;
+        for (int i = 0; i < v->n_inputs; i++)
+            if (clg__space_find(&g->space, g->ir, v->inputs[i]) == l) return true;
+    }
+    return false;
+}
+
+void clg__emit_invariants(clg__generator *g)
+{
+    const clg__stage *stage = &g->cluster->body[g->stage];
+    for (int l = 0; l < g->space.n_loads; l++) {
+        if (!serves_invariant(g, l)) continue;
+        char index[32];
+        snprintf(index, sizeof index, "%ci%d_at", g->p, l);
+        clg__str_addf(g->out, "const float %cx%d = ", g->p, l);
+        if (is_generated(g->ir, g->space.loads[l].value))
+            emit_generated_load(g, l, index, "0", 1);
+        else
+            emit_buffer_load(g, l, "0", false, false, index, 1);
+    }
+    for (int m = 0; m < stage->n_members; m++)
+        if (clg__is_invariant(g->ir, g->cluster, stage->members[m]))
+            emit_pointwise(g, m, &g->ir->values[stage->members[m]], 1);
 }
 
 /* ---- flat kernels ---- */

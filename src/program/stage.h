@@ -27,6 +27,9 @@ const char *clg__vector_type(int width);
 /** Parameters of the stage, each preceded by a comma; clg__bind_stage gives the arguments. */
 void clg__emit_parameters(clg__generator *g);
 
+/** Numbers that all elements share, and what they are made of: once, in front of all loops. */
+void clg__emit_invariants(clg__generator *g);
+
 /** Coordinates along the collapsed axes first .. last from a linear index, innermost fastest. */
 void clg__emit_coordinates(clg__generator *g, int first, int last, const char *linear);
 
