@@ -283,20 +283,36 @@ static bool same_reduction(const clg__ir *ir, const clg__cluster *c, const clg_t
            c->n_reduces < CLG__MAX_REDUCES;
 }
 
+/*
+ * Does a reduction cluster have `in` at hand? It computes or loads it already, or loads another
+ * result of the cluster `from` that makes it: then both are there at the same time anyway.
+ */
+static bool at_hand(const clg__ir *ir, const clg__cluster *c, int in, int from)
+{
+    clg__space space;
+    if (clg__stage_has(c, 0, in)) return true;
+    if (!clg__space_make(&space, ir, c, 0)) return false;
+    if (clg__space_find(&space, ir, in) >= 0) return true;
+    for (int i = 0; i < space.n_loads && from >= 0; i++)
+        if (producer(ir, space.loads[i].value) == from) return true;
+    return false;
+}
+
 /* A second reduction of what a reduction cluster already has at hand. */
 static bool join_reduction(clg__ir *ir, int id)
 {
     clg__value *v = &ir->values[id];
-    int in = v->inputs[0];
+    int in = v->inputs[0], from = producer(ir, in);
     for (int c = ir->n_clusters - 1; c >= 0 && c >= ir->n_clusters - 16; c--) {
         clg__cluster *cluster = &ir->clusters[c];
-        clg__space space;
         if (cluster->dead || !same_reduction(ir, cluster, v->node)) continue;
-        int from = producer(ir, in);
-        bool at_hand = clg__stage_has(cluster, 0, in) || (clg__space_make(&space, ir, cluster, 0) &&
-                                                          clg__space_find(&space, ir, in) >= 0);
-        if (!at_hand || (from >= 0 && from != c && bit(ir->clusters[from].reach, c))) continue;
+        if (!at_hand(ir, cluster, in, from)) continue;
+        if (from >= 0 && from != c && bit(ir->clusters[from].reach, c)) continue;
         cluster->reduces[cluster->n_reduces++] = id;
+        if (!fits(ir, cluster)) {
+            cluster->n_reduces--;
+            continue;
+        }
         v->cluster = c;
         add_dependencies(ir, c, id);
         return true;

@@ -37,8 +37,13 @@ static int64_t elements_read(const clg__ir *ir, const clg__space *space)
 {
     int64_t sum = 0;
     for (int l = 0; l < space->n_loads; l++) {
-        const clg_tensor *node = ir->values[space->loads[l].value].node;
-        if (!node->op->load) sum += clg_shape_count(&node->shape);
+        const clg__load *load = &space->loads[l];
+        const clg_tensor *node = ir->values[load->value].node;
+        if (node->op->load) continue;
+        int64_t count = clg_shape_count(&node->shape);
+        if (load->view >= 0) /* a slice reads less than there is, a repetition not more */
+            count = clg__min_i64(count, clg_shape_count(&ir->values[load->view].node->shape));
+        sum += count;
     }
     return sum;
 }
