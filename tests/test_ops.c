@@ -40,6 +40,7 @@ int main(void)
     ops_structure_cases(suite);
     ops_slice_cases(suite);
     ops_pad_cases(suite);
+    ops_normalize_cases(suite);
     ops_state_cases(suite);
     ops_reduce_cases(suite);
     ops_segments_cases(suite);

@@ -53,6 +53,8 @@ CLG_API clg_tensor *clg_max(clg_tensor *x, uint32_t axes, bool keep);
 CLG_API clg_tensor *clg_argmax(clg_tensor *x, int axis);
 /** Square root of the sum of squares of everything. */
 CLG_API clg_tensor *clg_norm(clg_tensor *x);
+/** y[i] = x[i - before] + ... + x[i + after] along the last axis, with zeros outside. */
+CLG_API clg_tensor *clg_window_sum(clg_tensor *x, int before, int after);
 /** Over one axis (negative: from the end), shifted by the maximum. */
 CLG_API clg_tensor *clg_softmax(clg_tensor *x, int axis);
 CLG_API clg_tensor *clg_log_softmax(clg_tensor *x, int axis);
@@ -189,8 +191,42 @@ typedef struct clg_batch_norm_params {
  */
 CLG_API clg_tensor *clg_batch_norm(clg_tensor *x, clg_tensor *const parameters[4],
                                    const clg_batch_norm_params *params);
+/**
+ * Each sample over its last `axes` axes (PyTorch's normalized_shape): subtracts the mean, divides
+ * by sqrt(variance + epsilon), times scale plus shift, which are shaped like those axes or NULL.
+ * epsilon 0 is 1e-5.
+ */
+CLG_API clg_tensor *clg_layer_norm(clg_tensor *x, int axes, clg_tensor *scale, clg_tensor *shift,
+                                   double epsilon);
+/** The same without mean and shift: x / sqrt(mean of x^2 + epsilon). epsilon 0 is 2^-23. */
+CLG_API clg_tensor *clg_rms_norm(clg_tensor *x, int axes, clg_tensor *scale, double epsilon);
+/**
+ * x (N, ..., C): each sample's channels in `groups` groups, over the group's channels and all axes
+ * between; scale and shift (C) or NULL. epsilon 0 is 1e-5.
+ */
+CLG_API clg_tensor *clg_group_norm(clg_tensor *x, int64_t groups, clg_tensor *scale,
+                                   clg_tensor *shift, double epsilon);
+/** Each channel a group of its own; x has at least three axes. */
+CLG_API clg_tensor *clg_instance_norm(clg_tensor *x, clg_tensor *scale, clg_tensor *shift,
+                                      double epsilon);
+
+typedef struct clg_local_response_norm_params {
+    int size;     /* neighbouring channels that count; 0 = 5 */
+    double alpha; /* 0 = 1e-4 */
+    double beta;  /* 0 = 0.75 */
+    double k;     /* 0 = 2, as AlexNet; PyTorch's default is 1 */
+} clg_local_response_norm_params;
+#define clg_local_response_norm_options(...) (&(clg_local_response_norm_params){__VA_ARGS__})
+/**
+ * x (..., C): x / (k + alpha / size * sum of x^2 over `size` channels around each)^beta, as PyTorch
+ * (AlexNet's paper does not divide alpha by the size).
+ */
+CLG_API clg_tensor *clg_local_response_norm(clg_tensor *x,
+                                            const clg_local_response_norm_params *params);
 /** In training zero with probability p, scaled by 1 / (1 - p); identity in inference. */
 CLG_API clg_tensor *clg_dropout(clg_tensor *x, double p);
+/** x (N, ..., C): whole channels of a sample are dropped together (PyTorch's dropout2d). */
+CLG_API clg_tensor *clg_channel_dropout(clg_tensor *x, double p);
 
 /* ---- losses: scalars, the mean over all rows or elements ---- */
 /** Logits (rows, classes) and class indices (rows), i32 or f32. */
@@ -203,7 +239,8 @@ CLG_API clg_tensor *clg_accuracy(clg_tensor *logits, clg_tensor *labels);
 
 /* ---- state ---- */
 /**
- * Says that a variable becomes `value` (same shape) at the end of a run. All reads in the run see
+ * Says that a variable becomes `value` (same shape, or with extents of 1 in front) at the end of a
+ * run. All reads in the run see
  * the old value. The node is an output to ask for, or an update (clg_graph_update).
  */
 CLG_API clg_tensor *clg_assign(clg_tensor *variable, clg_tensor *value);

@@ -1,5 +1,5 @@
 /*
- * Operations that are made of others: one-hot codes, batch normalization, dropout, losses. Nothing
+ * Operations that are made of others: one-hot codes, dropout, losses (norms: normalize.c). Nothing
  * here has a kernel or a gradient rule of its own; the compiler fuses the pieces, and autodiff sees
  * through them. Where several formulas are equal, the one is taken that neither overflows nor
  * cancels, and whose gradient at the seams (x = 0, -inf) is the right one too.
@@ -22,92 +22,42 @@ clg_tensor *clg_one_hot(clg_tensor *index, int64_t classes)
     return CLG__COMPOSED(one_hot, clg_equal(classes_of_row, clg__reshape_to(index, &column)));
 }
 
-/* ---- batch normalization ---- */
-
-/* All axes but the last, as a mask (of at least two axes). */
-static uint32_t leading_axes(const clg_tensor *x)
-{
-    return (1u << (x->shape.ndim - 1)) - 1;
-}
-
-static bool check_batch_norm(clg_tensor *x, clg_tensor *const parameters[4])
-{
-    static const char *const names[] = {"scale", "shift", "running mean", "running variance"};
-    if (x->shape.ndim < 2) {
-        clg__graph_fail(x->graph, CLG_ERROR_ARGUMENT,
-                        "batch_norm: expected (..., C) with at least two axes, got %s",
-                        CLG__SHAPE_TEXT(&x->shape));
-        return false;
-    }
-    int64_t channels = x->shape.dim[x->shape.ndim - 1];
-    for (int i = 0; i < 4; i++) {
-        const clg_tensor *p = parameters[i];
-        if (!p || (p->shape.ndim == 1 && p->shape.dim[0] == channels)) continue;
-        clg__graph_fail(x->graph, CLG_ERROR_ARGUMENT,
-                        "batch_norm: input %s has %lld channels, %s %s", CLG__SHAPE_TEXT(&x->shape),
-                        (long long)channels, names[i], CLG__SHAPE_TEXT(&p->shape));
-        return false;
-    }
-    if ((parameters[2] != NULL) == (parameters[3] != NULL)) return true;
-    clg__graph_fail(x->graph, CLG_ERROR_ARGUMENT,
-                    "batch_norm: running mean and running variance come together");
-    return false;
-}
-
-/* running += momentum (value - running), at the end of each training step. */
-static void follow(clg_tensor *running, clg_tensor *value, double momentum)
-{
-    clg_tensor *step = clg_mul(clg_sub(value, running), clg__number(running, momentum));
-    clg_graph_update(clg_assign(running, clg_add(running, step)));
-}
-
-/* n / (n - 1) for n rows at the batch size of the run; 1 if there is only one row. */
-static clg_tensor *unbiasing(const clg_tensor *x)
-{
-    int last = x->shape.ndim - 1;
-    double rows = (double)(clg_shape_count(&x->shape) / x->shape.dim[last]);
-    int power = __builtin_popcount(x->shape.batched & leading_axes(x));
-    clg_tensor *n = clg__number_by_batch(x, rows, power);
-    clg_tensor *one = clg__number(x, 1);
-    return clg_div(n, clg_maximum(clg_sub(n, one), one));
-}
-
-clg_tensor *clg_batch_norm(clg_tensor *x, clg_tensor *const parameters[4],
-                           const clg_batch_norm_params *params)
-{
-    static const clg_batch_norm_params defaults;
-    if (!x || !parameters || !check_batch_norm(x, parameters)) return NULL;
-    if (!params) params = &defaults;
-    double momentum = params->momentum ? params->momentum : 0.1;
-    double epsilon = params->epsilon ? params->epsilon : 1e-5;
-    clg_tensor *scale = parameters[0], *shift = parameters[1];
-    clg_tensor *running_mean = parameters[2], *running_variance = parameters[3];
-    clg_tensor *mean = clg_mean(x, leading_axes(x), false);
-    clg_tensor *variance = clg_mean(clg_square(clg_sub(x, mean)), leading_axes(x), false);
-    if (running_mean) {
-        follow(running_mean, mean, momentum);
-        follow(running_variance, clg_mul(variance, unbiasing(x)), momentum);
-        mean = clg_by_mode(mean, running_mean);
-        variance = clg_by_mode(variance, running_variance);
-    }
-    clg_tensor *factor = clg_rsqrt(clg_add(variance, clg__number(x, epsilon)));
-    if (scale) factor = clg_mul(factor, scale);
-    clg_tensor *y = clg_mul(clg_sub(x, mean), factor);
-    return CLG__COMPOSED(batch_norm, shift ? clg_add(y, shift) : y);
-}
-
 /* ---- dropout ---- */
+
+/* `mask`: any tensor of the shape that zeros and ones are drawn in. */
+static clg_tensor *dropped(clg_tensor *x, clg_tensor *mask, double p)
+{
+    clg_tensor *kept = clg_greater_equal(clg_random_uniform(mask), clg__number(x, p));
+    clg_tensor *factor = clg_mul(kept, clg__number(x, 1 / (1 - p)));
+    return clg_by_mode(clg_mul(x, factor), x);
+}
+
+static bool check_probability(const char *name, clg_tensor *x, double p)
+{
+    if (p >= 0 && p < 1) return true;
+    return clg__graph_fail(x->graph, CLG_ERROR_ARGUMENT,
+                           "%s: the probability %g is not within 0 <= p < 1", name, p);
+}
 
 clg_tensor *clg_dropout(clg_tensor *x, double p)
 {
-    if (!x) return NULL;
-    if (!(p >= 0 && p < 1))
+    if (!x || !check_probability("dropout", x, p)) return NULL;
+    return p == 0 ? x : CLG__COMPOSED(dropout, dropped(x, x, p));
+}
+
+clg_tensor *clg_channel_dropout(clg_tensor *x, double p)
+{
+    if (!x || !check_probability("channel_dropout", x, p)) return NULL;
+    if (x->shape.ndim < 2)
         return clg__graph_fail(x->graph, CLG_ERROR_ARGUMENT,
-                               "dropout: the probability %g is not within 0 <= p < 1", p);
+                               "channel_dropout: expected (N, ..., C), got %s",
+                               CLG__SHAPE_TEXT(&x->shape));
     if (p == 0) return x;
-    clg_tensor *kept = clg_greater_equal(clg_random_uniform(x), clg__number(x, p));
-    clg_tensor *factor = clg_mul(kept, clg__number(x, 1 / (1 - p)));
-    return CLG__COMPOSED(dropout, clg_by_mode(clg_mul(x, factor), x));
+    clg_shape shape = x->shape;
+    uint32_t between = ((1u << (shape.ndim - 1)) - 1) & ~1u;
+    for (int i = 1; i < shape.ndim - 1; i++) shape.dim[i] = 1;
+    shape.batched &= ~between;
+    return CLG__COMPOSED(channel_dropout, dropped(x, clg_full(x->graph, shape, 0), p));
 }
 
 /* ---- losses ---- */

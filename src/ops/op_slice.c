@@ -1,6 +1,6 @@
 /*
- * Views that take some of the elements: slices with a step along any axes, and reversed axes. They
- * cost nothing where the reader can use strides (negative ones too). The gradient of
+ * Views that take some of the elements: slices with a step along any axes, reversed axes, and
+ * samples. They cost nothing where the reader can use strides (negative ones too). The gradient of
  * a slice puts the elements back with zeros around and between them.
  */
 #include "ops/record.h"
@@ -182,4 +182,42 @@ clg_tensor *clg_flip(clg_tensor *x, uint32_t axes)
     flip_attr attr = {.axes = axes ? axes : all};
     if (!attr.axes) return x; /* a scalar */
     return clg__node(x->graph, &clg__op_flip, x->dtype, x->shape, &attr, 1, &x);
+}
+
+/* ---- sample ---- */
+
+typedef struct sample_attr {
+    uint32_t axes;
+} sample_attr;
+
+static void sample_view(const clg_tensor *out, const clg_shape *in, const clg_shape *out_shape,
+                        int64_t *offset, int64_t *strides)
+{
+    const sample_attr *attr = out->attr;
+    clg__contiguous_strides(in, strides);
+    *offset = 0;
+    for (int i = 0; i < in->ndim; i++)
+        if (attr->axes >> i & 1 && !clg__batched(in, i)) *offset += in->dim[i] / 2 * strides[i];
+}
+
+static void no_gradient(clg_tensor *out, clg_tensor *g, clg_tensor **dx)
+{
+    dx[0] = NULL;
+}
+const clg__op clg__op_sample = {.name = "sample",
+                                .formula = "one element along axes, a constant for gradients",
+                                .class_ = CLG__VIEW,
+                                .attr_size = sizeof(sample_attr),
+                                .gradient = no_gradient,
+                                .view = sample_view};
+
+clg_tensor *clg__sample(clg_tensor *x, uint32_t axes)
+{
+    if (!x) return NULL;
+    sample_attr attr = {.axes = axes};
+    clg_shape shape = x->shape;
+    for (int i = 0; i < shape.ndim; i++)
+        if (axes >> i & 1) shape.dim[i] = 1;
+    shape.batched &= ~axes;
+    return clg__node(x->graph, &clg__op_sample, x->dtype, shape, &attr, 1, &x);
 }

@@ -25,6 +25,16 @@ static clg_tensor *computed(clg_tensor *value)
     return class_ == CLG__KERNEL || class_ == CLG__REDUCE ? value : clg_identity(value);
 }
 
+/* The variable's shape, with any number of extents of 1 in front. */
+static bool fits_variable(const clg_shape *variable, const clg_shape *value)
+{
+    int lead = value->ndim - variable->ndim;
+    bool fits = lead >= 0 && !value->batched;
+    for (int i = 0; i < value->ndim && fits; i++)
+        fits = value->dim[i] == (i < lead ? 1 : variable->dim[i - lead]);
+    return fits;
+}
+
 clg_tensor *clg_assign(clg_tensor *variable, clg_tensor *value)
 {
     if (!variable || !value) return NULL;
@@ -33,7 +43,7 @@ clg_tensor *clg_assign(clg_tensor *variable, clg_tensor *value)
         return clg__graph_fail(g, CLG_ERROR_ARGUMENT,
                                "assign: the target is a node of \"%s\", not a variable",
                                variable->op->name);
-    if (!clg_shape_equal(&variable->shape, &value->shape) || value->shape.batched)
+    if (!fits_variable(&variable->shape, &value->shape))
         return clg__graph_fail(g, CLG_ERROR_ARGUMENT,
                                "assign: variable \"%s\" has shape %s, the value %s%s",
                                clg_tensor_name(variable), CLG__SHAPE_TEXT(&variable->shape),

@@ -68,5 +68,23 @@ bool clg__axis(clg_graph *g, const char *op, const clg_shape *shape, int *axis);
 clg_tensor *clg__slice_axis(clg_tensor *x, int axis, int64_t begin, int64_t count, int64_t step);
 /** Its gradient: elements of the axis come to before + i * step, with zeros elsewhere. */
 clg_tensor *clg__pad_spread(clg_tensor *x, int axis, int64_t before, int64_t after, int64_t step);
+/**
+ * One element along each of `axes`, which stay with extent 1: the middle one, or the first where
+ * the extent follows the batch. For gradients it is a constant.
+ */
+clg_tensor *clg__sample(clg_tensor *x, uint32_t axes);
+
+/*
+ * Mean and variance over axes, which stay with extent 1, from one pass over x: with s one sample of
+ * x, sums of x - s and of its square. s is near x, so that a mean that is large beside the
+ * deviation costs no digits.
+ */
+typedef struct clg__moments {
+    clg_tensor *sample;    /* s */
+    clg_tensor *deviation; /* x - s, shaped like x */
+    clg_tensor *shift;     /* mean of x - s: the mean is sample + shift */
+    clg_tensor *variance;  /* over n, not n - 1 */
+} clg__moments;
+clg__moments clg__moments_over(clg_tensor *x, uint32_t axes);
 
 #endif

@@ -12,6 +12,7 @@ void ops_compose_cases(Suite *suite);
 void ops_conv2d_cases(Suite *suite);
 void ops_layers_cases(Suite *suite);
 void ops_matmul_cases(Suite *suite);
+void ops_normalize_cases(Suite *suite);
 void ops_pad_cases(Suite *suite);
 void ops_pointwise_cases(Suite *suite);
 void ops_pool2d_cases(Suite *suite);
