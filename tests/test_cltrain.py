@@ -154,6 +154,9 @@ BAD_MODELS = [
     (HEAD + "    - {kind: conv2d, channels: 3, kernel: 5, padding_mode: reflekt}",
      r":6:60: .*unknown padding_mode 'reflekt' .*'reflect'"),
     (HEAD + "    - {kind: conv_transpose2d, channels: 3, kernel: 5, output_padding: 1}", r"below the stride"),
+    (HEAD + "    - {kind: group_norm, groups: 3}", r"group_norm1|a multiple of 3 groups"),
+    (HEAD + "    - {kind: group_norm}", r"'groups' is missing"),
+    (HEAD + "    - {kind: layer_norm, axes: 5}", r"layer_norm1: the last 5 axes"),
     (HEAD + "    - {kind: relo}", r":6:14: .*did you mean 'relu'"),
     (HEAD + "    - {kind: relu, units: 3}", r":6:27: .*no option 'units'"),
     (HEAD + "    - {kind: clamp, a: 0}", r":6:7: .*'b' is missing"),
@@ -185,6 +188,12 @@ LAYERS = [
     ("{kind: conv2d, channels: 4, kernel: 3x5, padding: valid}", "(64, 26, 24, 4)"),
     ("{kind: conv_transpose2d, channels: 6, kernel: 3, stride: 2, padding: 1, output_padding: 1}",
      "(64, 56, 56, 6)"),
+    ("{kind: layer_norm, axes: 3, epsilon: 1e-6}", "(64, 28, 28, 1)"),
+    ("{kind: rms_norm}", "(64, 28, 28, 1)"),
+    ("{kind: group_norm, groups: 1, name: mine}", "(64, 28, 28, 1)"),
+    ("{kind: instance_norm}", "(64, 28, 28, 1)"),
+    ("{kind: local_response_norm, size: 3, k: 1}", "(64, 28, 28, 1)"),
+    ("{kind: channel_dropout, rate: 0.5}", "(64, 28, 28, 1)"),
 ]
 
 

@@ -178,6 +178,49 @@ static clg_tensor *build_batch_norm(struct layer_site *site, clg_tensor *x)
     return clg_batch_norm_layer(x, site->name, &params);
 }
 
+static double epsilon_of(const struct layer_site *site)
+{
+    return site->spec->epsilon ? *site->spec->epsilon : 0;
+}
+
+static clg_tensor *build_layer_norm(struct layer_site *site, clg_tensor *x)
+{
+    int axes = 1;
+    if (!read_count(site, "axes", site->spec->axes, &axes)) return NULL;
+    return clg_layer_norm_layer(x, site->name, axes, epsilon_of(site));
+}
+
+static clg_tensor *build_rms_norm(struct layer_site *site, clg_tensor *x)
+{
+    int axes = 1;
+    if (!read_count(site, "axes", site->spec->axes, &axes)) return NULL;
+    return clg_rms_norm_layer(x, site->name, axes, epsilon_of(site));
+}
+
+static clg_tensor *build_group_norm(struct layer_site *site, clg_tensor *x)
+{
+    int groups = 0;
+    if (!read_count(site, "groups", site->spec->groups, &groups)) return NULL;
+    return clg_group_norm_layer(x, site->name, groups, epsilon_of(site));
+}
+
+static clg_tensor *build_instance_norm(struct layer_site *site, clg_tensor *x)
+{
+    return clg_instance_norm(x, NULL, NULL, epsilon_of(site));
+}
+
+static clg_tensor *build_local_response_norm(struct layer_site *site, clg_tensor *x)
+{
+    const struct layer_spec *spec = site->spec;
+    clg_local_response_norm_params params = {.alpha = spec->alpha ? *spec->alpha : 0,
+                                             .beta = spec->beta ? *spec->beta : 0,
+                                             .k = spec->k ? *spec->k : 0};
+    int size[2] = {0};
+    if (!read_pair(site, "size", spec->size, size)) return NULL;
+    params.size = size[0];
+    return clg_local_response_norm(x, &params);
+}
+
 static bool read_pool(struct layer_site *site, clg_pool2d_params *params)
 {
     return read_pair(site, "size", site->spec->size, params->size) &&
@@ -210,6 +253,11 @@ static clg_tensor *build_flatten(struct layer_site *site, clg_tensor *x)
 static clg_tensor *build_dropout(struct layer_site *site, clg_tensor *x)
 {
     return clg_dropout(x, *site->spec->rate);
+}
+
+static clg_tensor *build_channel_dropout(struct layer_site *site, clg_tensor *x)
+{
+    return clg_channel_dropout(x, *site->spec->rate);
 }
 
 /* ---- augmentation and normalization ---- */
@@ -307,11 +355,17 @@ static const struct layer_kind layer_kinds[] = {
      build_conv_transpose2d},
     {"linear", "units", "bias init name", "linear", build_linear},
     {"batch_norm", "", "momentum epsilon name", "norm", build_batch_norm},
+    {"layer_norm", "", "axes epsilon name", "layer_norm", build_layer_norm},
+    {"rms_norm", "", "axes epsilon name", "rms_norm", build_rms_norm},
+    {"group_norm", "groups", "epsilon name", "group_norm", build_group_norm},
+    {"instance_norm", "", "epsilon", "", build_instance_norm},
+    {"local_response_norm", "", "size alpha beta k", "", build_local_response_norm},
     {"max_pool2d", "", "size stride padding", "", build_max_pool2d},
     {"average_pool2d", "", "size stride padding", "", build_average_pool2d},
     {"global_average_pool2d", "", "", "", build_global_average_pool2d},
     {"flatten", "", "", "", build_flatten},
     {"dropout", "rate", "", "", build_dropout},
+    {"channel_dropout", "rate", "", "", build_channel_dropout},
     {"random_flip", "", "horizontal vertical", "", build_random_flip},
     {"random_affine", "", "rotate zoom shift border", "", build_random_affine},
     {"random_crop", "", "size padding border", "", build_random_crop},

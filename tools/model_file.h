@@ -60,6 +60,10 @@ enum { MAX_NAME = 200, MAX_FULL_NAME = 190 }; /* characters of a word; of a laye
     TEXT(output_padding)                                                                           \
     TEXT(dilation)                                                                                 \
     WHOLE(groups)                                                                                  \
+    WHOLE(axes)                                                                                    \
+    REAL(alpha)                                                                                    \
+    REAL(beta)                                                                                     \
+    REAL(k)                                                                                        \
     FLAG(bias)                                                                                     \
     TEXT(init)                                                                                     \
     REAL(rate)                                                                                     \

@@ -71,6 +71,13 @@ CLG_API clg_tensor *clg_conv_transpose2d_layer(clg_tensor *x, const char *name, 
  */
 CLG_API clg_tensor *clg_batch_norm_layer(clg_tensor *x, const char *name,
                                          const clg_batch_norm_params *params);
+/** Over the last `axes` axes, with <name>.weight (ones) and <name>.bias (zeros) of their shape. */
+CLG_API clg_tensor *clg_layer_norm_layer(clg_tensor *x, const char *name, int axes, double epsilon);
+/** The same with <name>.weight only. */
+CLG_API clg_tensor *clg_rms_norm_layer(clg_tensor *x, const char *name, int axes, double epsilon);
+/** x (N, ..., C), with <name>.weight and <name>.bias (C). */
+CLG_API clg_tensor *clg_group_norm_layer(clg_tensor *x, const char *name, int64_t groups,
+                                         double epsilon);
 
 /**
  * x (..., C): clg_normalize by two variables that are not trained, each (C): <name>.offset (zeros)

@@ -125,8 +125,11 @@ clg_tensor *clg_conv_transpose2d_layer(clg_tensor *x, const char *name, int64_t 
     return CLG__COMPOSED(conv_transpose2d_layer, y);
 }
 
-clg_tensor *clg_batch_norm_layer(clg_tensor *x, const char *name,
-                                 const clg_batch_norm_params *params)
+/* ---- normalization ---- */
+
+/* The first n of scale, shift and running statistics, each of this shape. */
+static bool norm_variables(clg_graph *g, const char *layer, const clg_shape *shape, int n,
+                           clg_tensor **variables)
 {
     static const struct {
         const char *name;
@@ -136,16 +139,62 @@ clg_tensor *clg_batch_norm_layer(clg_tensor *x, const char *name,
                  {"bias", 0, true},
                  {"running_mean", 0, false},
                  {"running_var", 1, false}};
+    for (int i = 0; i < n; i++) {
+        clg_init init = {.kind = CLG_INIT_CONSTANT, .value = rows[i].start};
+        variables[i] = layer_variable(g, layer, rows[i].name, shape, init, rows[i].trainable);
+        if (!variables[i]) return false;
+    }
+    return true;
+}
+
+clg_tensor *clg_batch_norm_layer(clg_tensor *x, const char *name,
+                                 const clg_batch_norm_params *params)
+{
     if (!x || !layer_fits(x, name, 2, 1)) return NULL;
     clg_shape shape = CLG_SHAPE(x->shape.dim[x->shape.ndim - 1]);
-    clg_tensor *variables[4];
-    for (int i = 0; i < 4; i++) {
-        clg_init init = {.kind = CLG_INIT_CONSTANT, .value = rows[i].start};
-        variables[i] =
-            layer_variable(x->graph, name, rows[i].name, &shape, init, rows[i].trainable);
-        if (!variables[i]) return NULL;
-    }
-    return CLG__COMPOSED(batch_norm_layer, clg_batch_norm(x, variables, params));
+    clg_tensor *v[4];
+    if (!norm_variables(x->graph, name, &shape, 4, v)) return NULL;
+    return CLG__COMPOSED(batch_norm_layer, clg_batch_norm(x, v, params));
+}
+
+/* The shape of the last `axes` axes of x. */
+static bool last_axes(clg_tensor *x, const char *layer, int axes, clg_shape *shape)
+{
+    int first = x->shape.ndim - axes;
+    if (axes < 1 || first < 1)
+        return clg__graph_fail(
+            x->graph, CLG_ERROR_ARGUMENT,
+            "%s: the last %d axes of an input with %d: at least one, and not all", layer, axes,
+            x->shape.ndim);
+    *shape = clg_shape_of(axes, &x->shape.dim[first]);
+    return true;
+}
+
+clg_tensor *clg_layer_norm_layer(clg_tensor *x, const char *name, int axes, double epsilon)
+{
+    clg_shape shape;
+    clg_tensor *v[2];
+    if (!x || !last_axes(x, name, axes, &shape) || !norm_variables(x->graph, name, &shape, 2, v))
+        return NULL;
+    return CLG__COMPOSED(layer_norm_layer, clg_layer_norm(x, axes, v[0], v[1], epsilon));
+}
+
+clg_tensor *clg_rms_norm_layer(clg_tensor *x, const char *name, int axes, double epsilon)
+{
+    clg_shape shape;
+    clg_tensor *v[1];
+    if (!x || !last_axes(x, name, axes, &shape) || !norm_variables(x->graph, name, &shape, 1, v))
+        return NULL;
+    return CLG__COMPOSED(rms_norm_layer, clg_rms_norm(x, axes, v[0], epsilon));
+}
+
+clg_tensor *clg_group_norm_layer(clg_tensor *x, const char *name, int64_t groups, double epsilon)
+{
+    clg_shape shape;
+    clg_tensor *v[2];
+    if (!x || !last_axes(x, name, 1, &shape) || !norm_variables(x->graph, name, &shape, 2, v))
+        return NULL;
+    return CLG__COMPOSED(group_norm_layer, clg_group_norm(x, groups, v[0], v[1], epsilon));
 }
 
 clg_tensor *clg_normalize_layer(clg_tensor *x, const char *name)

@@ -101,7 +101,37 @@ static void batch_norm_reference(const op_case *c, const clg_shape *in, const do
     }
 }
 
+/* p: kind */
+enum { LAYER, RMS, GROUP };
+static clg_tensor *norm(const op_case *c, clg_tensor *const *x)
+{
+    if (c->p[0] == LAYER) return clg_layer_norm_layer(x[0], c->name, 1, 0.1);
+    if (c->p[0] == RMS) return clg_rms_norm_layer(x[0], c->name, 1, 0.1);
+    return clg_group_norm_layer(x[0], c->name, 1, 0.1);
+}
+
+/* Rows, with scale 1 and shift 0. */
+static void norm_reference(const op_case *c, const clg_shape *in, const double *const *x,
+                           const clg_shape *out, double *y)
+{
+    int64_t rows = in->dim[0], n = in->dim[1];
+    for (int64_t i = 0; i < rows; i++) {
+        double mean = 0, variance = 0;
+        for (int64_t k = 0; k < n && c->p[0] != RMS; k++) mean += x[0][i * n + k] / (double)n;
+        for (int64_t k = 0; k < n; k++) variance += pow(x[0][i * n + k] - mean, 2) / (double)n;
+        for (int64_t k = 0; k < n; k++)
+            y[i * n + k] = (x[0][i * n + k] - mean) / sqrt(variance + 0.1);
+    }
+}
+
+#define NORM(text, kind)                                                                           \
+    {                                                                                              \
+        text, 1, {OP_SHAPE(CLG_BATCH, 6)}, norm, norm_reference, .p = {kind}, .batch = { 5, 8, 1 } \
+    }
 static const op_case cases[] = {
+    NORM("layer norm layer", LAYER),
+    NORM("rms norm layer", RMS),
+    NORM("group norm layer", GROUP),
     {"linear layer", 1, {OP_SHAPE(CLG_BATCH, 7)}, linear, linear_reference, .batch = {5, 8, 1}},
     {"conv2d layer",
      1,

@@ -396,6 +396,7 @@ START_TEST(channels_drop_out_together)
     clg_tensor *x = clg_identity(clg_full(g, CLG_SHAPE(N, 2, 2, C), 3)), *dx;
     clg_tensor *y = clg_channel_dropout(x, 0.25);
     TEST_OK(clg_vjp(y, clg_full(g, CLG_SHAPE(N, 2, 2, C), 1), &x, 1, &dx));
+    op_check_differentiated(y, 1);
     clg_program *program = op_check_compile(ctx, g, (clg_tensor *[]){y, dx}, 2, CLG_TRAINING);
     TEST_OK(clg_program_run(program));
     static float got[N * PIXELS * C], slope[N * PIXELS * C];
