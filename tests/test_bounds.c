@@ -146,6 +146,14 @@ static clg_tensor *build_padding(clg_graph *graph)
     return clg_add(loss, weighed(every));
 }
 
+static clg_tensor *build_normalization(clg_graph *graph)
+{
+    clg_tensor *x = normal(graph, "x", CLG_SHAPE(2, 3, 2, 22));
+    clg_tensor *y = clg_local_response_norm(x, clg_local_response_norm_options(.alpha = 1));
+    y = clg_add(y, clg_window_sum(clg_slice(x, 3, 0, 1), 2, 3));
+    return clg_add(weighed(y), weighed(clg_group_norm(x, 2, NULL, NULL, 0)));
+}
+
 /* Sizes just beside the tiles of both engines, and a single element. */
 static clg_tensor *build_matmul(clg_graph *graph)
 {
@@ -215,6 +223,7 @@ static clg_tensor *build_network(clg_graph *graph)
     X(reductions) \
     X(structure) \
     X(padding) \
+    X(normalization) \
     X(matmul) \
     X(matmul_transposed) \
     X(conv2d) \

@@ -397,7 +397,8 @@ START_TEST(channels_drop_out_together)
     clg_tensor *y = clg_channel_dropout(x, 0.25);
     TEST_OK(clg_vjp(y, clg_full(g, CLG_SHAPE(N, 2, 2, C), 1), &x, 1, &dx));
     op_check_differentiated(y, 1);
-    clg_program *program = op_check_compile(ctx, g, (clg_tensor *[]){y, dx}, 2, CLG_TRAINING);
+    clg_tensor *outputs[] = {y, dx};
+    clg_program *program = op_check_compile(ctx, g, outputs, 2, CLG_TRAINING);
     TEST_OK(clg_program_run(program));
     static float got[N * PIXELS * C], slope[N * PIXELS * C];
     op_check_read(program, y, got, N * PIXELS * C);
