@@ -35,14 +35,22 @@ typedef struct clg_metadata {
     const char *key, *value; /* UTF-8 */
 } clg_metadata;
 
-/* ---- idx files (MNIST's format) ---- */
+/* ---- arrays in files ---- */
 
 /**
- * Reads an idx file, gzip-compressed or not (told by its content). Element types: u8 stays U8; i8,
- * i16, i32 become I32; f32, f64 become F32. *data is the caller's (clg_free). A header that does
- * not fit the size of the file exactly is CLG_ERROR_FORMAT, found before memory is taken; so are
- * more than CLG_MAX_DIMS dimensions and more than 4 GiB of data.
+ * Reads an array: an idx file (MNIST's format) or an npy file (NumPy's), both also gzip-compressed,
+ * or one array of an npz file; told by their content. `member` names the array of an npz file, with
+ * or without ".npy"; NULL for other files and where there is only one. Bytes and truth values stay
+ * U8, other integers become I32, floating point F32; integers beyond 32 bits are refused, both byte
+ * orders and Fortran order read. *data is the caller's (clg_free), out->name is NULL. A header that
+ * does not fit the file exactly is CLG_ERROR_FORMAT, found before memory is taken; so are more than
+ * CLG_MAX_DIMS dimensions and more than 4 GiB of data.
  */
+CLG_API clg_status clg_array_read(const char *path, const char *member, clg_array *out,
+                                  void **data);
+
+
+/** clg_array_read for a file with one array. */
 CLG_API clg_status clg_idx_read(const char *path, clg_dtype *dtype, clg_shape *shape, void **data);
 
 /* ---- data sets ---- */
