@@ -240,7 +240,7 @@ typedef struct source {
     bool allocate;       /* takes memory for each sample, as a decoder would */
 } source;
 
-static clg_status produce(void *user, int64_t index, float *features, int32_t *label)
+static clg_status produce(void *user, int64_t index, float *features, void *target)
 {
     source *s = user;
     s->calls++;
@@ -252,7 +252,7 @@ static clg_status produce(void *user, int64_t index, float *features, int32_t *l
     bool bad = index == s->bad;
     features[0] = bad ? s->feature : (float)index;
     features[1] = -features[0];
-    *label = bad ? s->label : (int32_t)(index % 3);
+    *(int32_t *)target = bad ? s->label : (int32_t)(index % 3);
     return bad ? s->status : CLG_OK;
 }
 
@@ -260,7 +260,8 @@ static clg_loader *function_loader(source *s, const clg_loader_params *params)
 {
     clg_dataset *dataset = NULL;
     clg_loader *loader = NULL;
-    clg_dataset_info info = {"produced", 20, CLG_SHAPE(2), CLG_F32, 3};
+    clg_dataset_info info = {
+        .source = "produced", .count = 20, .sample = CLG_SHAPE(2), .classes = 3};
     TEST_OK(clg_dataset_from_function(&dataset, produce, s, &info));
     TEST_OK(clg_loader_create(&loader, dataset, params));
     clg_dataset_destroy(dataset);
@@ -369,7 +370,8 @@ START_TEST(what_cannot_fit_in_memory_is_refused)
     source s = {.bad = -1};
     clg_dataset *dataset = NULL;
     clg_loader *loader = NULL;
-    clg_dataset_info info = {"huge", UINT32_MAX, CLG_SHAPE(1 << 20, 1 << 9), CLG_F32, 3};
+    clg_dataset_info info = {
+        .source = "huge", .count = UINT32_MAX, .sample = CLG_SHAPE(1 << 20, 1 << 9), .classes = 3};
     TEST_OK(clg_dataset_from_function(&dataset, produce, &s, &info));
     TEST_FAILS(clg_loader_create(&loader, dataset, clg_loader_options(.batch = UINT32_MAX)),
                CLG_ERROR_MEMORY, "do not fit in memory");

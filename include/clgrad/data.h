@@ -1,8 +1,9 @@
 /*
  * Data layer: what comes from files and goes to files, all of it on the host.
  *
- *   data sets    clg_dataset: samples with labels, from idx(.gz) files, the built-in digit images,
- *                the caller's arrays or the caller's function
+ *   arrays       clg_array_read: idx, npy and npz files
+ *   data sets    clg_dataset: samples with their targets, from files of several formats, the
+ *                built-in digit images, the caller's arrays or the caller's function
  *   loader       clg_loader: shuffled batches, prepared ahead by a thread, resumable anywhere
  *   weights      clg_safetensors: named arrays in a file that Python opens too
  *   checkpoints  clg_checkpoint_*: a directory of those with `latest`, `best` and clean-up
@@ -49,56 +50,124 @@ typedef struct clg_metadata {
 CLG_API clg_status clg_array_read(const char *path, const char *member, clg_array *out,
                                   void **data);
 
-
 /** clg_array_read for a file with one array. */
 CLG_API clg_status clg_idx_read(const char *path, clg_dtype *dtype, clg_shape *shape, void **data);
 
 /* ---- data sets ---- */
 
-/* Samples (features of one shape, one integer label each); destroyed when its loaders are too. */
+/* Samples with their targets; destroyed when its loaders are too. */
 typedef struct clg_dataset clg_dataset;
 
 typedef enum clg_data_part { CLG_DATA_TRAIN, CLG_DATA_TEST } clg_data_part;
 
+/* What a sample is to be mapped to. */
+typedef enum clg_target_kind {
+    CLG_TARGET_AUTO,    /* in parameters: what the source suggests */
+    CLG_TARGET_CLASSES, /* int32_t 0 .. classes - 1: a label, or one for each position of a text */
+    CLG_TARGET_NUMBERS, /* float: regression */
+    CLG_TARGET_NONE     /* samples only */
+} clg_target_kind;
+
 typedef struct clg_dataset_info {
-    const char *source; /* "builtin", the directory, or the name given; for messages */
+    const char *source; /* "builtin", the path, or the name given; for messages */
     int64_t count;      /* samples, at least 1 */
     clg_shape sample;   /* of one sample: (28, 28, 1) */
-    clg_dtype storage;  /* U8: scaled by 1/255 when delivered; or F32 */
-    int classes;        /* labels are 0 .. classes - 1 */
+    clg_dtype storage;  /* U8: scaled by 1/255 when delivered; F32; I32: indices, as they are */
+    int classes;        /* CLG_TARGET_CLASSES: labels are 0 .. classes - 1; else 0 */
+    clg_target_kind target;
+    clg_shape target_shape; /* of one sample's target; a scalar for labels */
+    const char *format;     /* "idx", "csv" ...; NULL for arrays and functions */
+    bool whole;             /* the source has no parts: this is all of it, whatever was asked for */
+    bool ordered;           /* neighbours belong together (text): splits cut instead of drawing */
+    int64_t missing;        /* values that the source lacks: see clg_dataset_fill_missing */
 } clg_dataset_info;
 
+/* What to do about values that a table lacks. */
+typedef enum clg_missing {
+    CLG_MISSING_REFUSE, /* an error with line and column */
+    CLG_MISSING_DROP,   /* the row is left out */
+    CLG_MISSING_FILL    /* clg_dataset_fill_missing; words: no category at all */
+} clg_missing;
+
+/* How an image that does not have the wanted size gets it. */
+typedef enum clg_image_fit {
+    CLG_IMAGE_CROP,   /* scaled until it covers the size, then the middle of it */
+    CLG_IMAGE_STRETCH /* both axes by their own factor */
+} clg_image_fit;
+
+/* All fields may be 0. */
 typedef struct clg_dataset_params {
-    int classes;   /* 0: largest label + 1; a label outside is refused with its index */
-    int64_t limit; /* at most the first so many samples; 0: all. "builtin": exactly so many,
-                      default 12000 to train and 2000 to test */
+    int classes;        /* 0: largest label + 1; a label outside is refused with its record */
+    int64_t limit;      /* at most the first so many samples; 0: all. "builtin": exactly so many,
+                           default 12000 to train and 2000 to test */
+    const char *format; /* one of clg_dataset_open; NULL: told by names and content */
+    const char *schema; /* clg_dataset_schema of another data set: read as that one was */
+    int64_t memory;     /* bytes; what is larger stays in its files; default 1 GiB */
+    clg_target_kind targets; /* AUTO: classes, except for tables with a target column of numbers */
+
+    /* tables */
+    const char
+        *target; /* columns, by name or by number from 1, separated by commas; NULL: the last */
+    const char *ignore; /* columns to leave out, likewise */
+    clg_missing missing;
+
+    /* images */
+    int64_t size[2]; /* H, W; 0: all images must have the size of the first one */
+    int channels;    /* 1: grey, 3: RGB; 0: as the first image */
+    clg_image_fit fit;
+
+    /* text */
+    int64_t sequence;   /* tokens in a sample; default 64 */
+    bool words;         /* tokens are words; else characters */
+    int64_t vocabulary; /* at most so many tokens, the most frequent ones, and one for all others;
+                           0: all characters, or 10000 words */
 } clg_dataset_params;
 #define clg_dataset_options(...) (&(clg_dataset_params){__VA_ARGS__})
 
 /**
- * Opens one part of a data source:
- *   "builtin"    drawn 28 x 28 images of digits, 10 classes; the same bytes on each machine, and
- *                independent of any seed. The parts are different images.
- *   a directory  with {train,t10k}-images-idx3-ubyte and -labels-idx1-ubyte, plain or .gz
- * `params` may be NULL. Images of shape (N, H, W) are delivered as (H, W, 1).
+ * Opens one part of a data source, which is told by names and content:
+ *   builtin  the word "builtin": drawn 28 x 28 images of digits, 10 classes; the same bytes on each
+ *            machine, and independent of any seed. The parts are different images.
+ *   idx      a folder with {train,t10k}-images-idx3-ubyte and -labels-idx1-ubyte, plain or .gz; or
+ *            one file: samples without targets
+ *   npz      a file with x_train, y_train, x_test, y_test, or with x, y, or with one array
+ *   npy      a folder with x_train.npy and so on; or one file: samples without targets
+ *   cifar    a folder with data_batch_1.bin .. and test_batch.bin, or one such file, plain or .gz
+ *   csv      a table, plain or .gz: numbers as they are, words one-hot; the first line is a header
+ *            if no field of it is a number; separated by commas, semicolons or tabs
+ *   images   a folder with one folder for each class, in alphabetical order, with .png and .jpg in
+ *            it, or with such folders in train/ and test/; or one such file: a sample
+ *   text     a UTF-8 file, or a folder with train.txt and test.txt; the target of each token is the
+ *            one that follows
+ * A folder may also hold train.csv and test.csv, or train.npz and test.npz. Where there are no
+ * parts, both parts are all of it (info->whole): clg_dataset_split makes parts.
+ * Images of shape (N, H, W) are delivered as (H, W, 1). `params` may be NULL.
  */
 CLG_API clg_status clg_dataset_open(clg_dataset **out, const char *source, clg_data_part part,
                                     const clg_dataset_params *params);
 
 /**
  * A data set of the caller's arrays, which are copied: `features` of shape (N, ...) and dtype U8 or
- * F32 - without NaN and infinities -, and N labels. features->name names it in messages.
+ * F32 - without NaN and infinities -, and N labels (NULL: no targets). features->name names it in
+ * messages.
  */
 CLG_API clg_status clg_dataset_from_arrays(clg_dataset **out, const clg_array *features,
                                            const int32_t *labels, const clg_dataset_params *params);
+/** The same with targets of shape (N, ...) and dtype F32. */
+CLG_API clg_status clg_dataset_from_numbers(clg_dataset **out, const clg_array *features,
+                                            const clg_array *targets,
+                                            const clg_dataset_params *params);
 
 /**
  * Produces sample `index` (0 .. count - 1): its features, row-major, ready for the network, and its
- * label. Called from the loader's thread.
+ * target as info->target says (int32_t or float). Called from the loader's thread.
  */
-typedef clg_status (*clg_sample_fn)(void *user, int64_t index, float *features, int32_t *label);
+typedef clg_status (*clg_sample_fn)(void *user, int64_t index, float *features, void *target);
 
-/** A data set that never is in memory: samples come from `fn`. info->storage must be CLG_F32. */
+/**
+ * A data set that never is in memory: samples come from `fn`. info->storage must be CLG_F32;
+ * CLG_TARGET_AUTO with classes stands for one label.
+ */
 CLG_API clg_status clg_dataset_from_function(clg_dataset **out, clg_sample_fn fn, void *user,
                                              const clg_dataset_info *info);
 
@@ -108,17 +177,43 @@ CLG_API void clg_dataset_destroy(clg_dataset *dataset);
 /** Borrowed; valid as long as the data set. */
 CLG_API const clg_dataset_info *clg_dataset_describe(const clg_dataset *dataset);
 
-/** Writes the features (as the loader delivers them) and the label of one sample. */
+/** Name of a class ("cat", or the token of a text); NULL if it has none. Borrowed. */
+CLG_API const char *clg_dataset_class_name(const clg_dataset *dataset, int label);
+
+/**
+ * How the source was read, as JSON: names of classes, columns and their words, values for missing
+ * ones, size of images, vocabulary. With it as params.schema other data is read the same way, also
+ * without targets. *out is the caller's (clg_free).
+ */
+CLG_API clg_status clg_dataset_schema(const clg_dataset *dataset, char **out);
+
+/**
+ * Writes the features (as the loader delivers them) and the target of one sample: int32_t or float,
+ * as many as info->target_shape says; NULL where there are none.
+ */
 CLG_API clg_status clg_dataset_read(const clg_dataset *dataset, int64_t index, float *features,
-                                    int32_t *label);
+                                    void *target);
 
 /**
  * Parts a data set at random: `fraction` (0 < fraction < 1, rounded, at least one sample on both
- * sides) goes to *held_out, the others to *rest. The same seed gives the same split everywhere.
- * Both keep the order of the samples and share their memory.
+ * sides) goes to *held_out, the others to *rest. The same seed gives the same split everywhere. Of
+ * an ordered data set the end is held out. Both keep the order of the samples and share their
+ * memory.
  */
 CLG_API clg_status clg_dataset_split(const clg_dataset *dataset, double fraction, uint64_t seed,
                                      clg_dataset **rest, clg_dataset **held_out);
+
+/**
+ * Cross-validation: of `folds` parts of nearly equal size (2 .. count), drawn by the seed, number
+ * `fold` (from 0) goes to *held_out and the others to *rest.
+ */
+CLG_API clg_status clg_dataset_fold(const clg_dataset *dataset, int folds, int fold, uint64_t seed,
+                                    clg_dataset **rest, clg_dataset **held_out);
+
+/** Number of samples of each class; `counts` has info->classes entries. */
+CLG_API clg_status clg_dataset_count_classes(const clg_dataset *dataset, int64_t *counts);
+/** Weights that make the classes count alike: count / (classes * samples of the class). */
+CLG_API clg_status clg_dataset_class_weights(const clg_dataset *dataset, float *weights);
 
 /* What one channel's values are like. */
 typedef struct clg_channel_stats {
@@ -132,6 +227,13 @@ typedef struct clg_channel_stats {
  */
 CLG_API clg_status clg_dataset_measure(const clg_dataset *dataset, int channels,
                                        clg_channel_stats *stats);
+
+/**
+ * From now on `dataset` delivers, for values that the source lacks, the mean that their feature has
+ * in `from` (which may be the same): the training part's, for all parts. Without it, reading such a
+ * sample is an error. Refused once a loader uses the data set.
+ */
+CLG_API clg_status clg_dataset_fill_missing(clg_dataset *dataset, const clg_dataset *from);
 
 /**
  * From now on features are delivered as (x - mean) / std, with x scaled to 0 .. 1 if stored as U8.
@@ -162,7 +264,8 @@ typedef struct clg_batch {
     int64_t count;         /* samples, at least 1; less than the batch size in a last batch */
     bool last;             /* of its epoch */
     const float *features; /* (count, sample shape), aligned to 128 bytes */
-    const int32_t *labels; /* (count) */
+    const int32_t *labels; /* (count, target shape); NULL if targets are no classes */
+    const float *targets;  /* (count, target shape); NULL if targets are no numbers */
 } clg_batch;
 
 /** Creates a loader at epoch 0, batch 0 and starts its thread. `params` may be NULL. */

@@ -36,11 +36,12 @@ struct clg_loader {
     uint64_t ordered_epoch;
     bool ordered; /* `order` is filled */
 
-    /* Slot i: features + i * slot_floats, labels + i * batch, batch descriptions. */
+    /* Slot i: features + i * slot_floats, targets + i * slot_targets, batch descriptions. */
     void *block; /* holds `features` at an aligned address */
     float *features;
     size_t slot_floats;
-    int32_t *labels;
+    int32_t *targets; /* labels, or the bits of floats */
+    size_t slot_targets;
     clg_batch *described;
 
     pthread_t thread;
@@ -77,21 +78,25 @@ static clg_status prepare(clg_loader *loader, position at, uint32_t slot)
     bool ordered = loader->ordered && loader->ordered_epoch == at.epoch;
     if (loader->order && !ordered) shuffle_epoch(loader, at.epoch);
     size_t per_sample = clg__dataset_features(loader->dataset);
+    const clg_dataset_info *info = &loader->dataset->info;
+    size_t per_target = clg__target_count(info);
     int64_t first = at.batch * loader->batch;
     int64_t count = clg__min_i64(loader->batch, loader->dataset->info.count - first);
     float *features = loader->features + slot * loader->slot_floats;
-    int32_t *labels = loader->labels + slot * (size_t)loader->batch;
+    int32_t *targets = loader->targets + slot * loader->slot_targets;
     for (int64_t i = 0; i < count; i++) {
         int64_t index = loader->order ? loader->order[first + i] : first + i;
         CLG_TRY(clg_dataset_read(loader->dataset, index, features + (size_t)i * per_sample,
-                                 labels + i));
+                                 targets + (size_t)i * per_target));
     }
-    loader->described[slot] = (clg_batch){.epoch = at.epoch,
-                                          .index = at.batch,
-                                          .count = count,
-                                          .last = at.batch + 1 == loader->batches,
-                                          .features = features,
-                                          .labels = labels};
+    loader->described[slot] =
+        (clg_batch){.epoch = at.epoch,
+                    .index = at.batch,
+                    .count = count,
+                    .last = at.batch + 1 == loader->batches,
+                    .features = features,
+                    .labels = info->target == CLG_TARGET_CLASSES ? targets : NULL,
+                    .targets = info->target == CLG_TARGET_NUMBERS ? (const float *)targets : NULL};
     return CLG_OK;
 }
 
@@ -146,7 +151,7 @@ static void free_parts(clg_loader *loader)
     clg_dataset_destroy(loader->dataset);
     clg__free(loader->order);
     clg__free(loader->block);
-    clg__free(loader->labels);
+    clg__free(loader->targets);
     clg__free(loader->described);
     clg__free(loader);
 }
@@ -173,9 +178,13 @@ static clg_status allocate_slots(clg_loader *loader)
                          clg_shape_text(&loader->dataset->info.sample, text, sizeof text));
     loader->slot_floats = floats;
     loader->block = clg__alloc(loader->slots * floats * sizeof(float) + ALIGNMENT);
-    loader->labels = clg__calloc(loader->slots, (size_t)loader->batch * sizeof *loader->labels);
+    size_t per_target = clg__target_count(&loader->dataset->info), bytes = 0;
+    loader->slot_targets = (size_t)loader->batch * per_target;
+    if (!clg__mul_size(loader->slot_targets, sizeof *loader->targets, &bytes))
+        return clg__fail(CLG_ERROR_MEMORY, "a batch's targets do not fit in memory");
+    loader->targets = clg__calloc(loader->slots, bytes);
     loader->described = clg__calloc(loader->slots, sizeof *loader->described);
-    if (!loader->block || !loader->labels || !loader->described) return CLG_ERROR_MEMORY;
+    if (!loader->block || !loader->targets || !loader->described) return CLG_ERROR_MEMORY;
     uintptr_t start = (uintptr_t)loader->block;
     loader->features = (float *)((start + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
     return CLG_OK;

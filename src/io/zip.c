@@ -222,16 +222,20 @@ clg_status clg__zip_find(const clg__reader *file, const char *member, clg__zip_e
     return status;
 }
 
-bool clg__zip_has(const clg__reader *file, const char *member)
+clg_status clg__zip_names(const clg__reader *file, clg__names *out)
 {
     directory d;
     size_t at = 0, length = 1;
-    bool found = false;
-    if (read_directory(file, &d) != CLG_OK) return false;
-    for (unsigned i = 0; i < d.entries && length && !found; i++, at += length) {
+    CLG_TRY(read_directory(file, &d));
+    clg_status status = CLG_OK;
+    for (unsigned i = 0; i < d.entries && length && status == CLG_OK; i++, at += length) {
         const unsigned char *record = record_at(&d, at, &length);
-        found = length && is_named(record, member);
+        const char *name = (const char *)record + RECORD_SIZE;
+        size_t size = length ? le16(record + 28) : 0;
+        if (size >= 4 && memcmp(name + size - 4, ".npy", 4) == 0) size -= 4;
+        if (length) status = clg__names_add(out, name, size);
     }
     clg__free(d.bytes);
-    return found;
+    if (status != CLG_OK) clg__names_free(out);
+    return status;
 }

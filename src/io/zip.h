@@ -4,6 +4,7 @@
 #ifndef CLG_ZIP_INTERNAL_H
 #define CLG_ZIP_INTERNAL_H
 
+#include "io/names.h"
 #include "io/stream.h"
 
 typedef struct clg__zip_entry {
@@ -21,8 +22,8 @@ bool clg__zip_detect(const unsigned char *head, size_t size);
  * is CLG_ERROR_FORMAT with the names there are.
  */
 clg_status clg__zip_find(const clg__reader *file, const char *member, clg__zip_entry *out);
-/** True if the file has the member; false also if it cannot be read. */
-bool clg__zip_has(const clg__reader *file, const char *member);
+/** Names of the members, without ".npy". */
+clg_status clg__zip_names(const clg__reader *file, clg__names *out);
 
 uint32_t clg__crc32(uint32_t crc, const void *data, size_t size);
 
