@@ -89,12 +89,6 @@ typedef enum clg_missing {
     CLG_MISSING_FILL    /* clg_dataset_fill_missing; words: no category at all */
 } clg_missing;
 
-/* How an image that does not have the wanted size gets it. */
-typedef enum clg_image_fit {
-    CLG_IMAGE_CROP,   /* scaled until it covers the size, then the middle of it */
-    CLG_IMAGE_STRETCH /* both axes by their own factor */
-} clg_image_fit;
-
 /* All fields may be 0. */
 typedef struct clg_dataset_params {
     int classes;        /* 0: largest label + 1; a label outside is refused with its record */
@@ -110,17 +104,6 @@ typedef struct clg_dataset_params {
         *target; /* columns, by name or by number from 1, separated by commas; NULL: the last */
     const char *ignore; /* columns to leave out, likewise */
     clg_missing missing;
-
-    /* images */
-    int64_t size[2]; /* H, W; 0: all images must have the size of the first one */
-    int channels;    /* 1: grey, 3: RGB; 0: as the first image */
-    clg_image_fit fit;
-
-    /* text */
-    int64_t sequence;   /* tokens in a sample; default 64 */
-    bool words;         /* tokens are words; else characters */
-    int64_t vocabulary; /* at most so many tokens, the most frequent ones, and one for all others;
-                           0: all characters, or 10000 words */
 } clg_dataset_params;
 #define clg_dataset_options(...) (&(clg_dataset_params){__VA_ARGS__})
 
@@ -135,10 +118,6 @@ typedef struct clg_dataset_params {
  *   cifar    a folder with data_batch_1.bin .. and test_batch.bin, or one such file, plain or .gz
  *   csv      a table, plain or .gz: numbers as they are, words one-hot; the first line is a header
  *            if no field of it is a number; separated by commas, semicolons or tabs
- *   images   a folder with one folder for each class, in alphabetical order, with .png and .jpg in
- *            it, or with such folders in train/ and test/; or one such file: a sample
- *   text     a UTF-8 file, or a folder with train.txt and test.txt; the target of each token is the
- *            one that follows
  * A folder may also hold train.csv and test.csv, or train.npz and test.npz. Where there are no
  * parts, both parts are all of it (info->whole): clg_dataset_split makes parts.
  * Images of shape (N, H, W) are delivered as (H, W, 1). `params` may be NULL.

@@ -145,6 +145,7 @@ void clg__array_close(clg__array_file *array)
     if (!array) return;
     clg__stream_close(&array->data);
     clg__reader_close(&array->file);
+    clg__free(array->path);
     clg__free(array->name);
     clg__free(array);
 }
@@ -186,9 +187,10 @@ static clg_status open_single(clg__array_file *a, bool gzip)
 static clg_status open_array(clg__array_file *a, const char *path, const char *member)
 {
     unsigned char head[4] = {0};
+    a->path = clg__strdup(path);
     a->name = clg__strdup(path);
-    if (!a->name) return CLG_ERROR_MEMORY;
-    CLG_TRY(clg__reader_open(&a->file, path));
+    if (!a->path || !a->name) return CLG_ERROR_MEMORY;
+    CLG_TRY(clg__reader_open(&a->file, a->path));
     size_t there = a->file.size < sizeof head ? (size_t)a->file.size : sizeof head;
     CLG_TRY(clg__reader_at(&a->file, 0, head, there));
     if (clg__zip_detect(head, sizeof head))

@@ -25,6 +25,7 @@ typedef struct clg__array_header {
 
 typedef struct clg__array_file {
     clg__reader file;
+    char *path;       /* of the file */
     char *name;       /* "train.npz: x", for messages */
     clg__stream data; /* at the array's first byte */
     clg__array_header header;
