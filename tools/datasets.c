@@ -43,13 +43,27 @@ static int hold_out(struct datasets *data, const struct settings *settings)
     return DONE;
 }
 
+/* A source without parts: a fifth of it, drawn by the seed, becomes the test part. */
+static int part_test(struct datasets *data, uint64_t seed)
+{
+    clg_dataset *rest = NULL;
+    clg_status status = clg_dataset_split(data->train, 0.2, ~seed, &rest, &data->test);
+    if (status != CLG_OK) return report_status(status, "test");
+    clg_dataset_destroy(data->train);
+    data->train = rest;
+    return DONE;
+}
+
 int datasets_open(struct datasets *data, const struct model_file *file)
 {
     const struct model_spec *model = &file->content->model;
     const struct settings *settings = &file->content->training;
     *data = (struct datasets){0};
     int code = open_part(&data->train, model, settings->data, CLG_DATA_TRAIN);
-    if (code == DONE) code = open_part(&data->test, model, settings->data, CLG_DATA_TEST);
+    if (code == DONE && clg_dataset_describe(data->train)->whole)
+        code = part_test(data, (uint64_t)*settings->seed);
+    else if (code == DONE)
+        code = open_part(&data->test, model, settings->data, CLG_DATA_TEST);
     return code == DONE ? hold_out(data, settings) : code;
 }
 
