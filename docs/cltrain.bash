@@ -1,7 +1,9 @@
 # Bash completion of cltrain. The test `options` compares it with `cltrain --help` and the manual pages.
 _cltrain() {
     local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-    local commands='train eval predict devices ops bench graph cache'
+    local commands='train eval predict devices ops bench graph summary models cache'
+    local models='softmax_regression mlp deep_mlp_sigmoid deep_mlp_relu deep_mlp_batch_norm lenet5 lenet
+        alexnet vgg11_cifar vgg16 inception_v1 resnet20 resnet32 resnet56 resnet18'
     local common='--device --json --help' options='' words=''
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
@@ -22,13 +24,15 @@ _cltrain() {
     case ${COMP_WORDS[1]} in
     train)
         options="$common --data --epochs --batch --lr --optimizer --seed --checkpoint-every --out
-            --resume lenet mlp"
+            --resume $models"
         ;;
     eval) options="$common --data" ;;
     predict) options="$common --limit" ;;
     devices | ops) options='--json --help' ;;
     cache) options='info clear --json --help' ;;
-    graph) options='--text --dot --program --training --device --help lenet mlp' ;;
+    graph) options="--text --dot --program --training --device --help $models" ;;
+    summary) options="--batch --json --help $models" ;;
+    models) options="--json --help $models" ;;
     bench)
         options="$common fma-peak copy matmul-512 matmul-1024 matmul-2048 conv3x3-64-56-b16
             conv3x3-64-56-b16-train step-mlp-b128 step-lenet-b64"

@@ -93,7 +93,7 @@ class Usage(Case):
     def test_help_and_version(self):
         self.assertIn("train", self.cltrain("--help").stdout)
         self.assertRegex(self.cltrain("--version").stdout, r"^cltrain \d+\.\d+\.\d+$")
-        for command in "train eval predict devices ops bench graph cache".split():
+        for command in "train eval predict devices ops bench graph summary models cache".split():
             self.assertIn(f"Usage: cltrain {command}", self.cltrain(command, "--help").stdout)
 
     def test_mistakes(self):

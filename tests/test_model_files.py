@@ -1,11 +1,15 @@
-"""Model files from outside: layers that hold layers, blocks, shared weights, and messages about them.
+"""Model files from outside: layers that hold layers, blocks, shared weights, messages about them,
+and the models that come with the program.
 
 usage: test_model_files.py CLTRAIN [TEST...]
 
-Nothing here needs a device: graphs are built and looked at.
+Only the small models are trained, on striped images; of the others the graph is built.
 """
+import json
 import pathlib
+import random
 import re
+import struct
 import subprocess
 import sys
 import tempfile
@@ -197,6 +201,89 @@ class BadFiles(Case):
 
     def test_multiplying_blocks(self):
         self.assertRegex(self.graph(multiplying(20), code=3).stderr, "more than 10000 layers")
+
+
+# Published numbers of parameters; see docs/model-files.md.
+PARAMETERS = {
+    "softmax_regression": 7850, "mlp": 407050, "deep_mlp_sigmoid": 250378, "deep_mlp_relu": 250378,
+    "deep_mlp_batch_norm": 252938, "lenet5": 61706, "lenet": 1663370, "vgg11_cifar": 9231114, "vgg16": 138357544,
+    "resnet20": 269722, "resnet32": 464154, "resnet56": 853018, "resnet18": 11689512, "alexnet": 60965224, "inception_v1": 6998552,
+}
+# Multiply-adds of a forward pass as published, to 1 %: torchvision's documentation, and He et al. 2015.
+GIGA_MACS = {"alexnet": 0.724, "vgg16": 15.47, "resnet18": 1.81, "resnet20": 0.0408}
+SMALL = ("softmax_regression", "mlp", "deep_mlp_relu", "deep_mlp_batch_norm", "lenet5")
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+def write_stripes(folder):
+    """28 x 28 images: which of ten stripes is bright is the class."""
+    rng = random.Random(5)
+    folder.mkdir()
+    for part, count in ("train", 640), ("t10k", 64):
+        labels = bytes(rng.randrange(10) for _ in range(count))
+        pixels = bytearray()
+        for label in labels:
+            for y in range(28):
+                pixels += bytes(rng.randrange(128) + 100 * (y * 10 // 28 == label) for _ in range(28))
+        (folder / f"{part}-images-idx3-ubyte").write_bytes(struct.pack(">4B3I", 0, 0, 8, 3, count, 28, 28) + pixels)
+        (folder / f"{part}-labels-idx1-ubyte").write_bytes(struct.pack(">4BI", 0, 0, 8, 1, count) + labels)
+
+
+class Zoo(Case):
+    def test_every_model_builds(self):
+        """The list knows all files, and their parameters are the published ones."""
+        listed = [json.loads(line) for line in self.cltrain("models", "--json").stdout.splitlines()]
+        self.assertEqual({model["name"]: model["parameters"] for model in listed}, PARAMETERS)
+        self.assertEqual({path.stem for path in (ROOT / "tools" / "models").glob("*.yaml")}, set(PARAMETERS))
+        completion = (ROOT / "docs" / "cltrain.bash").read_text()
+        known = re.search(r"models='([^']*)'", completion)[1].split()
+        self.assertEqual(known, [model["name"] for model in listed])
+        for model in listed:
+            self.assertRegex(model["about"], r"^[A-Z].*[.:]$")
+            self.assertIn(f"`{model['name']}`", (ROOT / "docs" / "model-files.md").read_text())
+
+    def test_files(self):
+        for name in PARAMETERS:
+            source = (ROOT / "tools" / "models" / f"{name}.yaml").read_text()
+            self.assertEqual(self.cltrain("models", name).stdout, source)
+            self.assertIn(f"  name: {name}\n", source)
+        self.assertIn("did you mean 'resnet20'", self.cltrain("models", "resnet21", code=2).stderr)
+
+    def test_summary(self):
+        for name, giga in GIGA_MACS.items():
+            summary = json.loads(self.cltrain("summary", name, "--batch", "1", "--json").stdout)
+            self.assertEqual(summary["parameters"], PARAMETERS[name])
+            self.assertEqual(sum(layer["parameters"] for layer in summary["layers"]), PARAMETERS[name])
+            self.assertAlmostEqual(summary["flops"] / 2e9 / giga, 1, delta=0.01)
+        last = summary["layers"][-1]
+        self.assertEqual((last["name"], last["output"], last["parameters"], last["flops"], last["bytes"]),
+                         ("linear", [1, 10], 650, 1280, 40))
+        self.assertEqual(json.loads(self.cltrain("summary", "inception_v1", "--batch", "1", "--json").stdout)
+                         ["layers"][-3]["output"], [1, 1024])
+        table = self.cltrain("summary", "resnet18", "--batch", "2").stdout
+        self.assertRegex(table, r"layer2\.0\.downsample\.0 residual +\(2, 28, 28, 128\) +8,448 +12\.8 M +803 kB")
+        self.assertIn("11,689,512 parameters and 9,600 other numbers; forward 3.63 GFLOPs", table)
+        self.cltrain("summary", "resnet18", "--batch", "0", code=2)
+
+    def test_summary_of_shared_layers(self):
+        text = model(["{kind: conv2d, channels: 3, kernel: 1, name: a}",
+                      "{kind: conv2d, channels: 3, kernel: 1, share: a}",
+                      "{kind: conv_transpose2d, channels: 2, kernel: 2, stride: 2}"])
+        (self.folder / "model.yaml").write_text(text)
+        layers = json.loads(self.cltrain("summary", "model.yaml", "--json").stdout)["layers"]
+        self.assertEqual([layer["parameters"] for layer in layers[:3]], [12, 0, 26])
+        self.assertEqual([layer["flops"] for layer in layers[:3]], [2 * 64 * 9, 2 * 64 * 9, 2 * 64 * 24])
+
+    def test_small_ones_learn(self):
+        write_stripes(self.folder / "data")
+        for name in SMALL:
+            with self.subTest(name):
+                lines = self.cltrain("train", name, "--data", "data", "--epochs", "6", "--batch", "32",
+                                     "--json").stdout.splitlines()
+                losses = [json.loads(line)["train_loss"] for line in lines[:6]]
+                self.assertLess(losses[5], 0.8 * losses[0])
+        shown = self.cltrain("train", "softmax_regression", "--data", "data", "--epochs", "1").stderr
+        self.assertIn("7,850 parameters", shown)
 
 
 if __name__ == "__main__":

@@ -37,7 +37,8 @@ struct command {
     int (*run)(const void *values, int argc, char **argv);
 };
 
-#define COMMANDS(X) X(train) X(eval) X(predict) X(devices) X(ops) X(bench) X(graph) X(cache)
+#define COMMANDS(X)                                                                                \
+    X(train) X(eval) X(predict) X(devices) X(ops) X(bench) X(graph) X(summary) X(models) X(cache)
 #define COMMAND_DECLARE(name) extern const struct command command_##name;
 COMMANDS(COMMAND_DECLARE)
 #undef COMMAND_DECLARE

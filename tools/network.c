@@ -130,5 +130,6 @@ int network_fit(struct network *network, const clg_dataset *train)
 void network_destroy(struct network *network)
 {
     clg_graph_destroy(network->graph);
+    free(network->rows);
     *network = (struct network){0};
 }

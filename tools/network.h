@@ -10,6 +10,7 @@
 #include "model_file.h"
 
 struct network;
+struct summary_row;
 
 enum { MAX_LAYER_KINDS = 96 };
 
@@ -113,7 +114,10 @@ struct network {
     clg_graph *graph;
     struct fitted_layer fitted[MAX_FITTED];
     int n_fitted;
-    int n_layers;         /* built so far */
+    int n_layers;             /* built so far */
+    struct summary_row *rows; /* the layers, for summary.h */
+    int n_rows, rows_capacity;
+    size_t n_counted;     /* variables that are in rows */
     char from[160];       /* where the input of the next layer comes from, for messages */
     clg_tensor *image;    /* input (batch, sample shape) */
     clg_tensor *label;    /* input (batch), i32 */

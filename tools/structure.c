@@ -11,6 +11,7 @@
 #include "clgrad/nn.h"
 #include "cltrain.h"
 #include "network.h"
+#include "summary.h"
 
 /* ---- a list ---- */
 
@@ -42,8 +43,13 @@ static clg_tensor *build_turns(struct layer_site *site, size_t line, clg_tensor 
     for (int64_t turn = 0; turn < repeat; turn++) {
         if (network->n_layers++ >= MAX_LAYERS)
             return layer_error(site, "", "the model has more than %d layers", MAX_LAYERS);
+        int rows = network->n_rows;
         clg_tensor *y = layer_build(site, turn, x);
         if (!y) return layer_failed(site, x);
+        if (!summary_add(network, site, x, y, rows)) {
+            site->code = report_error(NO_MEMORY, "out of memory");
+            return NULL;
+        }
         snprintf(network->from, sizeof network->from, "layer %u (%.60s) in line %zu",
                  site->index + 1, site->spec->kind, line);
         x = y;

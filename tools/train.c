@@ -8,6 +8,7 @@
 #include "cltrain.h"
 #include "options.h"
 #include "signals.h"
+#include "summary.h"
 #include "trainer.h"
 
 struct train_options {
@@ -102,6 +103,7 @@ static int train(struct trainer *trainer, const struct train_options *given, con
     /* What needs no device comes first: mistakes in files are found at once. */
     int code = load_settings(trainer, given, model);
     if (code == DONE) code = trainer_build(trainer);
+    if (code == DONE && !given->resume) summary_print(&trainer->network, stderr);
     if (code == DONE) code = datasets_open(&trainer->data, trainer->file);
     if (code == DONE && !given->resume) code = network_fit(&trainer->network, trainer->data.train);
     if (code == DONE) code = open_context(trainer, given->device);
@@ -130,9 +132,10 @@ const struct command command_train = {
     .arguments = "[MODEL.yaml]",
     .summary = "Trains a model.",
     .details =
-        "MODEL.yaml is a model file (docs/model-files.md), or lenet (the default) or mlp, which "
-        "come\nwith the program. Options replace the file's settings. Ctrl-C writes a "
-        "checkpoint.",
+        "MODEL.yaml is a model file (docs/model-files.md), or the name of a model that comes with "
+        "the\nprogram (cltrain models); lenet if there is none. Options replace the file's "
+        "settings. "
+        "Ctrl-C\nwrites a checkpoint.",
     .options = options,
     .values_size = sizeof(struct train_options),
     .max_arguments = 1,
