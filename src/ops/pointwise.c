@@ -47,21 +47,32 @@
 #define NUM(value) clg__number(g, (value))
 #define NONE NULL /* undefined below: there the word itself is wanted */
 
-static clg_tensor *clg__gelu_tanh_gradient(clg_tensor *x, clg_tensor *g)
+/* What the winner of x and y gets: all, or half of it where they are equal (as in PyTorch). */
+static clg_tensor *clg__share(clg_tensor *wins, clg_tensor *x, clg_tensor *y)
 {
-    const double c = 0.7978845608028654, k = 0.044715; /* sqrt(2 / pi) and the cubic term */
-    clg_tensor *cube = clg_mul(x, clg_square(x));
-    clg_tensor *t = clg_tanh(clg_mul(NUM(c), clg_add(x, clg_mul(NUM(k), cube))));
-    clg_tensor *inner = clg_mul(NUM(c), clg_add(NUM(1.0), clg_mul(NUM(3 * k), clg_square(x))));
-    clg_tensor *slope = clg_mul(clg_mul(x, clg_sub(NUM(1.0), clg_square(t))), inner);
-    return clg_mul(g, clg_mul(NUM(0.5), clg_add(clg_add(NUM(1.0), t), slope)));
+    return clg_add(wins, clg_mul(clg__number(wins, 0.5), clg_equal(x, y)));
 }
 
+/* (1 + tanh u) / 2 is the sigmoid of 2 u, and 1 - tanh^2 u four times the product of both sides of
+ * it: written so, nothing cancels where the tanh is near 1 and x is large. */
+static clg_tensor *clg__gelu_tanh_gradient(clg_tensor *x, clg_tensor *g)
+{
+    const double c = 2 * 0.7978845608028654, k = 0.044715; /* 2 sqrt(2 / pi) and the cubic term */
+    clg_tensor *cube = clg_mul(x, clg_square(x));
+    clg_tensor *u = clg_mul(NUM(c), clg_add(x, clg_mul(NUM(k), cube)));
+    clg_tensor *inner = clg_mul(NUM(c), clg_add(NUM(1.0), clg_mul(NUM(3 * k), clg_square(x))));
+    clg_tensor *slope = clg_mul(clg_mul(x, inner), clg_sigmoid(clg_neg(u)));
+    return clg_mul(g, clg_mul(clg_sigmoid(u), clg_add(NUM(1.0), slope)));
+}
+
+/* With s and q the sigmoids of x and -x, tanh(ln(1 + e^x)) is s (1 + q) / (1 + q^2), and one minus
+ * its square 4 q^2 / (1 + q^2)^2. */
 static clg_tensor *clg__mish_gradient(clg_tensor *x, clg_tensor *g)
 {
-    clg_tensor *t = clg_tanh(clg_softplus(x, 1.0));
-    clg_tensor *slope = clg_mul(clg_mul(x, clg_sigmoid(x)), clg_sub(NUM(1.0), clg_square(t)));
-    return clg_mul(g, clg_add(t, slope));
+    clg_tensor *s = clg_sigmoid(x), *q = clg_sigmoid(clg_neg(x)), *qq = clg_square(q);
+    clg_tensor *share = clg_div(NUM(1.0), clg_add(NUM(1.0), qq));
+    clg_tensor *slope = clg_mul(clg_mul(NUM(4.0), x), clg_mul(qq, share));
+    return clg_mul(g, clg_mul(clg_mul(s, share), clg_add(clg_add(NUM(1.0), q), slope)));
 }
 
 /* dx rules see the inputs' own shapes; what broadcasting repeated is summed up again. */
