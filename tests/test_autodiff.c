@@ -41,21 +41,55 @@ static void evaluate(fixture *f, clg_tensor *const *in, const float *x, int n_in
     for (int i = 0; i < n; i++) op_check_read(f->program, out[i], &y[i], 1);
 }
 
-/* y = ln x1 + x1 x2 - sin x2 at (2, 5): 11.652, 5.5, 1.716; second derivatives -1/4, 1, sin 5. */
+/* y = ln x1 + x1 x2 - sin x2 */
+static clg_tensor *known_function(clg_tensor *const *x)
+{
+    return clg_sub(clg_add(clg_log(x[0]), clg_mul(x[0], x[1])), clg_sin(x[1]));
+}
+
+/* At (2, 5): 11.652, 5.5, 1.716, by both modes. */
 START_TEST(the_known_answer)
 {
     fixture f = start();
-    clg_tensor *x[] = {number(&f, "x1"), number(&f, "x2")}, *d[2], *d1[2], *d2[2];
-    clg_tensor *y = clg_sub(clg_add(clg_log(x[0]), clg_mul(x[0], x[1])), clg_sin(x[1]));
+    clg_tensor *x[] = {number(&f, "x1"), number(&f, "x2")}, *d[2], *t[2];
+    clg_tensor *zero = clg_scalar(f.g, 0), *one = clg_scalar(f.g, 1);
+    clg_tensor *y = known_function(x);
     TEST_OK(clg_gradients(y, x, 2, d));
-    TEST_OK(clg_gradients(d[0], x, 2, d1));
-    TEST_OK(clg_gradients(d[1], x, 2, d2));
-    float got[7];
-    evaluate(&f, x, (float[]){2, 5}, 2, (clg_tensor *[]){y, d[0], d[1], d1[0], d1[1], d2[0], d2[1]},
-             got, 7);
-    op_check_close("known answer", "value and derivatives", got,
-                   (double[]){11.652071455223084, 5.5, 1.7163378145367738, -0.25, 1, 1, sin(5)}, 7,
-                   1e-6);
+    TEST_OK(clg_jvp(y, x, (clg_tensor *[]){one, zero}, 2, &t[0]));
+    TEST_OK(clg_jvp(y, x, (clg_tensor *[]){zero, one}, 2, &t[1]));
+    float got[5];
+    evaluate(&f, x, (float[]){2, 5}, 2, (clg_tensor *[]){y, d[0], d[1], t[0], t[1]}, got, 5);
+    op_check_close("known answer", "value, reverse and forward derivatives", got,
+                   (double[]){11.652071455223084, 5.5, 1.7163378145367738, 5.5, 1.7163378145367738},
+                   5, 1e-6);
+    finish(&f);
+}
+END_TEST
+
+/* Second derivatives -1/4, 1, 1, sin 5: gradient of the gradient, tangent of the gradient, gradient
+ * of the tangent, Hessian helper both ways, products with unit vectors. */
+START_TEST(the_known_hessian_by_all_orders)
+{
+    fixture f = start();
+    clg_tensor *x[] = {number(&f, "x1"), number(&f, "x2")}, *d[2], *out[20];
+    clg_tensor *units[2][2] = {{clg_scalar(f.g, 1), clg_scalar(f.g, 0)},
+                               {clg_scalar(f.g, 0), clg_scalar(f.g, 1)}};
+    clg_tensor *y = known_function(x), *tangent;
+    TEST_OK(clg_gradients(y, x, 2, d));
+    for (int i = 0; i < 2; i++) {
+        TEST_OK(clg_gradients(d[i], x, 2, out + 2 * i));
+        TEST_OK(clg_hvp(y, x, units[i], 2, out + 4 + 2 * i));
+        TEST_OK(clg_jvp(y, x, units[i], 2, &tangent));
+        TEST_OK(clg_gradients(tangent, x, 2, out + 8 + 2 * i));
+        for (int j = 0; j < 2; j++) TEST_OK(clg_jvp(d[i], x, units[j], 2, &out[12 + 2 * i + j]));
+        for (int j = 0; j < 2; j++) TEST_OK(clg_jvp(tangent, x, units[j], 2, &out[16 + 2 * i + j]));
+    }
+    float got[20];
+    double want[20];
+    for (int i = 0; i < 20; i += 4)
+        memcpy(want + i, (double[]){-0.25, 1, 1, sin(5)}, 4 * sizeof *want);
+    evaluate(&f, x, (float[]){2, 5}, 2, out, got, 20);
+    op_check_close("known Hessian", "second derivatives", got, want, 20, 1e-6);
     finish(&f);
 }
 END_TEST
@@ -137,6 +171,230 @@ START_TEST(seeds_weight_the_elements)
     op_check_read(f.program, d, got, 3);
     op_check_close("vjp", "gradient", got, (double[]){2, -8, 0}, 3, 0);
     finish(&f);
+}
+END_TEST
+
+/* Compiles, feeds one vector, runs, and reads one result. */
+static void evaluate_vector(fixture *f, clg_tensor *in, const float *x, clg_tensor *out, float *y)
+{
+    clg_program_destroy(f->program);
+    f->program = op_check_compile(f->ctx, f->g, &out, 1, CLG_INFERENCE);
+    op_check_feed(f->program, in, x, clg_shape_count(&in->shape));
+    TEST_OK(clg_program_run(f->program));
+    op_check_read(f->program, out, y, clg_shape_count(&out->shape));
+}
+
+/* sum over i of 100 (x[i+1] - x[i]^2)^2 + (1 - x[i])^2 */
+static clg_tensor *rosenbrock(clg_tensor *x)
+{
+    clg_graph *g = clg_tensor_graph(x);
+    int64_t n = clg_shape_count(clg_tensor_shape(x));
+    clg_tensor *a = clg_slice(x, 0, 0, n - 1), *b = clg_slice(x, 0, 1, n - 1);
+    clg_tensor *valley = clg_mul(clg_scalar(g, 100), clg_square(clg_sub(b, clg_square(a))));
+    return clg_sum(clg_add(valley, clg_square(clg_sub(clg_scalar(g, 1), a))), 0, false);
+}
+
+enum { ROSENBROCK = 100 };
+
+/* The tridiagonal Hessian: 1200 x[i]^2 - 400 x[i+1] + 2 (but the last), + 200 (but the first) on
+ * the diagonal, -400 x[i] beside it. */
+static void rosenbrock_product(const double *x, const double *v, double *out)
+{
+    memset(out, 0, ROSENBROCK * sizeof *out);
+    for (int i = 0; i + 1 < ROSENBROCK; i++) {
+        out[i] += (1200 * x[i] * x[i] - 400 * x[i + 1] + 2) * v[i] - 400 * x[i] * v[i + 1];
+        out[i + 1] += 200 * v[i + 1] - 400 * x[i] * v[i];
+    }
+}
+
+START_TEST(rosenbrock_hessian_in_a_hundred_dimensions)
+{
+    fixture f = start();
+    double point[ROSENBROCK], direction[ROSENBROCK], want[ROSENBROCK];
+    float x_data[ROSENBROCK], v_data[ROSENBROCK], got[ROSENBROCK];
+    op_check_random(point, ROSENBROCK, -2, 2, 1);
+    op_check_random(direction, ROSENBROCK, -1, 1, 2);
+    for (int i = 0; i < ROSENBROCK; i++)
+        x_data[i] = (float)point[i], v_data[i] = (float)direction[i];
+    rosenbrock_product(point, direction, want);
+    clg_tensor *x = clg_input(f.g, "x", CLG_F32, CLG_SHAPE(ROSENBROCK)), *y = rosenbrock(x);
+    clg_tensor *v = clg_constant(f.g, CLG_SHAPE(ROSENBROCK), v_data), *product, *gradient, *tangent;
+    TEST_OK(clg_hvp(y, &x, &v, 1, &product));
+    evaluate_vector(&f, x, x_data, product, got);
+    op_check_close("Rosenbrock", "reverse over reverse", got, want, ROSENBROCK, 1e-6);
+    TEST_OK(clg_gradients(y, &x, 1, &gradient));
+    TEST_OK(clg_jvp(gradient, &x, &v, 1, &product));
+    evaluate_vector(&f, x, x_data, product, got);
+    op_check_close("Rosenbrock", "forward over reverse", got, want, ROSENBROCK, 1e-6);
+    TEST_OK(clg_jvp(y, &x, &v, 1, &tangent));
+    TEST_OK(clg_gradients(tangent, &x, 1, &product));
+    evaluate_vector(&f, x, x_data, product, got);
+    op_check_close("Rosenbrock", "reverse over forward", got, want, ROSENBROCK, 1e-6);
+    finish(&f);
+}
+END_TEST
+
+/* y (2, 2) of x (3): y[i][j] = x[i]^2 x[j+1] */
+START_TEST(jacobians_by_rows_and_by_columns)
+{
+    static const clg_autodiff_mode modes[] = {CLG_AUTODIFF_AUTO, CLG_AUTODIFF_REVERSE,
+                                              CLG_AUTODIFF_FORWARD};
+    const float x_data[] = {2, 3, 5};
+    const double want[] = {12, 4, 0, 20, 0, 4, 0, 27, 0, 0, 30, 9};
+    fixture f = start();
+    clg_tensor *x = clg_input(f.g, "x", CLG_F32, CLG_SHAPE(3));
+    clg_tensor *a = clg_reshape(clg_square(clg_slice(x, 0, 0, 2)), CLG_SHAPE(2, 1));
+    clg_tensor *y = clg_mul(a, clg_slice(x, 0, 1, 2));
+    for (size_t i = 0; i < CLG__COUNT(modes); i++) {
+        clg_tensor *jacobian = NULL, *hessian = NULL;
+        float got[12];
+        TEST_OK(clg_jacobian(y, x, modes[i], &jacobian));
+        ck_assert_int_eq(clg_tensor_shape(jacobian)->ndim, 3);
+        evaluate_vector(&f, x, x_data, jacobian, got);
+        op_check_close("Jacobian", "all elements", got, want, 12, 0);
+        TEST_OK(clg_hessian(clg_sum(y, 0, false), x, modes[i], &hessian));
+        evaluate_vector(&f, x, x_data, hessian, got);
+        /* of (x0^2 + x1^2) (x1 + x2) */
+        op_check_close("Hessian", "all elements", got, (double[]){16, 4, 4, 4, 28, 6, 4, 6, 0}, 9,
+                       0);
+    }
+    finish(&f);
+}
+END_TEST
+
+/* The side that is not taken apart may follow the batch. */
+START_TEST(jacobians_of_batches)
+{
+    clg_graph *g = clg_graph_create(clg_graph_options(.batch = 3));
+    clg_tensor *x = clg_input(g, "x", CLG_F32, CLG_SHAPE(CLG_BATCH)), *rows = NULL, *columns = NULL;
+    clg_tensor *w = clg_variable(g, "w", CLG_SHAPE(2), CLG_INIT(CLG_INIT_CONSTANT, 2), true);
+    clg_tensor *total = clg_sum(clg_square(x), 0, false);
+    clg_tensor *outer = clg_mul(clg_reshape(x, CLG_SHAPE(CLG_BATCH, 1)), clg_square(w));
+    TEST_OK(clg_jacobian(total, x, CLG_AUTODIFF_AUTO, &rows));    /* (3) */
+    TEST_OK(clg_jacobian(outer, w, CLG_AUTODIFF_AUTO, &columns)); /* (3, 2, 2) */
+    TEST_FAILS(clg_jacobian(total, x, CLG_AUTODIFF_FORWARD, &rows), CLG_ERROR_UNSUPPORTED, "x (3)");
+    TEST_FAILS(clg_jacobian(outer, w, CLG_AUTODIFF_REVERSE, &rows), CLG_ERROR_UNSUPPORTED,
+               "y (3, 2)");
+    TEST_FAILS(clg_jacobian(total, x, (clg_autodiff_mode)7, &rows), CLG_ERROR_ARGUMENT, "mode 7");
+    TEST_FAILS(clg_jacobian(clg_full(g, CLG_SHAPE(1, 1, 1, 1), 0),
+                            clg_full(g, CLG_SHAPE(1, 1, 1), 0), CLG_AUTODIFF_AUTO, &rows),
+               CLG_ERROR_UNSUPPORTED, "(1, 1, 1, 1)");
+    clg_context *ctx = op_check_context();
+    clg_tensor *both[] = {rows, columns};
+    clg_program *p = op_check_compile(ctx, g, both, 2, CLG_INFERENCE);
+    TEST_OK(clg_program_set_batch(p, 2));
+    op_check_feed(p, x, (float[]){3, 5}, 2);
+    TEST_OK(clg_program_run(p));
+    float got[8];
+    op_check_read(p, rows, got, 2);
+    op_check_close("rows", "batch of 2", got, (double[]){6, 10}, 2, 0);
+    op_check_read(p, columns, got, 8);
+    op_check_close("columns", "batch of 2", got, (double[]){12, 0, 0, 12, 20, 0, 0, 20}, 8, 0);
+    clg_program_destroy(p);
+    clg_graph_destroy(g);
+    clg_context_destroy(ctx);
+}
+END_TEST
+
+START_TEST(forward_mode_refuses_what_is_wrong)
+{
+    clg_graph *g = clg_graph_create(NULL);
+    clg_tensor *x = clg_input(g, "x", CLG_F32, CLG_SHAPE(2)), *one = clg_scalar(g, 1), *out = x;
+    clg_tensor *total = clg_sum(x, 0, false);
+    TEST_FAILS(clg_jvp(total, &x, &one, 1, &out), CLG_ERROR_ARGUMENT,
+               "jvp: the tangent has shape (), its tensor has (2)");
+    TEST_FAILS(clg_jvp(total, &x, &(clg_tensor *){NULL}, 1, &out), CLG_ERROR_ARGUMENT, "NULL");
+    TEST_FAILS(clg_jvp(NULL, NULL, NULL, 0, &out), CLG_ERROR_ARGUMENT, "NULL");
+    TEST_FAILS(clg_hvp(total, &x, &one, 1, &out), CLG_ERROR_ARGUMENT,
+               "hvp: the vector has shape ()");
+    TEST_FAILS(clg_hvp(x, &x, &x, 1, &out), CLG_ERROR_ARGUMENT, "hvp: y has shape (2)");
+    TEST_FAILS(clg_hessian(x, x, CLG_AUTODIFF_AUTO, &out), CLG_ERROR_ARGUMENT, "y has shape (2)");
+    TEST_FAILS(clg_jacobian(x, NULL, CLG_AUTODIFF_AUTO, &out), CLG_ERROR_ARGUMENT, "NULL");
+    clg_tensor *v = clg_variable(g, "v", CLG_SCALAR, CLG_INIT(CLG_INIT_ZEROS), true);
+    clg_tensor *assigned = clg_assign(v, total);
+    TEST_FAILS(clg_jvp(assigned, &x, &x, 1, &out), CLG_ERROR_ARGUMENT,
+               "jvp: the operation \"assign\" has no gradient");
+    TEST_FAILS(clg_jacobian(x, x, CLG_AUTODIFF_AUTO, &out), CLG_ERROR_ARGUMENT, "\"assign\"");
+    ck_assert_ptr_eq(out, x);
+    clg_graph_destroy(g);
+}
+END_TEST
+
+/* ---- cost, in the operations counted by the program ---- */
+
+/* Three layers of products, or a small image network; *weights gets n of them. */
+static clg_tensor *dense_network(clg_tensor *x, clg_tensor **weights)
+{
+    for (int i = 0; i < 3; i++) {
+        char name[8] = {'w', (char)('0' + i), 0};
+        weights[i] = clg_variable(clg_tensor_graph(x), name, CLG_SHAPE(64, 64),
+                                  CLG_INIT(CLG_INIT_HE_NORMAL), true);
+        x = clg_tanh(clg_matmul(x, weights[i], NULL));
+    }
+    return clg_mean(clg_square(x), 0, false);
+}
+
+static clg_tensor *image_network(clg_tensor *x, clg_tensor **weights)
+{
+    for (int i = 0; i < 3; i++) {
+        char name[8] = {'w', (char)('0' + i), 0};
+        weights[i] = clg_variable(clg_tensor_graph(x), name, CLG_SHAPE(3, 3, i ? 16 : 8, 16),
+                                  CLG_INIT(CLG_INIT_HE_NORMAL), true);
+        x = clg_relu(clg_conv2d(x, weights[i], clg_conv2d_options(.padding = CLG_PADDING_SAME)));
+        if (i == 1) x = clg_max_pool2d(x, NULL);
+    }
+    return clg_mean(clg_square(x), 0, false);
+}
+
+static double flops_of(fixture *f, clg_tensor *const *outputs, size_t n)
+{
+    clg_program_destroy(f->program);
+    f->program = op_check_compile(f->ctx, f->g, outputs, n, CLG_INFERENCE);
+    clg_program_stats stats;
+    clg_program_query(f->program, &stats);
+    return stats.flops;
+}
+
+/* Per layer the backward pass has two products to the forward pass's one, and none of them in the
+ * first layer for x. A tangent of x alone has one; of x and the weights, two. A product with the
+ * Hessian costs two gradients. */
+static void check_cost(clg_tensor *(*network)(clg_tensor *, clg_tensor **), clg_shape shape)
+{
+    fixture f = start();
+    clg_tensor *x = clg_input(f.g, "x", CLG_F32, shape), *w[3], *all[4], *d[3], *tangents[4];
+    clg_tensor *y = network(x, w), *move_x, *move_all, *products[3];
+    TEST_OK(clg_gradients(y, w, 3, d));
+    memcpy(all, (clg_tensor *[]){x, w[0], w[1], w[2]}, sizeof all);
+    for (int i = 0; i < 4; i++) tangents[i] = clg_full(f.g, all[i]->shape, 0.5 + i);
+    const clg_tensor *stand_in = f.g->nodes[f.g->n_nodes - 1]; /* jvp's first node comes next */
+    TEST_OK(clg_jvp(y, &x, tangents, 1, &move_x));
+    ck_assert(!op_check_reaches(move_x, f.g->nodes[stand_in->id + 1]));
+    TEST_OK(clg_jvp(y, all, tangents, 4, &move_all));
+    TEST_OK(clg_hvp(y, w, tangents + 1, 3, products));
+    double forward = flops_of(&f, &y, 1);
+    double step = flops_of(&f, (clg_tensor *[]){y, d[0], d[1], d[2]}, 4);
+    ck_assert_msg(step <= 3 * forward, "forward %g, with gradients %g", forward, step);
+    double tangent = flops_of(&f, (clg_tensor *[]){y, move_x}, 2);
+    ck_assert_msg(tangent <= 2.05 * forward, "forward %g, with the tangent of x %g", forward,
+                  tangent);
+    tangent = flops_of(&f, (clg_tensor *[]){y, move_all}, 2);
+    ck_assert_msg(tangent <= 3.05 * forward, "forward %g, with all tangents %g", forward, tangent);
+    double product = flops_of(&f, products, 3);
+    ck_assert_msg(product <= 2.5 * step, "gradient %g, Hessian-vector product %g", step, product);
+    printf("flops: forward %g, gradient %g, tangent %g, Hessian-vector product %g\n", forward, step,
+           tangent, product);
+    finish(&f);
+}
+
+START_TEST(dense_networks_cost_what_they_must)
+{
+    check_cost(dense_network, CLG_SHAPE(32, 64));
+}
+END_TEST
+
+START_TEST(image_networks_cost_what_they_must)
+{
+    check_cost(image_network, CLG_SHAPE(2, 16, 16, 8));
 }
 END_TEST
 
@@ -248,12 +506,21 @@ int main(void)
     Suite *suite = suite_create("autodiff");
     TCase *values = testing_case(suite, "gradients");
     tcase_add_test(values, the_known_answer);
+    tcase_add_test(values, the_known_hessian_by_all_orders);
     tcase_add_test(values, orders_up_to_five);
     tcase_add_test(values, all_paths_add_up_and_inner_tensors_have_gradients);
     tcase_add_test(values, shared_parts_are_walked_once);
     tcase_add_test(values, what_y_does_not_depend_on_gets_zeros);
     tcase_add_test(values, seeds_weight_the_elements);
     tcase_add_test(values, errors_name_what_is_wrong_and_leave_the_output_alone);
+    TCase *products = testing_case(suite, "products");
+    tcase_add_test(products, rosenbrock_hessian_in_a_hundred_dimensions);
+    tcase_add_test(products, jacobians_by_rows_and_by_columns);
+    tcase_add_test(products, jacobians_of_batches);
+    tcase_add_test(products, forward_mode_refuses_what_is_wrong);
+    TCase *cost = testing_case(suite, "cost");
+    tcase_add_test(cost, dense_networks_cost_what_they_must);
+    tcase_add_test(cost, image_networks_cost_what_they_must);
     TCase *batches = testing_case(suite, "batch sizes");
     tcase_add_test(batches, a_rebound_program_equals_one_compiled_for_its_batch);
     return testing_run(suite);

@@ -1,10 +1,11 @@
 /*
  * The harness of the operation tests: see op_check.h.
  *
- * One program computes y, the gradients G_i of sum(c y), and the gradients H_i of sum(v_i G_i),
- * with random weights c and v as inputs. The reference is only asked for y: everything else is
- * differences of L(x) = sum(c ref(x)) in double precision. Differences cost two to four
- * evaluations of the reference for each element, so that of large inputs only some are looked at.
+ * One program computes y, its tangent along v, the gradients G_i of sum(c y), and the gradients H_i
+ * of sum(v_i G_i), with random weights c and v as inputs. The reference is only asked for y:
+ * everything else is differences of L(x) = sum(c ref(x)) in double precision. Differences cost two
+ * to four evaluations of the reference for each element, so that of large inputs only some are
+ * looked at.
  */
 #include "op_check.h"
 
@@ -20,7 +21,7 @@ typedef struct check {
     clg_graph *g;
     clg_program *program;
     clg_tensor *x[OP_MAX_INPUTS], *v[OP_MAX_INPUTS], *weights, *y;
-    clg_tensor *first[OP_MAX_INPUTS], *second[OP_MAX_INPUTS];
+    clg_tensor *first[OP_MAX_INPUTS], *second[OP_MAX_INPUTS], *tangent;
     int64_t batch, graph_batch;
     clg_shape in[OP_MAX_INPUTS], out; /* at `batch` */
     double *x_data[OP_MAX_INPUTS], *v_data[OP_MAX_INPUTS], *weight_data, *scratch;
@@ -113,6 +114,18 @@ const char *op_check_uncovered(void)
                                        problem, info.tests);
     }
     return text;
+}
+
+bool op_check_reaches(const clg_tensor *from, const clg_tensor *to)
+{
+    bool *seen = calloc((size_t)from->id + 1, sizeof *seen);
+    seen[from->id] = true;
+    for (int id = from->id; id >= 0; id--)
+        for (int i = 0; seen[id] && i < from->graph->nodes[id]->n_inputs; i++)
+            seen[from->graph->nodes[id]->inputs[i]->id] = true;
+    bool found = to->id <= from->id && seen[to->id];
+    free(seen);
+    return found;
 }
 
 /* ---- small services ---- */
@@ -221,6 +234,25 @@ static void build_gradients(check *k)
     }
 }
 
+/* Forward mode; nothing of the reverse sweep that it is made of may be left in it. */
+static void build_tangent(check *k)
+{
+    clg_tensor *wrt[OP_MAX_INPUTS], *along[OP_MAX_INPUTS];
+    size_t n = 0, before = k->g->n_nodes;
+    for (int i = 0; i < k->c->n_inputs; i++) {
+        if (k->c->constants >> i & 1) continue;
+        wrt[n] = k->x[i];
+        along[n++] = k->v[i];
+    }
+    if (n == 0) return;
+    TEST_OK(clg_jvp(k->y, wrt, along, n, &k->tangent));
+    const clg_tensor *stand_in = k->g->nodes[before]; /* its first node */
+    ck_assert_msg(!op_check_reaches(k->tangent, stand_in),
+                  "%s: its gradient is not linear in g: the tangent depends on what should have "
+                  "vanished from it",
+                  k->c->name);
+}
+
 static void build(check *k, clg_graph *g, const op_case *c, int number)
 {
     *k = (check){.c = c, .g = g, .graph_batch = g->batch};
@@ -235,7 +267,9 @@ static void build(check *k, clg_graph *g, const op_case *c, int number)
     ck_assert_msg(k->y != NULL, "%s: %s", c->name, clg_last_error());
     snprintf(name, sizeof name, "weights of %d", number);
     k->weights = clg_input(g, name, CLG_F32, k->y->shape);
-    if (!c->value_only) build_gradients(k);
+    if (c->value_only) return;
+    build_gradients(k);
+    build_tangent(k);
 }
 
 /* What a case is to compute; returns their number. */
@@ -243,6 +277,7 @@ static size_t list_outputs(const check *k, clg_tensor **outputs)
 {
     size_t n = 0;
     outputs[n++] = k->y;
+    if (k->tangent) outputs[n++] = k->tangent;
     for (int i = 0; i < k->c->n_inputs; i++) {
         if (k->c->constants >> i & 1) continue;
         if (k->first[i]) outputs[n++] = k->first[i];
@@ -353,6 +388,30 @@ static void compare_value(check *k)
     free(got);
 }
 
+/* Central differences of the reference along v, element by element. */
+static void compare_tangent(check *k)
+{
+    if (!k->tangent) return;
+    const double h = 1e-5;
+    int64_t count = clg_shape_count(&k->out);
+    float *got = malloc((size_t)count * sizeof *got);
+    double *want = malloc((size_t)count * sizeof *want);
+    op_check_read(k->program, k->tangent, got, count);
+    move_along(k, h);
+    loss(k);
+    memcpy(want, k->scratch, (size_t)count * sizeof *want);
+    move_along(k, -2 * h);
+    loss(k);
+    move_along(k, h);
+    for (int64_t i = 0; i < count; i++) want[i] = (want[i] - k->scratch[i]) / (2 * h);
+    char what[64];
+    snprintf(what, sizeof what, "tangent at batch %lld", (long long)k->batch);
+    double tolerance = k->c->tolerance ? k->c->tolerance : 1e-5;
+    op_check_close(k->c->name, what, got, want, count, 4 * tolerance);
+    free(got);
+    free(want);
+}
+
 static void compare_derivative(check *k, int input, bool second)
 {
     int64_t count = clg_shape_count(&k->in[input]);
@@ -378,6 +437,7 @@ static void compare_derivative(check *k, int input, bool second)
 static void compare(check *k)
 {
     compare_value(k);
+    compare_tangent(k);
     for (int i = 0; i < k->c->n_inputs; i++) {
         if (k->c->constants >> i & 1 || k->c->value_only) continue;
         compare_derivative(k, i, false);
@@ -424,7 +484,7 @@ static void mark_case(const char *file, check *k)
 static void run_group(const char *file, const op_case *const *cases, int n)
 {
     check checks[GROUP];
-    clg_tensor *outputs[GROUP * (1 + 2 * OP_MAX_INPUTS)];
+    clg_tensor *outputs[GROUP * (2 + 2 * OP_MAX_INPUTS)];
     size_t n_outputs = 0;
     const op_case *c = cases[0];
     clg_context *ctx = op_check_context();

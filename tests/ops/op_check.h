@@ -1,7 +1,7 @@
 /*
- * Checking an operation against a reference in double precision: its value, its gradient (against
- * central differences of the reference, contracted with random numbers), and its second
- * derivative, at one or several batch sizes of one compiled program.
+ * Checking an operation against a reference in double precision: its value, its tangent (forward
+ * mode) and its gradient (against central differences of the reference, contracted with random
+ * numbers), and its second derivative, at one or several batch sizes of one compiled program.
  *
  * A case names the inputs, builds the operation and gives the reference; op_check_table does
  * the rest. It also remembers which rows of the table of operations and compositions were part of a
@@ -83,6 +83,9 @@ void op_check_close(const char *name, const char *what, const float *got, const 
  * there as often as they say; one per line, "" if there is none.
  */
 const char *op_check_uncovered(void);
+
+/** True if `from` is computed from `to`. */
+bool op_check_reaches(const clg_tensor *from, const clg_tensor *to);
 
 /* Position arithmetic for references: index <-> coordinates of a row-major shape. */
 void op_check_coordinates(const clg_shape *shape, int64_t index, int64_t *at);
