@@ -12,6 +12,7 @@
 #include "clgrad/checkpoint.h"
 #include "clgrad/data.h"
 #include "clgrad/device.h"
+#include "clgrad/gradcheck.h"
 #include "clgrad/nn.h"
 #include "clgrad/ops.h"
 #include "clgrad/optimizer.h"
