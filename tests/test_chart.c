@@ -69,13 +69,58 @@ START_TEST(an_svg_has_axes_curves_and_names)
                                         ">cross entropy</text>",
                                         ">validation</text>",
                                         ">2.5</text>",
-                                        "class=\"line s0\" d=\"M",
-                                        "class=\"line s1\" d=\"M"};
+                                        "class=\"line s0 d0\" d=\"M",
+                                        "class=\"line s1 d0\" d=\"M"};
     for (size_t i = 0; i < CLG__COUNT(parts); i++) ck_assert_ptr_nonnull(strstr(svg, parts[i]));
-    const char *path = strstr(svg, "class=\"line s1\" d=\"");
+    const char *path = strstr(svg, "class=\"line s1 d0\" d=\"");
     int pieces = 0;
-    for (const char *p = path + 19; *p != '"'; p++) pieces += *p == 'M';
+    for (const char *p = path + 22; *p != '"'; p++) pieces += *p == 'M';
     ck_assert_int_eq(pieces, 2); /* NaN interrupts the line */
+    free(svg);
+}
+END_TEST
+
+START_TEST(a_page_gets_the_points_too)
+{
+    clg_chart_params params = two_curves();
+    char *svg = NULL;
+    TEST_OK(clg_chart_svg(&svg, &params));
+    ck_assert_ptr_nonnull(strstr(svg, "data-plot=\"72 64 776 424\" data-x=\"1 5\""));
+    ck_assert_ptr_nonnull(
+        strstr(svg, "data-name=\"validation\" data-points=\"1,4.5 2,3 4,1.5 5,1.25 \""));
+    clg_free(svg);
+}
+END_TEST
+
+static const double decades[] = {3e-4, 0, 0.5, -1, 20};
+
+START_TEST(a_logarithmic_axis_has_decades)
+{
+    clg_chart_series series = {"norm", NULL, decades, CLG__COUNT(decades)};
+    clg_chart_params params = {.series = &series, .count = 1, .log_y = true};
+    char *svg = svg_of(&params);
+    static const char *const parts[] = {">0.0001</text>", ">0.001</text>", ">1</text>",
+                                        ">100</text>", "points=\"1,0.0003 3,0.5 5,20 \""};
+    for (size_t i = 0; i < CLG__COUNT(parts); i++) ck_assert_ptr_nonnull(strstr(svg, parts[i]));
+    free(svg);
+    series.count = 1; /* the axis of one value is the decade that it is in */
+    svg = svg_of(&params);
+    ck_assert_ptr_nonnull(strstr(svg, ">0.0001</text>"));
+    ck_assert_ptr_nonnull(strstr(svg, ">0.001</text>"));
+    free(svg);
+}
+END_TEST
+
+START_TEST(many_names_take_several_rows)
+{
+    clg_chart_series series[20];
+    for (size_t i = 0; i < CLG__COUNT(series); i++)
+        series[i] = (clg_chart_series){"a rather long name", NULL, falling, 5};
+    clg_chart_params params = {.series = series, .count = CLG__COUNT(series)};
+    char *svg = svg_of(&params);
+    ck_assert_ptr_nonnull(strstr(svg, "height=\"600\"")); /* seven rows, six more than usual */
+    ck_assert_ptr_nonnull(strstr(svg, "class=\"line s0 d1\""));
+    ck_assert_ptr_nonnull(strstr(svg, "class=\"line s5 d2\""));
     free(svg);
 }
 END_TEST
@@ -87,7 +132,7 @@ START_TEST(markup_and_broken_text_are_escaped)
     clg_chart_params params = two_curves();
     params.title = broken_title;
     char *svg = svg_of(&params);
-    ck_assert_ptr_nonnull(strstr(svg, "a&lt;b &amp; \"c\" ??\xc3\xa9</text>"));
+    ck_assert_ptr_nonnull(strstr(svg, "a&lt;b &amp; &quot;c&quot; ??\xc3\xa9</text>"));
     free(svg);
 }
 END_TEST
@@ -115,6 +160,11 @@ START_TEST(strange_data_is_drawn_without_harm)
     clg_chart_series series = {NULL, NULL, strange[_i].values, strange[_i].count};
     clg_chart_params params = {.series = &series, .count = 1};
     char *svg = svg_of(&params), *text = text_of(&params);
+    params.log_y = true;
+    char *logarithmic = svg_of(&params);
+    ck_assert_ptr_null(strstr(logarithmic, "nan"));
+    ck_assert_ptr_null(strstr(logarithmic, "\"inf"));
+    free(logarithmic);
     ck_assert_ptr_null(strstr(svg, "nan"));
     ck_assert_ptr_null(strstr(svg, "\"inf"));
     ck_assert_ptr_null(strstr(text, "nan"));
@@ -135,6 +185,7 @@ START_TEST(every_svg_is_xml)
         clg_chart_series series = {NULL, NULL, strange[i].values, strange[i].count};
         snprintf(name, sizeof name, "%zu.svg", i);
         params = (clg_chart_params){.series = &series, .count = 1};
+        params.log_y = i % 2;
         TEST_OK(clg_chart_write_svg(scratch_path(name), &params));
     }
     if (system("python3 -c '' 2>/dev/null") != 0) {
@@ -222,6 +273,9 @@ int main(void)
     TCase *charts = scratch_case(suite, "charts");
     tcase_add_test(charts, the_text_chart_is_known);
     tcase_add_test(charts, an_svg_has_axes_curves_and_names);
+    tcase_add_test(charts, a_page_gets_the_points_too);
+    tcase_add_test(charts, a_logarithmic_axis_has_decades);
+    tcase_add_test(charts, many_names_take_several_rows);
     tcase_add_test(charts, markup_and_broken_text_are_escaped);
     tcase_add_loop_test(charts, strange_data_is_drawn_without_harm, 0, (int)CLG__COUNT(strange));
     tcase_add_test(charts, every_svg_is_xml);

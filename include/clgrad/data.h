@@ -8,6 +8,7 @@
  *   weights      clg_safetensors: named arrays in a file that Python opens too
  *   checkpoints  clg_checkpoint_*: a directory of those with `latest`, `best` and clean-up
  *   charts       clg_chart_*: curves as SVG and as text for the terminal
+ *   scalars      clg_events_*: files that TensorBoard shows
  *
  * Nothing here needs a device. Objects may be used by one thread at a time, different objects by
  * different threads. Text in files never depends on the locale. A function that fails leaves its
@@ -369,6 +370,7 @@ typedef struct clg_chart_params {
     const clg_chart_series *series;
     size_t count;
     int width, height; /* SVG: pixels, default 800 x 480; text: characters, default 72 x 16 */
+    bool log_y;        /* logarithmic; values of 0 and below interrupt the line */
 } clg_chart_params;
 #define clg_chart_options(...) (&(clg_chart_params){__VA_ARGS__})
 
@@ -377,6 +379,30 @@ typedef struct clg_chart_params {
  * script or font to be shown, and follows the browser's dark mode.
  */
 CLG_API clg_status clg_chart_write_svg(const char *path, const clg_chart_params *params);
+
+/**
+ * The same as text, to be put into a page. *out is the caller's (clg_free). For scripts the element
+ * says where its plot is (data-plot: left, top, right, bottom in the view box) and what its x axis
+ * shows (data-x: low, high); each curve has data-name, and its points in data-points as
+ * "x,y x,y ...".
+ */
+CLG_API clg_status clg_chart_svg(char **out, const clg_chart_params *params);
+
+/* ---- TensorBoard ---- */
+
+/* A number with a name; "/" in names makes groups: "loss/training". */
+typedef struct clg_event_scalar {
+    const char *tag; /* UTF-8 */
+    double value;    /* kept as float */
+} clg_event_scalar;
+
+/**
+ * Appends the scalars of one step to a TensorBoard event file, which is made if it is not there.
+ * Its name must contain "tfevents" for TensorBoard to see it. `time` is in seconds since 1970. A
+ * write that fails is taken back.
+ */
+CLG_API clg_status clg_events_append(const char *path, double time, int64_t step,
+                                     const clg_event_scalar *scalars, size_t count);
 
 /**
  * The same chart in Unicode text of several lines: the first series as a line of braille dots, each

@@ -1,7 +1,8 @@
 /*
  * Ranges and ticks of charts. Ticks are multiples of 1, 2 or 5 times a power of ten; the axis
- * begins and ends at a quarter of such a step, just outside the data. Points that are not finite
- * are left out everywhere.
+ * begins and ends at a quarter of such a step, just outside the data. A logarithmic axis is the
+ * same over the logarithms, with whole decades as steps. Points that cannot be drawn are left out
+ * everywhere.
  */
 #include "io/chart.h"
 
@@ -22,10 +23,12 @@ static void range_add(range *r, double value)
     r->empty = false;
 }
 
-bool clg__chart_point(const clg_chart_series *series, size_t i, double *x, double *y)
+bool clg__chart_point(const clg_chart_params *params, size_t series, size_t i, double *x, double *y)
 {
-    *x = series->x ? series->x[i] : (double)(i + 1);
-    *y = series->y[i];
+    const clg_chart_series *s = &params->series[series];
+    *x = s->x ? s->x[i] : (double)(i + 1);
+    *y = s->y[i];
+    if (params->log_y && !(*y > SMALLEST)) return false;
     return fabs(*x) < LARGEST && fabs(*y) < LARGEST; /* false for NaN */
 }
 
@@ -56,13 +59,31 @@ static clg__axis make_axis(range r, int ticks)
     return axis;
 }
 
+/* Over logarithms: from a whole decade to a whole decade, at least one. */
+static clg__axis make_log_axis(range r, int ticks)
+{
+    double low = r.empty ? -1 : floor(log10(r.low)), high = r.empty ? 0 : ceil(log10(r.high));
+    if (high <= low) high = low + 1;
+    double step = ceil((high - low) / ticks);
+    double first = floor(low / step);
+    high = ceil(high / step) * step;
+    return (clg__axis){.low = first * step,
+                       .high = high,
+                       .step = step,
+                       .first = first,
+                       .ticks = (int)(high / step - first) + 1,
+                       .log = true};
+}
+
 double clg__axis_tick(const clg__axis *axis, int i)
 {
-    return (axis->first + i) * axis->step;
+    double tick = (axis->first + i) * axis->step;
+    return axis->log ? pow(10, tick) : tick;
 }
 
 double clg__axis_part(const clg__axis *axis, double value)
 {
+    if (axis->log) value = log10(value);
     return (value - axis->low) / (axis->high - axis->low);
 }
 
@@ -78,11 +99,16 @@ clg_status clg__chart_prepare(clg__chart *chart, const clg_chart_params *params,
             return clg__fail(CLG_ERROR_ARGUMENT, "chart: series %zu has no y values", s);
         for (size_t i = 0; i < series->count; i++) {
             double px, py;
-            if (!clg__chart_point(series, i, &px, &py)) continue;
+            if (!clg__chart_point(params, s, i, &px, &py)) continue;
             range_add(&x, px);
             range_add(&y, py);
         }
     }
-    *chart = (clg__chart){params, make_axis(x, x_ticks), make_axis(y, y_ticks), x.empty};
+    *chart = (clg__chart){
+        .params = params,
+        .x = make_axis(x, x_ticks),
+        .y = params->log_y ? make_log_axis(y, y_ticks) : make_axis(y, y_ticks),
+        .empty = x.empty,
+    };
     return CLG_OK;
 }

@@ -10,9 +10,10 @@
 
 /* An axis from low to high, with ticks at the multiples of `step` in it. */
 typedef struct clg__axis {
-    double low, high, step;
-    double first; /* the first tick is first * step */
+    double low, high, step; /* of the logarithm to base 10 if `log` */
+    double first;           /* the first tick is first * step */
     int ticks;
+    bool log;
 } clg__axis;
 
 typedef struct clg__chart {
@@ -25,8 +26,9 @@ typedef struct clg__chart {
 clg_status clg__chart_prepare(clg__chart *chart, const clg_chart_params *params, int x_ticks,
                               int y_ticks);
 
-/** Point i of a series; false if it cannot be drawn (NaN, infinite). */
-bool clg__chart_point(const clg_chart_series *series, size_t i, double *x, double *y);
+/** Point i of a series; false if it cannot be drawn (NaN, infinite, below 0 on a log axis). */
+bool clg__chart_point(const clg_chart_params *params, size_t series, size_t i, double *x,
+                      double *y);
 
 /** Position of tick i, exactly 0 where it should be. */
 double clg__axis_tick(const clg__axis *axis, int i);

@@ -1,7 +1,8 @@
 /*
- * Line chart as SVG: grid and tick labels, one path per series, legend above the plot. The file
- * stands alone; colours are the Okabe-Ito palette, which people who confuse red and green can tell
- * apart. All numbers are written with a decimal point.
+ * Line chart as SVG: grid and tick labels, one path per series, legend above the plot in as many
+ * rows as it takes. The file stands alone; colours are the Okabe-Ito palette, which people who
+ * confuse red and green can tell apart, and when they are used up lines are dashed. All numbers are
+ * written with a decimal point.
  */
 #include "io/chart.h"
 #include "io/utf8.h"
@@ -13,9 +14,11 @@ enum {
     MAX_SIDE = 16384,
     LEFT = 72, /* margins around the plot, pixels */
     RIGHT = 24,
-    TOP = 64,
+    TOP = 44, /* without the legend */
     BOTTOM = 56,
+    LEGEND_ROW = 20,
     COLOURS = 7,
+    DASHES = 3,
     MARKED = 50 /* up to so many points are also marked by dots */
 };
 
@@ -25,6 +28,7 @@ static const char *const style =
     "text{fill:#333}.title{font-size:16px;font-weight:600}"
     ".grid{stroke:#ddd}.axis{stroke:#333;fill:none}"
     ".line{fill:none;stroke-width:2;stroke-linejoin:round;stroke-linecap:round}"
+    ".d1{stroke-dasharray:7 5}.d2{stroke-dasharray:1 5}"
     ".s0{stroke:#0072b2}.s1{stroke:#d55e00}.s2{stroke:#009e73}.s3{stroke:#cc79a7}"
     ".s4{stroke:#e69f00}.s5{stroke:#56b4e9}.s6{stroke:#767676}"
     "@media(prefers-color-scheme:dark){svg{background:#1b1b1b}text{fill:#ddd}"
@@ -34,7 +38,7 @@ static const char *const style =
 typedef struct canvas {
     const clg__chart *chart;
     clg__str *out;
-    double width, height;
+    double width, height, top; /* top: upper end of the plot */
 } canvas;
 
 /* Text for XML: markup escaped; control characters and invalid UTF-8, which no parser takes, '?'.
@@ -50,6 +54,8 @@ static void add_escaped(clg__str *out, const char *text)
             clg__str_add(out, "&lt;");
         else if (c == '>')
             clg__str_add(out, "&gt;");
+        else if (c == '"')
+            clg__str_add(out, "&quot;");
         else if (length == 0 || c < 0x20 || c == 0x7f)
             clg__str_add(out, "?");
         else
@@ -64,7 +70,7 @@ static double x_at(const canvas *c, double x)
 
 static double y_at(const canvas *c, double y)
 {
-    return c->height - BOTTOM - clg__axis_part(&c->chart->y, y) * (c->height - TOP - BOTTOM);
+    return c->height - BOTTOM - clg__axis_part(&c->chart->y, y) * (c->height - c->top - BOTTOM);
 }
 
 static void add_line(const canvas *c, const char *class, double x1, double y1, double x2, double y2)
@@ -96,17 +102,17 @@ static void add_axes(const canvas *c)
     }
     for (int i = 0; i < c->chart->x.ticks; i++) {
         double value = clg__axis_tick(&c->chart->x, i), x = x_at(c, value);
-        add_line(c, "grid", x, TOP, x, bottom);
+        add_line(c, "grid", x, c->top, x, bottom);
         add_text(c, x, bottom + 18, "text-anchor=\"middle\"", clg__number_text(label, value, 6));
     }
     add_line(c, "axis", LEFT, bottom, right, bottom);
-    add_line(c, "axis", LEFT, TOP, LEFT, bottom);
+    add_line(c, "axis", LEFT, c->top, LEFT, bottom);
 }
 
 static void add_labels(const canvas *c)
 {
     const clg_chart_params *p = c->chart->params;
-    double middle = (TOP + c->height - BOTTOM) / 2;
+    double middle = (c->top + c->height - BOTTOM) / 2;
     char turn[96], y[CLG__NUMBER_SIZE];
     snprintf(turn, sizeof turn, "text-anchor=\"middle\" transform=\"rotate(-90 18 %s)\"",
              clg__fixed(y, middle, 1));
@@ -118,38 +124,65 @@ static void add_labels(const canvas *c)
     if (c->chart->empty) add_text(c, c->width / 2, middle, "text-anchor=\"middle\"", "no data");
 }
 
-/* Samples and names in one row; long names only make it longer. */
-static void add_legend(const canvas *c)
+/*
+ * Colours and names from left to right, in rows. Returns the height they take; draws only if
+ * `draw`, since the plot below must know its place first. Widths are guessed: fonts are the
+ * browser's.
+ */
+static double lay_legend(const canvas *c, bool draw)
 {
-    double x = LEFT;
+    double x = LEFT, y = TOP + 2;
     for (size_t s = 0; s < c->chart->params->count; s++) {
         const char *name = clg__text_or_empty(c->chart->params->series[s].name);
+        double width = 30 + 24 + 7.5 * (double)strlen(name);
+        if (x > LEFT && x + width - 24 > c->width) {
+            x = LEFT;
+            y += LEGEND_ROW;
+        }
         char class[32];
-        snprintf(class, sizeof class, "line s%zu", s % COLOURS);
-        add_line(c, class, x, 46, x + 24, 46);
-        add_text(c, x + 30, 50, "", name);
-        x += 30 + 24 + 7.5 * (double)strlen(name);
+        snprintf(class, sizeof class, "line s%zu d%zu", s % COLOURS, s / COLOURS % DASHES);
+        if (draw) add_line(c, class, x, y, x + 24, y);
+        if (draw) add_text(c, x + 30, y + 4, "", name);
+        x += width;
     }
+    return y - TOP + LEGEND_ROW - 2;
+}
+
+static void add_data(const canvas *c, size_t index)
+{
+    const clg_chart_series *series = &c->chart->params->series[index];
+    char a[CLG__NUMBER_SIZE], b[CLG__NUMBER_SIZE];
+    double x, y;
+    clg__str_add(c->out, "data-name=\"");
+    add_escaped(c->out, clg__text_or_empty(series->name));
+    clg__str_add(c->out, "\" data-points=\"");
+    for (size_t i = 0; i < series->count; i++)
+        if (clg__chart_point(c->chart->params, index, i, &x, &y))
+            clg__str_addf(c->out, "%s,%s ", clg__number_text(a, x, 9), clg__number_text(b, y, 5));
+    clg__str_add(c->out, "\"/>\n");
 }
 
 /* The path of a series; a point that cannot be drawn ends a piece, a lone point becomes a dot. */
 static void add_series(const canvas *c, size_t index)
 {
-    const clg_chart_series *series = &c->chart->params->series[index];
+    const clg_chart_params *params = c->chart->params;
+    size_t count = params->series[index].count;
     char a[CLG__NUMBER_SIZE], b[CLG__NUMBER_SIZE];
     bool drawing = false;
     double x, y;
-    clg__str_addf(c->out, "<path class=\"line s%zu\" d=\"", index % COLOURS);
-    for (size_t i = 0; i < series->count; i++) {
-        bool visible = clg__chart_point(series, i, &x, &y);
+    clg__str_addf(c->out, "<path class=\"line s%zu d%zu\" d=\"", index % COLOURS,
+                  index / COLOURS % DASHES);
+    for (size_t i = 0; i < count; i++) {
+        bool visible = clg__chart_point(params, index, i, &x, &y);
         if (visible)
             clg__str_addf(c->out, drawing ? "L%s %s" : "M%s %sh0", clg__fixed(a, x_at(c, x), 1),
                           clg__fixed(b, y_at(c, y), 1));
         drawing = visible;
     }
-    clg__str_add(c->out, "\"/>\n");
-    for (size_t i = 0; series->count <= MARKED && i < series->count; i++)
-        if (clg__chart_point(series, i, &x, &y))
+    clg__str_add(c->out, "\" ");
+    add_data(c, index);
+    for (size_t i = 0; count <= MARKED && i < count; i++)
+        if (clg__chart_point(params, index, i, &x, &y))
             clg__str_addf(c->out,
                           "<circle class=\"s%zu\" fill=\"none\" cx=\"%s\" cy=\"%s\" "
                           "r=\"2.5\"/>\n",
@@ -159,35 +192,63 @@ static void add_series(const canvas *c, size_t index)
 
 static void draw(const canvas *c)
 {
+    const clg__axis *x = &c->chart->x;
+    char low[CLG__NUMBER_SIZE], high[CLG__NUMBER_SIZE];
     clg__str_addf(c->out,
                   "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" width=\"%d\" "
-                  "height=\"%d\" role=\"img\">\n<title>",
-                  (int)c->width, (int)c->height, (int)c->width, (int)c->height);
+                  "height=\"%d\" role=\"img\" data-plot=\"%d %d %d %d\" data-x=\"%s %s\">\n"
+                  "<title>",
+                  (int)c->width, (int)c->height, (int)c->width, (int)c->height, LEFT, (int)c->top,
+                  (int)c->width - RIGHT, (int)c->height - BOTTOM, clg__number_text(low, x->low, 9),
+                  clg__number_text(high, x->high, 9));
     add_escaped(c->out, clg__text_or_empty(c->chart->params->title));
     clg__str_add(c->out, "</title>\n");
     clg__str_add(c->out, style);
     add_axes(c);
     add_labels(c);
-    add_legend(c);
+    lay_legend(c, true);
     for (size_t s = 0; s < c->chart->params->count; s++) add_series(c, s);
     clg__str_add(c->out, "</svg>\n");
 }
 
-clg_status clg_chart_write_svg(const char *path, const clg_chart_params *params)
+/* Draws into `out`, which the caller frees whatever happens. */
+static clg_status draw_chart(clg__str *out, const clg_chart_params *params)
 {
     clg__chart chart;
-    clg__str out = {0};
-    if (!path) return clg__fail(CLG_ERROR_ARGUMENT, "clg_chart_write_svg: no path");
     CLG_TRY(clg__chart_prepare(&chart, params, 8, 6));
     int width = params->width ? params->width : DEFAULT_WIDTH;
     int height = params->height ? params->height : DEFAULT_HEIGHT;
     if (width < MIN_SIDE || height < MIN_SIDE || width > MAX_SIDE || height > MAX_SIDE)
         return clg__fail(CLG_ERROR_ARGUMENT, "chart: %d x %d pixels, not in %d .. %d", width,
                          height, MIN_SIDE, MAX_SIDE);
-    canvas c = {&chart, &out, width, height};
+    canvas c = {.chart = &chart, .out = out, .width = width, .height = height};
+    /* A legend of very many rows makes the picture higher, not the plot smaller. */
+    double legend = lay_legend(&c, false);
+    if (legend > LEGEND_ROW) c.height += legend - LEGEND_ROW;
+    c.top = TOP + legend;
     draw(&c);
-    clg_status status =
-        out.failed ? CLG_ERROR_MEMORY : clg__file_write_atomic(path, out.text, out.length, false);
+    return out->failed ? CLG_ERROR_MEMORY : CLG_OK;
+}
+
+clg_status clg_chart_write_svg(const char *path, const clg_chart_params *params)
+{
+    clg__str out = {0};
+    if (!path) return clg__fail(CLG_ERROR_ARGUMENT, "clg_chart_write_svg: no path");
+    clg_status status = draw_chart(&out, params);
+    if (status == CLG_OK) status = clg__file_write_atomic(path, out.text, out.length, false);
     clg__str_free(&out);
     return status;
+}
+
+clg_status clg_chart_svg(char **out, const clg_chart_params *params)
+{
+    clg__str text = {0};
+    if (!out) return clg__fail(CLG_ERROR_ARGUMENT, "clg_chart_svg: no result pointer");
+    clg_status status = draw_chart(&text, params);
+    if (status != CLG_OK) {
+        clg__str_free(&text);
+        return status;
+    }
+    *out = text.text;
+    return CLG_OK;
 }

@@ -68,7 +68,7 @@ static void draw_series(canvas *c, size_t index)
     bool drawing = false;
     for (size_t i = 0; i < series->count; i++) {
         double value_x, value_y;
-        bool visible = clg__chart_point(series, i, &value_x, &value_y);
+        bool visible = clg__chart_point(c->chart->params, index, i, &value_x, &value_y);
         if (visible) {
             dot_at(c, value_x, value_y, &x, &y);
             if (index > 0)
