@@ -68,7 +68,7 @@ START_TEST(an_svg_has_axes_curves_and_names)
                                         ">train</text>",
                                         ">cross entropy</text>",
                                         ">validation</text>",
-                                        ">2.5</text>",
+                                        ">4</text>",
                                         "class=\"line s0 d0\" d=\"M",
                                         "class=\"line s1 d0\" d=\"M"};
     for (size_t i = 0; i < CLG__COUNT(parts); i++) ck_assert_ptr_nonnull(strstr(svg, parts[i]));
@@ -85,7 +85,7 @@ START_TEST(a_page_gets_the_points_too)
     clg_chart_params params = two_curves();
     char *svg = NULL;
     TEST_OK(clg_chart_svg(&svg, &params));
-    ck_assert_ptr_nonnull(strstr(svg, "data-plot=\"72 64 776 424\" data-x=\"1 5\""));
+    ck_assert_ptr_nonnull(strstr(svg, "data-plot=\"84 64 776 424\" data-x=\"1 5\""));
     ck_assert_ptr_nonnull(
         strstr(svg, "data-name=\"validation\" data-points=\"1,4.5 2,3 4,1.5 5,1.25 \""));
     clg_free(svg);

@@ -13,7 +13,7 @@ static const double LARGEST = 1e300, SMALLEST = 1e-280;
 
 typedef struct range {
     double low, high;
-    bool empty;
+    bool empty, whole; /* whole: only whole numbers */
 } range;
 
 static void range_add(range *r, double value)
@@ -21,6 +21,7 @@ static void range_add(range *r, double value)
     if (r->empty || value < r->low) r->low = value;
     if (r->empty || value > r->high) r->high = value;
     r->empty = false;
+    r->whole = r->whole && value == floor(value);
 }
 
 bool clg__chart_point(const clg_chart_params *params, size_t series, size_t i, double *x, double *y)
@@ -51,6 +52,7 @@ static clg__axis make_axis(range r, int ticks)
         r.high += room;
     }
     clg__axis axis = {.step = round_step((r.high - r.low) / ticks)};
+    if (r.whole && axis.step < 1) axis.step = 1;
     double unit = axis.step / 4;
     axis.low = floor(r.low / unit + 1e-9) * unit;
     axis.high = ceil(r.high / unit - 1e-9) * unit;
@@ -90,7 +92,7 @@ double clg__axis_part(const clg__axis *axis, double value)
 clg_status clg__chart_prepare(clg__chart *chart, const clg_chart_params *params, int x_ticks,
                               int y_ticks)
 {
-    range x = {.empty = true}, y = {.empty = true};
+    range x = {.empty = true, .whole = true}, y = {.empty = true}; /* there is no epoch 1.5 */
     if (!params || (params->count > 0 && !params->series))
         return clg__fail(CLG_ERROR_ARGUMENT, "chart: no parameters or no series");
     for (size_t s = 0; s < params->count; s++) {

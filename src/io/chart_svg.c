@@ -12,7 +12,7 @@ enum {
     DEFAULT_HEIGHT = 480,
     MIN_SIDE = 160,
     MAX_SIDE = 16384,
-    LEFT = 72, /* margins around the plot, pixels */
+    LEFT = 84, /* margins around the plot, pixels */
     RIGHT = 24,
     TOP = 44, /* without the legend */
     BOTTOM = 56,
@@ -114,13 +114,13 @@ static void add_labels(const canvas *c)
     const clg_chart_params *p = c->chart->params;
     double middle = (c->top + c->height - BOTTOM) / 2;
     char turn[96], y[CLG__NUMBER_SIZE];
-    snprintf(turn, sizeof turn, "text-anchor=\"middle\" transform=\"rotate(-90 18 %s)\"",
+    snprintf(turn, sizeof turn, "text-anchor=\"middle\" transform=\"rotate(-90 16 %s)\"",
              clg__fixed(y, middle, 1));
     add_text(c, c->width / 2, 24, "class=\"title\" text-anchor=\"middle\"",
              clg__text_or_empty(p->title));
     add_text(c, (LEFT + c->width - RIGHT) / 2, c->height - 12, "text-anchor=\"middle\"",
              clg__text_or_empty(p->x_label));
-    add_text(c, 18, middle, turn, clg__text_or_empty(p->y_label));
+    add_text(c, 16, middle, turn, clg__text_or_empty(p->y_label));
     if (c->chart->empty) add_text(c, c->width / 2, middle, "text-anchor=\"middle\"", "no data");
 }
 
