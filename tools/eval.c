@@ -39,7 +39,7 @@ static int measure(struct trained *trained, const char *path, clg_dataset *datas
     clg_status status = evaluate_compile(&program, trained->context, &trained->network);
     int code = status == CLG_OK ? trained_restore(trained, path) : report_status(status, NULL);
     if (code == DONE) {
-        status = evaluate(score, program, &trained->network, dataset, true);
+        status = evaluate(score, program, &trained->network, dataset, NULL);
         if (status == CLG_ERROR_INTERRUPTED)
             code = SIGNALLED + signal_received();
         else if (status != CLG_OK)

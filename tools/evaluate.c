@@ -5,14 +5,16 @@
  */
 #include "evaluate.h"
 
+#include <stdlib.h>
+
 #include "signals.h"
 
 clg_status evaluate_compile(clg_program **out, clg_context *context, const struct network *network)
 {
-    clg_tensor *outputs[] = {network->loss, network->accuracy};
+    clg_tensor *outputs[] = {network->loss, network->accuracy, network->logits};
     return clg_program_compile(
         out, context, network->graph,
-        clg_program_options(.outputs = outputs, .n_outputs = 2, .mode = CLG_INFERENCE));
+        clg_program_options(.outputs = outputs, .n_outputs = 3, .mode = CLG_INFERENCE));
 }
 
 clg_status feed_batch(clg_program *program, const struct network *network, int64_t count,
@@ -44,20 +46,39 @@ static clg_status evaluate_batch(struct score *sums, clg_program *program,
     return CLG_OK;
 }
 
+/* `logits` has room for a batch. */
+static clg_status review_outputs(struct review *review, clg_program *program,
+                                 const struct network *network, const clg_batch *batch,
+                                 float *logits)
+{
+    size_t bytes = (size_t)(batch->count * review->classes) * sizeof *logits;
+    clg_status status = clg_program_read(program, network->logits, logits, bytes);
+    if (status == CLG_OK) review_batch(review, batch, logits);
+    return status;
+}
+
 clg_status evaluate(struct score *out, clg_program *program, const struct network *network,
-                    clg_dataset *dataset, bool interruptible)
+                    clg_dataset *dataset, struct review *review)
 {
     clg_loader *loader = NULL;
     struct score sums = {0};
     clg_batch batch = {0};
+    float *logits = NULL;
     int64_t size = clg_tensor_shape(network->image)->dim[0];
     clg_status status = clg_loader_create(&loader, dataset, clg_loader_options(.batch = size));
+    if (status == CLG_OK && review) {
+        logits = malloc((size_t)(size * review->classes) * sizeof *logits);
+        if (!logits) status = CLG_ERROR_MEMORY;
+    }
     while (status == CLG_OK && !batch.last) {
         status = clg_loader_next(loader, &batch);
         if (status == CLG_OK) status = evaluate_batch(&sums, program, network, &batch);
-        if (status == CLG_OK && interruptible && signal_received()) status = CLG_ERROR_INTERRUPTED;
+        if (status == CLG_OK && review)
+            status = review_outputs(review, program, network, &batch, logits);
+        if (status == CLG_OK && signal_received()) status = CLG_ERROR_INTERRUPTED;
     }
     clg_loader_destroy(loader);
+    free(logits);
     if (status != CLG_OK) return status;
     *out = (struct score){sums.loss / (double)sums.samples, sums.accuracy / (double)sums.samples,
                           sums.samples};

@@ -11,9 +11,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "builtin_models.h"
 #include "clgrad/nn.h"
 #include "cltrain.h"
+#include "embedded.h"
 
 /* ---- schema ---- */
 
@@ -87,16 +87,16 @@ static const cyaml_config_t cyaml = {.log_fn = log_cyaml,
 
 /* ---- loading ---- */
 
-static const struct builtin_model *find_builtin(const char *name)
+static const struct embedded_text *find_builtin(const char *name)
 {
-    for (const struct builtin_model *model = builtin_models; model->name; model++)
+    for (const struct embedded_text *model = builtin_models; model->name; model++)
         if (!strcmp(model->name, name)) return model;
     return NULL;
 }
 
 static int read_source(struct model_file *file, const char *name)
 {
-    const struct builtin_model *model = find_builtin(name);
+    const struct embedded_text *model = find_builtin(name);
     if (model) return yaml_source_parse(&file->source, name, model->text, strlen(model->text));
     if (!access(name, F_OK)) return yaml_source_read(&file->source, name);
     const char *names[128];

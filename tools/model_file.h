@@ -39,7 +39,8 @@ enum { MAX_NAME = 200, MAX_FULL_NAME = 190 }; /* characters of a word; of a laye
     REAL(lr_min, 0, 0, 1e6, "cosine")                                                              \
     WHOLE(warmup, 0, 0, 1000000000, "")                                                            \
     WHOLE(checkpoint_every, 0, 0, 1000000000, "")                                                  \
-    WHOLE(keep, 3, 1, 1000000, "")
+    WHOLE(keep, 3, 1, 1000000, "")                                                                 \
+    FLAG(gradient_norms, true, "")
 
 /*
  * Options of layers; which kind takes which, and the defaults, is said in layers.c. `repeat` and

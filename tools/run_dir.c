@@ -15,6 +15,7 @@
 #include "clgrad/data.h"
 #include "cltrain.h"
 #include "progress.h"
+#include "run_events.h"
 
 enum { MAX_RUNS = 100000 };
 
@@ -87,36 +88,53 @@ int run_create(struct run_dir *run, const char *out, const char *name)
     return report_error(FAILED, "runs: no free name for %s", stem);
 }
 
+static void drop_records(struct run_dir *run, size_t count)
+{
+    while (run->count > count) json_decref(run->records[--run->count].gradient_norms);
+}
+
 void run_close(struct run_dir *run)
 {
+    drop_records(run, 0);
     free(run->path);
     free(run->records);
     *run = (struct run_dir){0};
 }
 
-int run_write(const struct run_dir *run, const char *file, const char *text)
+int write_file(const char *path, const char *text)
 {
-    struct run_path path = run_file(run, file), temporary = run_file(run, ".temporary");
+    struct run_path temporary;
+    if (strlen(path) > RUN_PATH_SIZE - 100)
+        return report_error(FAILED, "%.200s...: the name is too long", path);
+    snprintf(temporary.text, sizeof temporary.text, "%s.temporary", path);
     FILE *out = fopen(temporary.text, "w");
     bool failed = !out || fputs(text, out) < 0 || fflush(out) || fsync(fileno(out));
     int error = errno;
     if (out && fclose(out)) failed = true;
-    if (!failed && !rename(temporary.text, path.text)) return DONE;
+    if (!failed && !rename(temporary.text, path)) return DONE;
     if (!failed) error = errno;
     unlink(temporary.text);
-    return report_error(FAILED, "%s: %s", path.text, strerror(error));
+    return report_error(FAILED, "%s: %s", path, strerror(error));
+}
+
+int run_write(const struct run_dir *run, const char *file, const char *text)
+{
+    return write_file(run_file(run, file).text, text);
 }
 
 /* ---- metrics ---- */
 
 json_t *record_json(const struct epoch_record *record)
 {
-    return json_pack(
-        "{sI sI sI so so so so so so}", "epoch", (json_int_t)record->epoch, "epochs",
-        (json_int_t)record->epochs, "step", (json_int_t)record->step, "train_loss",
-        json_number(record->train_loss), "val_loss", json_number(record->val_loss), "val_accuracy",
-        json_number(record->val_accuracy), "lr", json_number(record->lr), "images_per_second",
-        json_number(record->images_per_second), "seconds", json_number(record->seconds));
+    json_t *object =
+        json_pack("{sI sI sI so so so so so so so}", "epoch", (json_int_t)record->epoch, "epochs",
+                  (json_int_t)record->epochs, "step", (json_int_t)record->step, "train_loss",
+                  json_number(record->train_loss), "val_loss", json_number(record->val_loss),
+                  "val_accuracy", json_number(record->val_accuracy), "lr", json_number(record->lr),
+                  "images_per_second", json_number(record->images_per_second), "seconds",
+                  json_number(record->seconds), "time", json_number(record->time));
+    if (record->gradient_norms) json_object_set(object, "gradient_norms", record->gradient_norms);
+    return object;
 }
 
 static double read_number(const json_t *object, const char *key)
@@ -137,13 +155,18 @@ static struct epoch_record read_record(const json_t *object)
         .lr = read_number(object, "lr"),
         .images_per_second = read_number(object, "images_per_second"),
         .seconds = read_number(object, "seconds"),
+        .time = read_number(object, "time"),
+        .gradient_norms = json_incref(json_object_get(object, "gradient_norms")),
     };
 }
 
 static int keep_record(struct run_dir *run, const struct epoch_record *record)
 {
     void *grown = realloc(run->records, (run->count + 1) * sizeof *run->records);
-    if (!grown) return report_error(NO_MEMORY, "out of memory");
+    if (!grown) {
+        json_decref(record->gradient_norms);
+        return report_error(NO_MEMORY, "out of memory");
+    }
     run->records = grown;
     run->records[run->count++] = *record;
     return DONE;
@@ -189,8 +212,9 @@ int run_truncate(struct run_dir *run, int64_t epochs)
 {
     size_t count = 0;
     while (count < run->count && run->records[count].epoch <= epochs) count++;
-    run->count = count;
-    return write_records(run, "w", 0);
+    drop_records(run, count);
+    int code = write_records(run, "w", 0);
+    return code == DONE ? run_rewrite_events(run) : code;
 }
 
 int run_best(const struct run_dir *run)
@@ -235,6 +259,7 @@ int run_add(struct run_dir *run, const struct epoch_record *record)
 {
     int code = keep_record(run, record);
     if (code == DONE) code = write_records(run, "a", run->count - 1);
+    if (code == DONE) code = run_append_event(run, record);
     if (code != DONE) return code;
     clg_chart_series series[2];
     double *columns = curves(run, series);

@@ -1,5 +1,6 @@
 /*
- * A run directory: config.yaml, metrics.jsonl, loss.svg, checkpoints/.
+ * A run directory: config.yaml, metrics.jsonl, loss.svg, a TensorBoard event file, checkpoints/,
+ * and report.html (run_report.h).
  */
 #ifndef CLTRAIN_RUN_DIR_H
 #define CLTRAIN_RUN_DIR_H
@@ -16,6 +17,8 @@ struct epoch_record {
     double train_loss, val_loss, val_accuracy;
     double lr; /* of the last step */
     double images_per_second, seconds;
+    double time;            /* when it was written, seconds since 1970 */
+    json_t *gradient_norms; /* object: parameter to number; NULL: not measured. The run's */
 };
 
 struct run_dir {
@@ -44,8 +47,11 @@ void run_close(struct run_dir *run);
 /** Replaces a small file of the run, atomically. */
 int run_write(const struct run_dir *run, const char *file, const char *text);
 
+/** The same for any path. */
+int write_file(const char *path, const char *text);
+
 json_t *record_json(const struct epoch_record *record);
-/** Appends a record to the metrics and draws loss.svg anew. */
+/** Appends a record, which is the run's from then on, to the metrics and draws loss.svg anew. */
 int run_add(struct run_dir *run, const struct epoch_record *record);
 /** Forgets the records of epochs after `epochs`: a resumed run makes them again. */
 int run_truncate(struct run_dir *run, int64_t epochs);

@@ -8,8 +8,10 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "cltrain.h"
+#include "run_report.h"
 #include "signals.h"
 
 static const double POLL_INTERVAL = 0.25; /* seconds between looks at the loss */
@@ -64,6 +66,22 @@ static int compile_programs(struct trainer *trainer)
     return status == CLG_OK ? DONE : report_status(status, NULL);
 }
 
+/* A run without these numbers is still a run. */
+static int prepare_gradient_norms(struct trainer *trainer)
+{
+    if (!*trainer->file->content->training.gradient_norms) return DONE;
+    struct slow_notice notice;
+    slow_begin(&notice, "Compiling the kernels that measure gradients ...");
+    clg_status status = gradient_norms_prepare(&trainer->gradient_norms, trainer->context,
+                                               &trainer->network, trainer->data.train);
+    slow_end(&notice);
+    if (status == CLG_ERROR_MEMORY)
+        report_note("Gradient norms are not recorded: %s", clg_last_error());
+    else if (status != CLG_OK)
+        return report_status(status, NULL);
+    return DONE;
+}
+
 static int create_loader(struct trainer *trainer)
 {
     const struct settings *settings = &trainer->file->content->training;
@@ -92,6 +110,7 @@ int trainer_build(struct trainer *trainer)
 int trainer_prepare(struct trainer *trainer)
 {
     int code = compile_programs(trainer);
+    if (code == DONE) code = prepare_gradient_norms(trainer);
     return code == DONE ? create_loader(trainer) : code;
 }
 
@@ -100,6 +119,8 @@ void trainer_clear(struct trainer *trainer)
     clg_loader_destroy(trainer->loader);
     clg_program_destroy(trainer->train);
     clg_program_destroy(trainer->measure);
+    gradient_norms_clear(&trainer->gradient_norms);
+    review_clear(&trainer->review);
     network_destroy(&trainer->network);
     clg_context_destroy(trainer->context);
     datasets_close(&trainer->data);
@@ -212,11 +233,17 @@ static int run_batches(struct trainer *trainer, double *mean)
     return code;
 }
 
-static int measure(struct trainer *trainer, clg_dataset *dataset, struct score *score)
+static int measure(struct trainer *trainer, const char *part, clg_dataset *dataset,
+                   struct score *score)
 {
     *score = (struct score){NAN, NAN, 0};
     if (!dataset) return DONE;
-    clg_status status = evaluate(score, trainer->measure, &trainer->network, dataset, true);
+    const clg_dataset_info *info = clg_dataset_describe(dataset);
+    clg_status status =
+        review_start(&trainer->review, part, clg_tensor_shape(trainer->network.logits)->dim[1],
+                     clg_shape_count(&info->sample));
+    if (status == CLG_OK)
+        status = evaluate(score, trainer->measure, &trainer->network, dataset, &trainer->review);
     if (status == CLG_OK) return DONE;
     return status == CLG_ERROR_INTERRUPTED ? stopped_by_signal(trainer)
                                            : report_status(status, NULL);
@@ -237,6 +264,34 @@ static void print_epoch(const struct trainer *trainer, const struct epoch_record
     fflush(stdout);
 }
 
+/* The page is about the records, the weights as they are and the part that was measured last. */
+static int write_report(const struct trainer *trainer)
+{
+    return run_report_write(&(struct run_report){
+        .run = &trainer->run,
+        .file = trainer->file,
+        .settings = trainer->settings,
+        .network = &trainer->network,
+        .context = trainer->context,
+        .review = trainer->review.samples ? &trainer->review : NULL,
+    });
+}
+
+/* What is known at the end of an epoch besides the losses goes into its record, too. */
+static int keep_record(struct trainer *trainer, struct epoch_record *record)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    record->time = (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+    clg_status status = gradient_norms_measure(&record->gradient_norms, &trainer->gradient_norms,
+                                               &trainer->network);
+    if (status != CLG_OK) return report_status(status, "gradient norms");
+    progress_clear(&trainer->progress);
+    print_epoch(trainer, record);
+    int code = run_add(&trainer->run, record);
+    return code == DONE ? write_report(trainer) : code;
+}
+
 /*
  * The position moves to the next epoch only after validation: a signal during it leaves a
  * checkpoint at the end of the old epoch, from where resuming validates again and reports the
@@ -254,13 +309,11 @@ static int run_epoch(struct trainer *trainer)
     record.images_per_second = progress_rate(&trainer->progress);
     record.lr = trainer->lr;
     record.step = clg_graph_steps(trainer->network.graph);
-    if (code == DONE) code = measure(trainer, trainer->data.validation, &score);
+    if (code == DONE) code = measure(trainer, "validation", trainer->data.validation, &score);
     if (code != DONE) return code;
     record.val_loss = score.loss;
     record.val_accuracy = score.accuracy;
-    progress_clear(&trainer->progress);
-    print_epoch(trainer, &record);
-    code = run_add(&trainer->run, &record);
+    code = keep_record(trainer, &record);
     if (code != DONE) return code;
     trainer->epoch++;
     trainer->batch = 0;
@@ -274,7 +327,8 @@ static int run_epoch(struct trainer *trainer)
 static int finish(struct trainer *trainer)
 {
     struct score score;
-    int code = measure(trainer, trainer->data.test, &score);
+    int code = measure(trainer, "test", trainer->data.test, &score);
+    if (code == DONE) code = write_report(trainer);
     if (code != DONE) return code;
     run_show_chart(&trainer->run);
     if (trainer->json)
@@ -284,7 +338,8 @@ static int finish(struct trainer *trainer)
                                     "run", json_text(trainer->run.path)));
     printf("test accuracy %.2f %%, loss %.4f (%" PRId64 " samples)\n", 100 * score.accuracy,
            score.loss, score.samples);
-    printf("run %s, curves in %s\n", trainer->run.path, run_file(&trainer->run, "loss.svg").text);
+    printf("run %s, pictures in %s\n", trainer->run.path,
+           run_file(&trainer->run, "report.html").text);
     return DONE;
 }
 

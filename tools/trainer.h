@@ -8,6 +8,7 @@
 #include "clgrad/program.h"
 #include "datasets.h"
 #include "evaluate.h"
+#include "gradient_norms.h"
 #include "network.h"
 #include "progress.h"
 #include "run_dir.h"
@@ -22,6 +23,8 @@ struct trainer {
     clg_program *train, *measure;
     clg_loader *loader;
     clg_minimized minimized;
+    struct gradient_norms gradient_norms;
+    struct review review;            /* of the last part that was measured */
     clg_tensor *loss_sum, *bad_step; /* see trainer_state.c */
     clg_tensor *samples;             /* input: samples in the batch */
     clg_schedule schedule;
