@@ -13,6 +13,7 @@ import sys
 import unittest
 import zlib
 
+sys.dont_write_bytecode = True  # leaves nothing in the source folder
 from test_cltrain import Case, MODEL, make_data
 
 SECTIONS = "summary curves epochs confusion mistakes filters gradients settings machine".split()
