@@ -389,12 +389,25 @@ START_TEST(state_takes_the_bytes_of_the_table)
 }
 END_TEST
 
+START_TEST(every_optimizer_has_a_trajectory)
+{
+    for (int kind = 0; kind < CLG_OPTIMIZER_COUNT; kind++) {
+        bool found = false;
+        for (size_t i = 0; i < CLG__COUNT(golden_cases); i++)
+            found |= (int)golden_cases[i].params.kind == kind;
+        ck_assert_msg(found, "%s has no case in golden/optimizers.py",
+                      clg_optimizer_name((clg_optimizer_kind)kind));
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("optimizer");
     TCase *rules = testing_case(suite, "rules");
     tcase_set_timeout(rules, 300);
     tcase_add_test(rules, impossible_options_are_refused);
+    tcase_add_test(rules, every_optimizer_has_a_trajectory);
     tcase_add_loop_test(rules, trajectories_are_those_of_torch, 0, (int)CLG__COUNT(golden_cases));
     tcase_add_loop_test(rules, state_takes_the_bytes_of_the_table, 0, 17);
     TCase *groups = testing_case(suite, "groups");
