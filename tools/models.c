@@ -5,8 +5,8 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "builtin_models.h"
 #include "cltrain.h"
+#include "embedded.h"
 #include "model_file.h"
 #include "network.h"
 #include "options.h"
@@ -34,7 +34,7 @@ static void first_sentence(const char *text, char *line, size_t size)
     line[length] = '\0';
 }
 
-static int print_model(const struct builtin_model *model, bool json)
+static int print_model(const struct embedded_text *model, bool json)
 {
     struct model_file file = {0};
     struct network network = {0};
@@ -63,7 +63,7 @@ static int print_text(const char *name)
 {
     const char *names[128];
     size_t count = 0;
-    for (const struct builtin_model *model = builtin_models; model->name; model++) {
+    for (const struct embedded_text *model = builtin_models; model->name; model++) {
         if (!strcmp(model->name, name)) return fputs(model->text, stdout), DONE;
         if (count < 128) names[count++] = model->name;
     }
@@ -77,7 +77,7 @@ static int run(const void *values, int argc, char **argv)
     if (argc) return print_text(argv[0]);
     int code = DONE;
     if (!given->json) printf("%-20s %-16s %12s  %s\n", "name", "input", "parameters", "about");
-    for (const struct builtin_model *model = builtin_models; model->name && code == DONE; model++)
+    for (const struct embedded_text *model = builtin_models; model->name && code == DONE; model++)
         code = print_model(model, given->json);
     return code;
 }
