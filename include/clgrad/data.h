@@ -1,7 +1,7 @@
 /*
  * Data layer: what comes from files and goes to files, all of it on the host.
  *
- *   arrays       clg_array_read: idx, npy and npz files
+ *   arrays       clg_array_read: idx, npy and npz files; clg_image_read: PNG and JPEG
  *   data sets    clg_dataset: samples with their targets, from files of several formats, the
  *                built-in digit images, the caller's arrays or the caller's function
  *   loader       clg_loader: shuffled batches, prepared ahead by a thread, resumable anywhere
@@ -54,6 +54,17 @@ CLG_API clg_status clg_array_read(const char *path, const char *member, clg_arra
 /** clg_array_read for a file with one array. */
 CLG_API clg_status clg_idx_read(const char *path, clg_dtype *dtype, clg_shape *shape, void **data);
 
+/* ---- images in files ---- */
+
+/**
+ * Decodes a PNG or JPEG file: U8 of shape (H, W, C) with `channels` channels - 1: grey, 3: RGB, 0:
+ * as many as it has; transparency is dropped, 16 bits become 8. At most 16384 pixels a side and
+ * 2^26 in all. *data is the caller's (clg_free).
+ */
+CLG_API clg_status clg_image_read(const char *path, int channels, clg_array *out, void **data);
+/** Writes bytes of shape (H, W), (H, W, 1) or (H, W, 3) as a PNG file; replaces the file whole. */
+CLG_API clg_status clg_image_write(const char *path, const clg_array *pixels);
+
 /* ---- data sets ---- */
 
 /* Samples with their targets; destroyed when its loaders are too. */
@@ -90,6 +101,12 @@ typedef enum clg_missing {
     CLG_MISSING_FILL    /* clg_dataset_fill_missing; words: no category at all */
 } clg_missing;
 
+/* How an image that does not have the wanted size gets it. */
+typedef enum clg_image_fit {
+    CLG_IMAGE_CROP,   /* scaled until it covers the size, then the middle of it */
+    CLG_IMAGE_STRETCH /* both axes by their own factor */
+} clg_image_fit;
+
 /* All fields may be 0. */
 typedef struct clg_dataset_params {
     int classes;        /* 0: largest label + 1; a label outside is refused with its record */
@@ -105,6 +122,17 @@ typedef struct clg_dataset_params {
         *target; /* columns, by name or by number from 1, separated by commas; NULL: the last */
     const char *ignore; /* columns to leave out, likewise */
     clg_missing missing;
+
+    /* images */
+    int64_t size[2]; /* H, W; 0: all images must have the size of the first one */
+    int channels;    /* 1: grey, 3: RGB; 0: as the first image */
+    clg_image_fit fit;
+
+    /* text */
+    int64_t sequence;   /* tokens in a sample; default 64 */
+    bool words;         /* tokens are words; else characters */
+    int64_t vocabulary; /* at most so many tokens, the most frequent ones, and one for all others;
+                           0: all characters, or 10000 words */
 } clg_dataset_params;
 #define clg_dataset_options(...) (&(clg_dataset_params){__VA_ARGS__})
 
@@ -119,6 +147,10 @@ typedef struct clg_dataset_params {
  *   cifar    a folder with data_batch_1.bin .. and test_batch.bin, or one such file, plain or .gz
  *   csv      a table, plain or .gz: numbers as they are, words one-hot; the first line is a header
  *            if no field of it is a number; separated by commas, semicolons or tabs
+ *   images   a folder with one folder for each class, in alphabetical order, with .png and .jpg in
+ *            it, or with such folders in train/ and test/; or one such file: a sample
+ *   text     a UTF-8 file, or a folder with train.txt and test.txt; the target of each token is the
+ *            one that follows
  * A folder may also hold train.csv and test.csv, or train.npz and test.npz. Where there are no
  * parts, both parts are all of it (info->whole): clg_dataset_split makes parts.
  * Images of shape (N, H, W) are delivered as (H, W, 1). `params` may be NULL.

@@ -116,12 +116,14 @@ static clg_status choose(const clg__place *place, const clg__format **out)
     if (*out) return CLG_OK;
     if (asked)
         return clg__fail(CLG_ERROR_ARGUMENT,
-                         "unknown format '%.60s': there are builtin, idx, npz, npy, cifar and csv",
+                         "unknown format '%.60s': there are builtin, idx, npz, npy, images, cifar, "
+                         "csv and text",
                          asked);
     return clg__fail(CLG_ERROR_FORMAT,
                      "%s: no data set that is known: expected \"builtin\", a file of the formats "
-                     "idx, npy, npz, CIFAR-10 or CSV, or a folder with the files of MNIST or "
-                     "CIFAR-10, or with train.* and test.* files",
+                     "idx, npy, npz, CIFAR-10, CSV, PNG, JPEG or UTF-8 text, or a folder with the "
+                     "files of MNIST or CIFAR-10, with a folder of images for each class, or with "
+                     "train.* and test.* files",
                      place->path);
 }
 

@@ -33,8 +33,10 @@ typedef struct clg__format {
     X(idx)                                                                                         \
     X(npz)                                                                                         \
     X(npy)                                                                                         \
+    X(images)                                                                                      \
     X(cifar)                                                                                       \
-    X(csv)
+    X(csv)                                                                                         \
+    X(text)
 #define CLG__FORMAT_DECLARE(name) extern const clg__format clg__format_##name;
 CLG__FORMAT_ROWS(CLG__FORMAT_DECLARE)
 #undef CLG__FORMAT_DECLARE
