@@ -34,8 +34,8 @@
 /* Position along an axis. */
 #define GENERATE_POSITION(index, key, step) ((float)(index))
 
-/* Number of the training step. */
-#define GENERATE_STEP(index, key, step) ((float)(step))
+/* Number of the training step; above bit 48 is that of the micro-batch, which only keys chance. */
+#define GENERATE_STEP(index, key, step) ((float)((step) & 0xFFFFFFFFFFFFul))
 
 /* Philox4x32-10: see src/base/random.h, which defines the numbers. */
 inline uint4 philox(uint2 key, uint4 counter)

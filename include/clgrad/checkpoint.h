@@ -39,17 +39,22 @@ typedef struct clg_graph_restore_params {
      * has in another shape, keep their values, the file's other arrays are ignored, and the graph's
      * step stays. */
     bool partial;
+    /* Variables take the file's moving averages "ema.<name>" where it has them (ema_decay of
+     * clg_minimize): for graphs that evaluate. */
+    bool averaged;
 } clg_graph_restore_params;
 #define clg_graph_restore_options(...) (&(clg_graph_restore_params){__VA_ARGS__})
 
-/* What a checkpoint said about the run (keys step, epoch, batch, seed), and how much was used. */
+/* What a checkpoint said about the run (keys step, accumulated, epoch, batch,
+ * seed), and how much was used. */
 typedef struct clg_graph_state {
     uint64_t step, epoch;
     int64_t batch;
     uint64_t seed;
-    size_t restored; /* variables that got values */
-    size_t kept;     /* variables that kept theirs (partial) */
-    size_t ignored;  /* arrays of the file that were not used */
+    uint64_t accumulated; /* clg_graph_accumulated */
+    size_t restored;      /* variables that got values */
+    size_t kept;          /* variables that kept theirs (partial) */
+    size_t ignored;       /* arrays of the file that were not used */
 } clg_graph_state;
 
 /**

@@ -65,6 +65,13 @@ typedef struct clg_parameter_group {
     bool frozen;         /* not trained: no gradient is computed and no state kept */
 } clg_parameter_group;
 
+/* How gradients of several micro-batches become one. */
+typedef enum clg_accumulation {
+    CLG_ACCUMULATE_NONE,
+    CLG_ACCUMULATE_MEAN, /* mean over all samples: for losses that are means over the batch */
+    CLG_ACCUMULATE_SUM
+} clg_accumulation;
+
 /*
  * Numbers at 0 take the optimizer's default (above, else 0); where that is not 0, a negative number
  * means 0. Options of other optimizers are ignored.
@@ -89,7 +96,11 @@ typedef struct clg_optimizer_params {
     double clip_value; /* > 0: first, elements of gradients are cut to -clip_value .. clip_value */
     double clip_tensor_norm; /* > 0: then each variable's gradient is scaled to at most this norm */
     double clip_norm; /* > 0: then all are scaled so that their common norm is at most this */
-    const char *name; /* tells several optimizers of a graph apart; NULL: none */
+    clg_accumulation accumulate; /* 4 bytes per parameter, and programs of CLG_ACCUMULATION */
+    double ema_decay;  /* > 0, below 1: averages of the parameters, 4 bytes each; see below */
+    clg_tensor *guard; /* scalar: where it is 0, a step changes nothing. NULL: none */
+    bool monitor;      /* build the norms of clg_minimized: no cost in programs without them */
+    const char *name;  /* tells several optimizers of a graph apart; NULL: none */
     clg_tensor *const *variables; /* what to train; NULL: all trainable variables of the loss */
     size_t n_variables;
     const clg_parameter_group *groups; /* what differs from these options */
@@ -103,6 +114,13 @@ typedef struct clg_minimized {
     clg_tensor *lr;            /* input "lr", or a constant */
     clg_tensor *gradient_norm; /* scalar: norm of all gradients together, before clipping */
     int64_t parameters;        /* numbers that are trained */
+    /* With `monitor`: one number per trained variable, in the order of `variables` (which lives as
+     * long as the graph). Ask for them as outputs of a program to have them computed. */
+    clg_tensor *gradient_norms; /* before clipping */
+    clg_tensor *weight_norms;   /* before the step */
+    clg_tensor *update_norms;   /* of the step itself; CLG_TRAINING and CLG_UPDATE */
+    clg_tensor *const *variables;
+    size_t n_variables;
 } clg_minimized;
 
 /**
@@ -115,6 +133,20 @@ typedef struct clg_minimized {
  * updated by one kernel; lars, lamb and clip_tensor_norm take a few more, however many variables
  * there are. Several calls with disjoint `variables` and distinct names may share a
  * graph. Call it before the graph's first program is compiled. `out` may be NULL.
+ *
+ * Accumulation. With `accumulate`, a step may be made of several micro-batches: any number of runs
+ * of a program compiled with CLG_ACCUMULATION, which has the forward and backward pass and adds the
+ * gradients to "optimizer.gradient", then one run of a program compiled with CLG_UPDATE (without
+ * outputs, or with those norms), which has the optimizer alone. The update is that of one batch of
+ * all samples, whatever the sizes of the micro-batches (except for rounding, and for operations
+ * that look across the batch, such as batch_norm). Dropout draws anew for every micro-batch; the
+ * step number advances with CLG_UPDATE. CLG_TRAINING programs of the same graph take a step from
+ * their own batch alone, at no cost.
+ *
+ * Averages. With `ema_decay` every trained variable v has a variable "ema.<v>" that starts as v
+ * does, is v after the first step, and then ema_decay * ema + (1 - ema_decay) * v, as torch's
+ * AveragedModel with get_ema_multi_avg_fn. Programs compiled with CLG_INFERENCE_AVERAGED read it in
+ * the place of v.
  */
 CLG_API clg_status clg_minimize(clg_tensor *loss, const clg_optimizer_params *params,
                                 clg_minimized *out);

@@ -14,9 +14,13 @@ extern "C" {
 typedef struct clg_program clg_program;
 
 typedef enum clg_program_mode {
-    CLG_INFERENCE,       /* dropout off, running statistics */
-    CLG_TRAINING,        /* and the graph's updates are run, the step number advances */
-    CLG_TRAINING_FORWARD /* training behaviour, but no updates */
+    CLG_INFERENCE,         /* dropout off, running statistics */
+    CLG_TRAINING,          /* and the graph's updates are run, the step number advances */
+    CLG_TRAINING_FORWARD,  /* training behaviour, but no updates */
+    CLG_ACCUMULATION,      /* training behaviour; gradients are added up instead of used */
+    CLG_UPDATE,            /* the optimizer's step with them, and nothing else; the step advances */
+    CLG_INFERENCE_AVERAGED /* CLG_INFERENCE with the moving averages of the parameters (ema_decay)
+                            */
 } clg_program_mode;
 
 typedef struct clg_program_params {

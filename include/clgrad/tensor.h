@@ -77,7 +77,11 @@ CLG_API clg_status clg_graph_status(const clg_graph *graph);
 
 /** Training steps run on this graph so far (what clg_step_number and dropout are keyed by). */
 CLG_API uint64_t clg_graph_steps(const clg_graph *graph);
+/** Also says that nothing has been accumulated. */
 CLG_API void clg_graph_set_steps(clg_graph *graph, uint64_t steps);
+/** Runs of CLG_ACCUMULATION programs since the last step: they key dropout too. */
+CLG_API uint64_t clg_graph_accumulated(const clg_graph *graph);
+CLG_API void clg_graph_set_accumulated(clg_graph *graph, uint64_t runs);
 
 /* ---- leaves ---- */
 

@@ -3,7 +3,8 @@
  * safetensors file, the position in the training run becomes metadata.
  *
  * Restoring checks every name, type and shape before the first variable changes. Arrays whose names
- * start with "optimizer." are state of clg_minimize: a graph for inference does without them.
+ * start with "optimizer." or "ema." are state of clg_minimize: a graph for inference does without
+ * them, or takes the averages "ema.<name>" for the parameters.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -11,11 +12,9 @@
 #include "base/base.h"
 #include "clgrad/checkpoint.h"
 
-static const char optimizer_prefix[] = "optimizer.";
-
 static bool is_optimizer_state(const char *name)
 {
-    return strncmp(name, optimizer_prefix, sizeof optimizer_prefix - 1) == 0;
+    return strncmp(name, "optimizer.", 10) == 0 || strncmp(name, "ema.", 4) == 0;
 }
 
 static size_t count_variables(const clg_graph *graph)
@@ -29,7 +28,7 @@ static size_t count_variables(const clg_graph *graph)
 
 /* The numbers of the run, as text. */
 typedef struct run_texts {
-    char step[24], epoch[24], batch[24], seed[24];
+    char step[24], accumulated[24], epoch[24], batch[24], seed[24];
 } run_texts;
 
 /* Writes what describes the run in front of the caller's pairs; *out has room for all. */
@@ -41,7 +40,10 @@ static size_t fill_metadata(const clg_graph *graph, const clg_graph_save_params 
     snprintf(text->epoch, sizeof text->epoch, "%llu", (unsigned long long)p->epoch);
     snprintf(text->batch, sizeof text->batch, "%lld", (long long)p->batch);
     snprintf(text->seed, sizeof text->seed, "%llu", (unsigned long long)p->seed);
+    snprintf(text->accumulated, sizeof text->accumulated, "%llu",
+             (unsigned long long)clg_graph_accumulated(graph));
     out[n++] = (clg_metadata){"step", text->step};
+    out[n++] = (clg_metadata){"accumulated", text->accumulated};
     out[n++] = (clg_metadata){"epoch", text->epoch};
     out[n++] = (clg_metadata){"batch", text->batch};
     out[n++] = (clg_metadata){"seed", text->seed};
@@ -54,7 +56,7 @@ static clg_status save_arrays(const clg_graph *graph, const char *directory,
                               const clg_graph_save_params *p, const clg_array *arrays, size_t count)
 {
     run_texts text;
-    clg_metadata *metadata = clg__calloc(p->metadata_count + 5, sizeof *metadata);
+    clg_metadata *metadata = clg__calloc(p->metadata_count + 6, sizeof *metadata);
     if (!metadata) return CLG_ERROR_MEMORY;
     clg_checkpoint_params file = {.step = clg_graph_steps(graph),
                                   .metadata = metadata,
@@ -103,6 +105,19 @@ clg_status clg_graph_save(const clg_graph *graph, const char *directory,
 
 #define SHAPE_TEXT(shape) clg_shape_text((shape), (char[128]){0}, 128)
 
+/* The array for a variable; with `averaged`, that of its average if there is one. */
+static const clg_array *array_of(const clg_safetensors *file, const clg_tensor *variable,
+                                 bool averaged)
+{
+    const char *name = clg_tensor_name(variable);
+    const clg_array *array = NULL;
+    clg__str text = {0};
+    if (averaged) clg__str_addf(&text, "ema.%s", name);
+    if (averaged && !text.failed) array = clg_safetensors_find(file, text.text);
+    clg__str_free(&text);
+    return array ? array : clg_safetensors_find(file, name);
+}
+
 static bool array_fits(const clg_tensor *variable, const clg_array *array)
 {
     return array && array->dtype == CLG_F32 &&
@@ -124,11 +139,12 @@ static clg_status misfit(const clg_tensor *variable, const clg_array *array)
                      SHAPE_TEXT(&array->shape), shape);
 }
 
-static clg_status check_variables(const clg_graph *graph, const clg_safetensors *file)
+static clg_status check_variables(const clg_graph *graph, const clg_safetensors *file,
+                                  bool averaged)
 {
     const clg_tensor *v;
     for (size_t i = 0; (v = clg_graph_variable(graph, i)); i++) {
-        const clg_array *array = clg_safetensors_find(file, clg_tensor_name(v));
+        const clg_array *array = array_of(file, v, averaged);
         if (!array_fits(v, array)) return misfit(v, array);
     }
     return CLG_OK;
@@ -179,6 +195,7 @@ static clg_status read_state(const clg_safetensors *file, clg_graph_state *out)
 {
     uint64_t batch = 0;
     CLG_TRY(read_number(file, "step", UINT64_MAX, &out->step));
+    CLG_TRY(read_number(file, "accumulated", UINT64_MAX, &out->accumulated));
     CLG_TRY(read_number(file, "epoch", UINT64_MAX, &out->epoch));
     CLG_TRY(read_number(file, "batch", INT64_MAX, &batch));
     CLG_TRY(read_number(file, "seed", UINT64_MAX, &out->seed));
@@ -202,12 +219,12 @@ static clg_status write_variable(clg_tensor *variable, const clg_array *array)
     return status;
 }
 
-static clg_status write_variables(clg_graph *graph, const clg_safetensors *file,
+static clg_status write_variables(clg_graph *graph, const clg_safetensors *file, bool averaged,
                                   clg_graph_state *state)
 {
     clg_tensor *v;
     for (size_t i = 0; (v = clg_graph_variable(graph, i)); i++) {
-        const clg_array *array = clg_safetensors_find(file, clg_tensor_name(v));
+        const clg_array *array = array_of(file, v, averaged);
         if (!array_fits(v, array)) {
             state->kept++;
             continue;
@@ -225,14 +242,15 @@ clg_status clg_graph_restore(clg_graph *graph, const clg_safetensors *file,
     clg_graph_state state = {0};
     if (!graph || !file)
         return clg__fail(CLG_ERROR_ARGUMENT, "restoring a graph: no graph or no file");
-    bool partial = params && params->partial;
+    bool partial = params && params->partial, averaged = params && params->averaged;
     if (!partial) {
-        CLG_TRY(check_variables(graph, file));
+        CLG_TRY(check_variables(graph, file, averaged));
         CLG_TRY(check_arrays(graph, file));
     }
     CLG_TRY(read_state(file, &state));
-    CLG_TRY(write_variables(graph, file, &state));
+    CLG_TRY(write_variables(graph, file, averaged, &state));
     if (!partial) clg_graph_set_steps(graph, state.step);
+    if (!partial) clg_graph_set_accumulated(graph, state.accumulated);
     if (out) *out = state;
     return CLG_OK;
 }

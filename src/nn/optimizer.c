@@ -1,91 +1,27 @@
 /*
- * clg_minimize: gradients, clipping, and where parameters and state live. Which variables form
- * which group is optimizer_groups.c, the rules are optimizer_rules.c.
+ * clg_minimize: from a loss to the assignments of a training step. Which variables form which group
+ * is optimizer_groups.c, how a group lies in memory optimizer_pack.c, the rules are
+ * optimizer_rules.c.
  *
  * The parameters of a group are packed: they move next to each other in memory, and one flat
  * variable p (count) aliases them all. Their gradients are joined to a flat g (count), which the
  * memory planner writes in place. So a whole optimizer step is one fused kernel over p, g and the
- * state, however many layers the network has. Where a rule or clipping wants to know the tensors
- * apart, ops/segments.h finds them again as pieces of the flat vectors.
+ * state, however many layers the network has.
  */
 #include <string.h>
 
 #include "base/base.h"
 #include "clgrad/autodiff.h"
-#include "nn/optimizer_groups.h"
-#include "nn/optimizer_rules.h"
-#include "ops/segments.h"
-#include "tensor/graph.h"
+#include "nn/optimizer_pack.h"
+#include "ops/op.h"
 
-/* A group with its flat tensors. */
-typedef struct packed {
-    const clg__group *group;
-    char label[32]; /* "", ".group1", ".no_decay": keeps the groups' state names apart */
-    clg_tensor *states[CLG__MAX_STATES];
-    clg_tensor *g;          /* (count) */
-    clg__segments segments; /* one per variable; made when they are asked for */
-} packed;
-
-/* ---- the state of a packed group ---- */
-
-/* Writes "optimizer.<name>.<what><label>", without the name if there is none. */
-static void add_name(clg__str *s, const clg__update *u, const char *what)
-{
-    const char *name = u->params->name;
-    const packed *pack = u->owner;
-    clg__str_addf(s, "optimizer.%s%s%s%s", name ? name : "", name ? "." : "", what, pack->label);
-    if (s->failed) clg__graph_fail(u->graph, CLG_ERROR_MEMORY, "minimize: out of host memory");
-}
-
-static clg_tensor *packed_read(clg__update *u, int slot)
-{
-    packed *pack = u->owner;
-    const clg__optimizer_state *state = &clg__optimizer_row(u->params->kind)->states[slot];
-    if (pack->states[slot] || !u->p) return pack->states[slot];
-    clg__str name = {0};
-    add_name(&name, u, state->name);
-    clg_init init = {.kind = CLG_INIT_CONSTANT, .value = state->initial};
-    clg_shape shape = state->scalar ? CLG_SCALAR : u->p->shape;
-    if (!name.failed) pack->states[slot] = clg_variable(u->graph, name.text, shape, init, false);
-    clg__str_free(&name);
-    return pack->states[slot];
-}
-
-static void packed_write(clg__update *u, int slot, clg_tensor *value)
-{
-    clg_graph_update(clg_assign(packed_read(u, slot), value));
-}
-
-/* ---- the tensors of a packed group ---- */
-
-static const clg__segments *segments_of(packed *pack)
-{
-    clg_graph *graph = pack->group->items[0]->graph;
-    if (pack->segments.table || graph->status != CLG_OK) return &pack->segments;
-    int64_t *lengths = clg__calloc(pack->group->count, sizeof *lengths);
-    if (!lengths) {
-        clg__graph_fail(graph, CLG_ERROR_MEMORY, "minimize: out of host memory");
-        return &pack->segments;
-    }
-    for (size_t i = 0; i < pack->group->count; i++)
-        lengths[i] = clg_shape_count(&pack->group->items[i]->shape);
-    pack->segments = clg__segments_make(graph, lengths, pack->group->count);
-    clg__free(lengths);
-    return &pack->segments;
-}
-
-static clg_tensor *packed_norms(clg__update *u, clg_tensor *x)
-{
-    return clg_sqrt(clg__segment_sum(x, segments_of(u->owner), true));
-}
-
-static clg_tensor *packed_spread(clg__update *u, clg_tensor *numbers)
-{
-    return clg__segment_repeat(numbers, segments_of(u->owner));
-}
-
-static const clg__update_place packed_place = {packed_read, packed_write, packed_norms,
-                                               packed_spread};
+/* All groups of one optimizer. */
+typedef struct step {
+    const clg_optimizer_params *params;
+    clg_graph *graph;
+    clg__pack *packs;
+    size_t count;
+} step;
 
 /* ---- gradients ---- */
 
@@ -112,21 +48,57 @@ static clg_tensor *flat_gradient(const clg__group *group, clg_tensor **grads)
 }
 
 /* The flat gradients of all groups, from one walk through the graph. */
-static clg_status make_gradients(clg_tensor *loss, packed *packs, size_t n)
+static clg_status make_gradients(step *s, clg_tensor *loss)
 {
     size_t total = 0, at = 0;
-    for (size_t i = 0; i < n; i++) total += packs[i].group->count;
-    clg_tensor **variables = clg__calloc(2 * total, sizeof(clg_tensor *)),
-               **grads = variables + total;
+    for (size_t i = 0; i < s->count; i++) total += s->packs[i].group->count;
+    clg_tensor **variables = clg__calloc(2 * total, sizeof(clg_tensor *));
+    clg_tensor **grads = variables + total;
     if (!variables) return CLG_ERROR_MEMORY;
-    for (size_t i = 0; i < n; at += packs[i++].group->count)
-        memcpy(variables + at, packs[i].group->items, packs[i].group->count * sizeof(clg_tensor *));
+    for (size_t i = 0; i < s->count; at += s->packs[i++].group->count)
+        memcpy(variables + at, s->packs[i].group->items,
+               s->packs[i].group->count * sizeof(clg_tensor *));
     clg_status status = clg_gradients(loss, variables, total, grads);
     at = 0;
-    for (size_t i = 0; i < n && status == CLG_OK; at += packs[i++].group->count)
-        packs[i].g = flat_gradient(packs[i].group, grads + at);
+    for (size_t i = 0; i < s->count && status == CLG_OK; at += s->packs[i++].group->count)
+        s->packs[i].g = flat_gradient(s->packs[i].group, grads + at);
     clg__free(variables);
-    return status == CLG_OK ? clg__graph_check(loss->graph) : status;
+    return status == CLG_OK ? clg__graph_check(s->graph) : status;
+}
+
+/* ---- accumulation ---- */
+
+/* The guard is a value of the forward pass: CLG_UPDATE programs have none, and need none, because
+ * nothing bad was accumulated. */
+static void guard(step *s, clg_tensor *keep)
+{
+    if (keep && s->params->accumulate) keep = clg__by_accumulation(keep, clg_scalar(s->graph, 1));
+    for (size_t i = 0; i < s->count; i++) s->packs[i].guard = keep;
+}
+
+/*
+ * Means over micro-batches are weighed by the micro-batches' sizes, so that the result is the mean
+ * over all samples even if the last micro-batch is smaller.
+ */
+static void accumulate(step *s)
+{
+    clg__str name = {0};
+    const char *own = s->params->name;
+    clg__str_addf(&name, "optimizer.%s%ssamples", own ? own : "", own ? "." : "");
+    clg_tensor *seen = NULL;
+    if (!name.failed) seen = clg_variable(s->graph, name.text, CLG_SCALAR, (clg_init){0}, false);
+    clg__str_free(&name);
+    if (!seen) return;
+    bool mean = s->params->accumulate == CLG_ACCUMULATE_MEAN;
+    clg_tensor *one = clg_scalar(s->graph, 1);
+    clg_tensor *samples = clg__number_by_batch(seen, (double)s->graph->batch, 1);
+    for (size_t i = 0; i < s->count; i++)
+        clg__pack_accumulate(&s->packs[i], mean ? samples : one, seen, mean ? seen : NULL);
+    clg_tensor *now = clg_add(seen, samples);
+    if (s->packs[0].guard) now = clg_where(s->packs[0].guard, now, seen);
+    clg__graph_update_in(clg_assign(seen, now), CLG__PHASE_ACCUMULATION);
+    clg__graph_update_in(clg_assign(seen, clg_scalar(s->graph, 0)), CLG__PHASE_UPDATE);
+    s->graph->accumulates = true;
 }
 
 /* ---- clipping ---- */
@@ -138,36 +110,67 @@ static clg_tensor *clip_factor(clg_graph *graph, clg_tensor *norm, double limit)
     return clg_minimum(ratio, clg_scalar(graph, 1.0));
 }
 
-/* Clips each element and each tensor on its own. */
-static void clip_parts(packed *pack, const clg_optimizer_params *p)
+/* Clips each element and each variable's gradient on its own. */
+static void clip_parts(clg__pack *pack)
 {
-    clg_graph *graph = pack->group->items[0]->graph;
+    const clg_optimizer_params *p = pack->params;
     if (p->clip_value > 0) pack->g = clg_clamp(pack->g, -p->clip_value, p->clip_value);
     if (!(p->clip_tensor_norm > 0)) return;
-    const clg__segments *segments = segments_of(pack);
-    clg_tensor *norms = clg_sqrt(clg__segment_sum(pack->g, segments, true));
-    clg_tensor *factors = clip_factor(graph, norms, p->clip_tensor_norm);
-    pack->g = clg_mul(clg__segment_repeat(factors, segments), pack->g);
+    clg_tensor *norms = clg__pack_norms(pack, pack->g);
+    clg_tensor *factors = clip_factor(pack->graph, norms, p->clip_tensor_norm);
+    pack->g = clg_mul(clg__pack_spread(pack, factors), pack->g);
 }
 
 /* The square root of all squares, over the groups. */
-static clg_tensor *common_norm(const packed *packs, size_t n)
+static clg_tensor *common_norm(const step *s)
 {
-    clg_tensor *sum = clg_sum(clg_square(packs[0].g), 0, false);
-    for (size_t i = 1; i < n; i++) sum = clg_add(sum, clg_sum(clg_square(packs[i].g), 0, false));
+    clg_tensor *sum = clg_sum(clg_square(s->packs[0].g), 0, false);
+    for (size_t i = 1; i < s->count; i++)
+        sum = clg_add(sum, clg_sum(clg_square(s->packs[i].g), 0, false));
     return clg_sqrt(sum);
 }
 
-static void clip(packed *packs, size_t n, const clg_optimizer_params *p, clg_minimized *made)
+/* Returns the norm of all gradients before clipping. */
+static clg_tensor *clip(step *s)
 {
-    clg_graph *graph = packs[0].g->graph;
-    made->gradient_norm = common_norm(packs, n);
-    for (size_t i = 0; i < n; i++) clip_parts(&packs[i], p);
-    if (!(p->clip_norm > 0)) return;
+    const clg_optimizer_params *p = s->params;
+    clg_tensor *before = common_norm(s);
+    for (size_t i = 0; i < s->count; i++) clip_parts(&s->packs[i]);
+    if (!(p->clip_norm > 0)) return before;
     bool changed = p->clip_value > 0 || p->clip_tensor_norm > 0;
-    clg_tensor *norm = changed ? common_norm(packs, n) : made->gradient_norm;
-    clg_tensor *factor = clip_factor(graph, norm, p->clip_norm);
-    for (size_t i = 0; i < n; i++) packs[i].g = clg_mul(packs[i].g, factor);
+    clg_tensor *factor = clip_factor(s->graph, changed ? common_norm(s) : before, p->clip_norm);
+    for (size_t i = 0; i < s->count; i++) s->packs[i].g = clg_mul(s->packs[i].g, factor);
+    return before;
+}
+
+/* ---- monitoring ---- */
+
+/* One vector of all groups' norms of `x` (a pack's g, p ...). */
+static clg_tensor *all_norms(step *s, clg_tensor **x)
+{
+    for (size_t i = 0; i < s->count; i++) x[i] = clg__pack_norms(&s->packs[i], x[i]);
+    return join(x, s->count);
+}
+
+/* The variables in the order of the norms, for as long as the graph lives. */
+static clg_tensor **list_variables(step *s, size_t *count)
+{
+    *count = 0;
+    for (size_t i = 0; i < s->count; i++) *count += s->packs[i].group->count;
+    clg_tensor **list = clg__graph_alloc(s->graph, *count * sizeof(clg_tensor *)), **at = list;
+    for (size_t i = 0; list && i < s->count; i++)
+        for (size_t k = 0; k < s->packs[i].group->count; k++) *at++ = s->packs[i].group->items[k];
+    return list;
+}
+
+/* Norms of what was packed; `gradients` has room for a tensor per group. */
+static void monitor_before(step *s, clg_minimized *made, clg_tensor **x)
+{
+    made->variables = list_variables(s, &made->n_variables);
+    for (size_t i = 0; i < s->count; i++) x[i] = s->packs[i].g;
+    made->gradient_norms = all_norms(s, x);
+    for (size_t i = 0; i < s->count; i++) x[i] = s->packs[i].p;
+    made->weight_norms = all_norms(s, x);
 }
 
 /* ---- putting it together ---- */
@@ -179,53 +182,47 @@ static clg_tensor *rate_of(clg_graph *graph, double lr)
     return input ? input : clg_input(graph, "lr", CLG_F32, CLG_SCALAR);
 }
 
-static void update_group(const clg_optimizer_params *p, packed *pack, clg_tensor *lr)
+/* `x` is room for a tensor per group. */
+static clg_status build_step(step *s, clg_tensor *loss, clg_minimized *made, clg_tensor **x)
 {
-    const clg__group *group = pack->group;
-    clg_graph *graph = group->items[0]->graph;
-    clg_optimizer_params own = *p;
-    own.weight_decay = group->weight_decay;
-    clg__update u = {.graph = graph,
-                     .params = &own,
-                     .plain = group->spared,
-                     .g = pack->g,
-                     .t = clg_step_number(graph),
-                     .lr = lr,
-                     .place = &packed_place,
-                     .owner = pack};
-    if (group->lr_factor != 1.0) u.lr = clg_mul(lr, clg_scalar(graph, group->lr_factor));
-    clg__str name = {0};
-    add_name(&name, &u, "parameters");
-    if (!name.failed) u.p = clg__graph_pack(graph, name.text, group->items, group->count);
-    clg__str_free(&name);
-    clg_graph_update(clg_assign(u.p, clg__optimizer_row(p->kind)->rule(&u)));
-}
-
-static void label_group(packed *pack, const clg__group *group)
-{
-    pack->group = group;
-    char index[20] = "";
-    if (group->index > 0) snprintf(index, sizeof index, ".group%d", group->index);
-    snprintf(pack->label, sizeof pack->label, "%s%s", index, group->spared ? ".no_decay" : "");
+    CLG_TRY(make_gradients(s, loss));
+    guard(s, s->params->guard);
+    if (s->params->accumulate) accumulate(s);
+    CLG_TRY(clg__graph_check(s->graph));
+    made->lr = rate_of(s->graph, s->params->lr);
+    if (s->params->monitor) monitor_before(s, made, x);
+    made->gradient_norm = clip(s);
+    for (size_t i = 0; i < s->count; i++) {
+        clg_tensor *p = s->packs[i].p;
+        made->parameters += clg_shape_count(&p->shape);
+        x[i] = clg_sub(clg__pack_update(&s->packs[i], made->lr), p);
+    }
+    if (s->params->monitor) made->update_norms = all_norms(s, x);
+    return clg__graph_check(s->graph);
 }
 
 static clg_status build(clg_tensor *loss, const clg_optimizer_params *p, const clg__groups *groups,
                         clg_minimized *made)
 {
-    packed *packs = clg__calloc(groups->count, sizeof *packs);
-    if (!packs) return CLG_ERROR_MEMORY;
-    for (size_t i = 0; i < groups->count; i++) label_group(&packs[i], &groups->items[i]);
-    clg_status status = make_gradients(loss, packs, groups->count);
-    if (status == CLG_OK) {
-        made->lr = rate_of(loss->graph, p->lr);
-        for (size_t i = 0; i < groups->count; i++)
-            made->parameters += clg_shape_count(&packs[i].g->shape);
-        clip(packs, groups->count, p, made);
-        for (size_t i = 0; i < groups->count; i++) update_group(p, &packs[i], made->lr);
-        status = clg__graph_check(loss->graph);
-    }
-    clg__free(packs);
+    step s = {.params = p, .graph = loss->graph, .count = groups->count};
+    s.packs = clg__calloc(groups->count, sizeof *s.packs);
+    clg_tensor **x = clg__calloc(groups->count, sizeof(clg_tensor *));
+    clg_status status = s.packs && x ? CLG_OK : CLG_ERROR_MEMORY;
+    for (size_t i = 0; i < groups->count && status == CLG_OK; i++)
+        clg__pack_start(&s.packs[i], &groups->items[i], p);
+    if (status == CLG_OK) status = clg__graph_check(s.graph);
+    if (status == CLG_OK) status = build_step(&s, loss, made, x);
+    clg__free(s.packs);
+    clg__free(x);
     return status;
+}
+
+static clg_status check_guard(const clg_tensor *loss, const clg_tensor *guard)
+{
+    if (!guard || (guard->graph == loss->graph && clg_shape_count(&guard->shape) == 1 &&
+                   !guard->shape.batched))
+        return CLG_OK;
+    return clg__fail(CLG_ERROR_ARGUMENT, "minimize: the guard is no single number of this graph");
 }
 
 clg_status clg_minimize(clg_tensor *loss, const clg_optimizer_params *params, clg_minimized *out)
@@ -235,6 +232,7 @@ clg_status clg_minimize(clg_tensor *loss, const clg_optimizer_params *params, cl
     CLG_TRY(clg__graph_check(loss->graph));
     clg_optimizer_params p;
     CLG_TRY(clg__optimizer_resolve(params, &p));
+    CLG_TRY(check_guard(loss, p.guard));
     clg_minimized made = {0};
     clg__groups groups;
     clg_status status = clg__groups_make(loss, &p, &groups);

@@ -409,6 +409,7 @@ static const struct number_row {
     NUMBER(clip_value, INFINITY, true, false),
     NUMBER(clip_tensor_norm, INFINITY, true, false),
     NUMBER(clip_norm, INFINITY, true, false),
+    NUMBER(ema_decay, 1.0, true, false),
 #undef NUMBER
 };
 
@@ -435,6 +436,9 @@ static clg_status resolve_number(const struct number_row *row, clg_optimizer_par
 
 static clg_status check_combination(const clg_optimizer_params *p)
 {
+    if ((unsigned)p->accumulate > CLG_ACCUMULATE_SUM)
+        return clg__fail(CLG_ERROR_ARGUMENT, "minimize: unknown way to accumulate %d",
+                         (int)p->accumulate);
     if (p->nesterov && (p->momentum == 0.0 || p->dampening != 0.0))
         return clg__fail(CLG_ERROR_ARGUMENT,
                          "minimize: nesterov needs a momentum above 0 and no dampening");

@@ -21,7 +21,7 @@ typedef enum clg__op_class {
     CLG__REDUCE, /* sum or max over adjacent axes: fused with its neighbours */
     CLG__KERNEL, /* launches of its own, through `algorithms` */
     CLG__ASSIGN, /* the input's value becomes the variable's */
-    CLG__MODE    /* replaced by one of its inputs when a program is compiled */
+    CLG__MODE    /* replaced by one of its inputs when a program is compiled (`second_phases`) */
 } clg__op_class;
 
 /* A pointwise expression, as text for kernels. x, y, z: inputs; a, b: parameters. */
@@ -52,6 +52,7 @@ typedef struct clg__op {
     const char *formula;
     clg__op_class class_;
     size_t attr_size;
+    unsigned second_phases; /* CLG__MODE: programs for these phases take the second input */
     /**
      * Builds the gradients of the inputs from the gradient g of `out` (same shape as out): sets
      * dx[i] or leaves it NULL (zero). NULL: asking for a gradient through this op is an error.
@@ -91,6 +92,11 @@ const clg__op *clg__op_at(size_t index);
 
 /** True for variables, hidden ones (constants, packs) included. */
 bool clg__is_variable_node(const clg_tensor *t);
+
+/** Programs for these phases (CLG__PHASE_... | ...) carry the assignment out. */
+void clg__graph_update_in(clg_tensor *assignment, unsigned phases);
+/** `now`, but `accumulated` in CLG_UPDATE programs; equal shapes. */
+clg_tensor *clg__by_accumulation(clg_tensor *now, clg_tensor *accumulated);
 
 /* ---- attributes of the operations that the core knows ---- */
 

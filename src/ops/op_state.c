@@ -53,7 +53,7 @@ clg_tensor *clg_assign(clg_tensor *variable, clg_tensor *value)
     return clg__node(g, &clg__op_assign, CLG_F32, variable->shape, NULL, 2, inputs);
 }
 
-void clg_graph_update(clg_tensor *assignment)
+void clg__graph_update_in(clg_tensor *assignment, unsigned phases)
 {
     if (!assignment || assignment->graph->status != CLG_OK) return;
     clg_graph *g = assignment->graph;
@@ -70,10 +70,22 @@ void clg_graph_update(clg_tensor *assignment)
     if (status != CLG_OK)
         clg__graph_fail(g, status, "clg_graph_update: out of memory");
     else
-        g->updates[g->n_updates++] = assignment;
+        g->updates[g->n_updates++] = (clg__update_node){assignment, phases};
 }
 
-/* ---- by_mode ---- */
+void clg_graph_update(clg_tensor *assignment)
+{
+    clg__graph_update_in(assignment, CLG__PHASE_TRAINING | CLG__PHASE_ACCUMULATION);
+}
+
+/* ---- values that depend on what a program is for ---- */
+
+static clg_tensor *choice(const clg__op *op, clg_tensor *first, clg_tensor *second)
+{
+    if (!first || !second || first == second) return first && second ? first : NULL;
+    clg_tensor *inputs[] = {clg__as_f32(first), clg__as_f32(second)};
+    return clg__node(first->graph, op, CLG_F32, first->shape, NULL, 2, inputs);
+}
 
 static void by_mode_gradient(clg_tensor *out, clg_tensor *g, clg_tensor **dx)
 {
@@ -84,6 +96,7 @@ static void by_mode_gradient(clg_tensor *out, clg_tensor *g, clg_tensor **dx)
 const clg__op clg__op_by_mode = {.name = "by_mode",
                                  .formula = "x when training, y in inference",
                                  .class_ = CLG__MODE,
+                                 .second_phases = CLG__PHASE_INFERENCE,
                                  .gradient = by_mode_gradient};
 
 clg_tensor *clg_by_mode(clg_tensor *training, clg_tensor *inference)
@@ -94,7 +107,15 @@ clg_tensor *clg_by_mode(clg_tensor *training, clg_tensor *inference)
                                "by_mode: the shapes %s (training) and %s (inference) differ",
                                CLG__SHAPE_TEXT(&training->shape),
                                CLG__SHAPE_TEXT(&inference->shape));
-    if (training == inference) return training;
-    clg_tensor *inputs[] = {clg__as_f32(training), clg__as_f32(inference)};
-    return clg__node(training->graph, &clg__op_by_mode, CLG_F32, training->shape, NULL, 2, inputs);
+    return choice(&clg__op_by_mode, training, inference);
+}
+
+const clg__op clg__op_by_accumulation = {.name = "by_accumulation",
+                                         .formula = "x, but y in a step from accumulated gradients",
+                                         .class_ = CLG__MODE,
+                                         .second_phases = CLG__PHASE_UPDATE};
+
+clg_tensor *clg__by_accumulation(clg_tensor *now, clg_tensor *accumulated)
+{
+    return choice(&clg__op_by_accumulation, now, accumulated);
 }

@@ -24,10 +24,28 @@ static bool same_shape(const clg_shape *a, const clg_shape *b)
     return clg_shape_equal(a, b) && a->batched == b->batched;
 }
 
+static unsigned phase_of(const clg__ir *ir)
+{
+    static const clg__phase phases[] = {[CLG_INFERENCE] = CLG__PHASE_INFERENCE,
+                                        [CLG_INFERENCE_AVERAGED] = CLG__PHASE_INFERENCE,
+                                        [CLG_TRAINING_FORWARD] = CLG__PHASE_FORWARD,
+                                        [CLG_TRAINING] = CLG__PHASE_TRAINING,
+                                        [CLG_ACCUMULATION] = CLG__PHASE_ACCUMULATION,
+                                        [CLG_UPDATE] = CLG__PHASE_UPDATE};
+    return phases[ir->mode];
+}
+
 /* The input that a MODE node stands for. */
 static const clg_tensor *chosen_branch(const clg__ir *ir, const clg_tensor *node)
 {
-    return node->inputs[ir->mode == CLG_INFERENCE ? 1 : 0];
+    return node->inputs[node->op->second_phases & phase_of(ir) ? 1 : 0];
+}
+
+/* What a program with averaged parameters reads instead of a variable. */
+static const clg_tensor *averaged(const clg__ir *ir, const clg_tensor *node)
+{
+    if (ir->mode != CLG_INFERENCE_AVERAGED || !clg__is_variable_node(node)) return NULL;
+    return ((const clg__variable_attr *)node->attr)->average;
 }
 
 static void set_uniform(clg__value *v, double number, int power)
@@ -97,6 +115,8 @@ static void fold(clg__ir *ir, int id)
     const clg__op *op = v->node->op;
     if (op->class_ == CLG__MODE) {
         v->same = clg__ir_same(ir, chosen_branch(ir, v->node)->id);
+    } else if (averaged(ir, v->node)) {
+        v->same = averaged(ir, v->node)->id;
     } else if (op->uniform) {
         op->uniform(v->node, &v->number, &v->power);
         v->uniform = true;
@@ -217,11 +237,28 @@ static clg_status add_assignment(clg__ir *ir, const clg_tensor *node)
     return CLG_OK;
 }
 
-/* Outputs and, in training, the graph's updates. */
+/* The updates of the graph that this program carries out. */
+static clg_status collect_updates(clg__ir *ir)
+{
+    for (size_t i = 0; i < ir->graph->n_updates; i++) {
+        const clg__update_node *update = &ir->graph->updates[i];
+        if (!(update->phases & phase_of(ir))) continue;
+        ir->values[update->assignment->id].live = true;
+        CLG_TRY(add_assignment(ir, update->assignment));
+    }
+    bool accumulates = ir->mode == CLG_ACCUMULATION || ir->mode == CLG_UPDATE;
+    if (accumulates && !ir->graph->accumulates)
+        return clg__fail(CLG_ERROR_ARGUMENT,
+                         "program: the graph has no optimizer that accumulates gradients (set "
+                         "`accumulate` in its options)");
+    return CLG_OK;
+}
+
+/* Outputs and the graph's updates. */
 static clg_status collect_roots(clg__ir *ir, const clg_program_params *params)
 {
-    size_t updates = ir->mode == CLG_TRAINING ? ir->graph->n_updates : 0;
-    ir->assignments = clg__calloc(params->n_outputs + updates + 1, sizeof *ir->assignments);
+    ir->assignments =
+        clg__calloc(params->n_outputs + ir->graph->n_updates + 1, sizeof *ir->assignments);
     if (!ir->assignments) return CLG_ERROR_MEMORY;
     for (size_t i = 0; i < params->n_outputs; i++) {
         const clg_tensor *t = params->outputs[i];
@@ -231,11 +268,7 @@ static clg_status collect_roots(clg__ir *ir, const clg_program_params *params)
         ir->values[t->id].live = true;
         if (t->op->class_ == CLG__ASSIGN) CLG_TRY(add_assignment(ir, t));
     }
-    for (size_t i = 0; i < updates; i++) {
-        ir->values[ir->graph->updates[i]->id].live = true;
-        CLG_TRY(add_assignment(ir, ir->graph->updates[i]));
-    }
-    return CLG_OK;
+    return collect_updates(ir);
 }
 
 clg_status clg__ir_build(clg__ir *ir, clg_context *ctx, const clg_graph *graph,

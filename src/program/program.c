@@ -267,6 +267,22 @@ static clg_status set_step_number(const clg__launch *launch, cl_kernel kernel, c
     return CLG_OK;
 }
 
+/* Number of the step, from 1, and in the upper bits that of the micro-batch, from 0. */
+static cl_ulong step_number(const clg_program *p)
+{
+    uint64_t part = p->ir.mode == CLG_ACCUMULATION ? p->graph->accumulated : 0;
+    return (p->graph->steps + 1) | part << 48;
+}
+
+/* What a run changes in the graph. */
+static void count_run(clg_program *p)
+{
+    bool steps = p->ir.mode == CLG_TRAINING || p->ir.mode == CLG_UPDATE;
+    if (steps) p->graph->steps++;
+    if (p->ir.mode == CLG_UPDATE) p->graph->accumulated = 0;
+    if (p->ir.mode == CLG_ACCUMULATION) p->graph->accumulated++;
+}
+
 static clg_status call_host(clg_program *p, const clg__step *step, const clg__launch *launch)
 {
     clg__address buffers[CLG__MAX_ARGS];
@@ -282,7 +298,7 @@ static clg_status enqueue(clg_program *p, const clg__step *step, size_t index, c
     const clg__launch *launch = &step->lowering.launches[index];
     if (launch->call) return call_host(p, step, launch);
     cl_kernel kernel = p->kernels[step->first_kernel + (int)index];
-    CLG_TRY(set_step_number(launch, kernel, p->graph->steps + 1));
+    CLG_TRY(set_step_number(launch, kernel, step_number(p)));
     const size_t *local = launch->local[0] ? launch->local : NULL;
     clg_status status = CLG__CL(clEnqueueNDRangeKernel(p->ctx->queue, kernel, launch->dims, NULL,
                                                        launch->global, local, 0, NULL, event));
@@ -307,8 +323,11 @@ static clg_status copy_assignments(clg_program *p)
     return CLG_OK;
 }
 
-static clg_status check_fed(const clg_program *p)
+static clg_status check_ready(const clg_program *p)
 {
+    if (p->ir.mode == CLG_UPDATE && p->graph->accumulated == 0)
+        return clg__fail(CLG_ERROR_ARGUMENT,
+                         "run: no gradients were accumulated since the last step");
     for (int i = 0; i < p->n_feeds; i++)
         if (!p->feeds[i].fed)
             return clg__fail(CLG_ERROR_ARGUMENT, "run: input %s was not fed%s",
@@ -319,13 +338,13 @@ static clg_status check_fed(const clg_program *p)
 
 clg_status clg_program_run(clg_program *p)
 {
-    CLG_TRY(check_fed(p));
+    CLG_TRY(check_ready(p));
     for (int i = 0; i < p->n_steps; i++)
         for (size_t k = 0; k < p->steps[i].lowering.n_launches; k++)
             CLG_TRY(enqueue(p, &p->steps[i], k, NULL));
     CLG_TRY(copy_assignments(p));
     CLG_TRY(CLG__CL(clFlush(p->ctx->queue)));
-    if (p->ir.mode == CLG_TRAINING) p->graph->steps++;
+    count_run(p);
     return CLG_OK;
 }
 
@@ -415,7 +434,7 @@ static clg_status profile_launch(clg_program *p, const clg__step *step, size_t i
 
 clg_status clg_program_profile(clg_program *p, clg_profile_row **out, size_t *count)
 {
-    CLG_TRY(check_fed(p));
+    CLG_TRY(check_ready(p));
     if (!p->ctx->profiling)
         return clg__fail(CLG_ERROR_ARGUMENT, "profile: create the context with .profiling = true");
     clg_profile_row *rows = clg__calloc((size_t)p->n_kernels + 1, sizeof *rows);
@@ -430,7 +449,7 @@ clg_status clg_program_profile(clg_program *p, clg_profile_row **out, size_t *co
         clg__free(rows);
         return status;
     }
-    if (p->ir.mode == CLG_TRAINING) p->graph->steps++;
+    count_run(p);
     *out = rows;
     *count = n;
     return CLG_OK;

@@ -10,18 +10,25 @@ static void release_context(void *ctx)
     clg__context_release(ctx);
 }
 
+/* Writes the first values of a variable into `data`. */
+static clg_status fill_variable(const clg_tensor *t, float *data)
+{
+    const clg__variable_attr *attr = t->attr;
+    if (!attr->pending && attr->like) return fill_variable(attr->like, data);
+    if (!attr->pending)
+        return clg__init_fill(&attr->init, &t->shape, t->graph->seed, t->name, data);
+    memcpy(data, attr->pending, (size_t)clg_shape_count(&t->shape) * sizeof *data);
+    return CLG_OK;
+}
+
 /* Writes the first values of every variable of a storage into `data`. */
 static clg_status fill_storage(const clg_graph *g, const clg__storage *storage, float *data)
 {
     for (size_t i = 0; i < g->n_variables; i++) {
         const clg_tensor *t = g->variables[i];
         const clg__variable_attr *attr = t->attr;
-        if (attr->storage != storage) continue;
-        if (attr->pending)
-            memcpy(data + attr->offset, attr->pending,
-                   (size_t)clg_shape_count(&t->shape) * sizeof *data);
-        else if (!attr->hidden)
-            CLG_TRY(clg__init_fill(&attr->init, &t->shape, g->seed, t->name, data + attr->offset));
+        if (attr->storage != storage || (attr->hidden && !attr->pending)) continue;
+        CLG_TRY(fill_variable(t, data + attr->offset));
     }
     return CLG_OK;
 }
@@ -105,8 +112,5 @@ clg_status clg_variable_read(const clg_tensor *t, float *data, int64_t count)
     if (attr->storage->buffer)
         return clg__buffer_read(attr->storage->buffer, (size_t)attr->offset * sizeof *data, data,
                                 bytes);
-    if (!attr->pending)
-        return clg__init_fill(&attr->init, &t->shape, t->graph->seed, t->name, data);
-    memcpy(data, attr->pending, bytes);
-    return CLG_OK;
+    return fill_variable(t, data);
 }

@@ -42,6 +42,8 @@ void clg_graph_destroy(clg_graph *g)
     clg__free(g->variables);
     clg__free(g->storages);
     clg__free(g->updates);
+    for (size_t i = 0; i < g->n_kept; i++) clg__free(g->kept[i]);
+    clg__free(g->kept);
     clg__free(g);
     clg__object_destroyed();
 }
@@ -75,6 +77,18 @@ static clg_tensor *fail_as_recorded(clg_graph *g, clg_status status)
     char text[sizeof g->message];
     snprintf(text, sizeof text, "%s", clg_last_error());
     return clg__graph_fail(g, status, "%s", text);
+}
+
+void *clg__graph_alloc(clg_graph *g, size_t size)
+{
+    clg_status status =
+        clg__grow((void **)&g->kept, &g->kept_capacity, g->n_kept + 1, sizeof *g->kept);
+    void *memory = status == CLG_OK ? clg__calloc(1, size) : NULL;
+    if (memory)
+        g->kept[g->n_kept++] = memory;
+    else
+        fail_as_recorded(g, CLG_ERROR_MEMORY);
+    return memory;
 }
 
 static void free_node(clg_tensor *node)
@@ -302,4 +316,15 @@ uint64_t clg_graph_steps(const clg_graph *g)
 void clg_graph_set_steps(clg_graph *g, uint64_t steps)
 {
     g->steps = steps;
+    g->accumulated = 0;
+}
+
+uint64_t clg_graph_accumulated(const clg_graph *g)
+{
+    return g->accumulated;
+}
+
+void clg_graph_set_accumulated(clg_graph *g, uint64_t runs)
+{
+    g->accumulated = runs;
 }

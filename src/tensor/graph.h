@@ -13,6 +13,21 @@
 
 enum { CLG__MAX_INPUTS = 16 };
 
+/* What a program is for: which updates it carries out, and which side of a MODE node it takes. */
+typedef enum clg__phase {
+    CLG__PHASE_INFERENCE = 1,
+    CLG__PHASE_FORWARD = 2,      /* of training, without updates */
+    CLG__PHASE_TRAINING = 4,     /* a whole step */
+    CLG__PHASE_ACCUMULATION = 8, /* gradients are added up */
+    CLG__PHASE_UPDATE = 16       /* a step from what was added up */
+} clg__phase;
+
+/* An assignment that programs carry out by themselves. */
+typedef struct clg__update_node {
+    clg_tensor *assignment;
+    unsigned phases; /* of the programs: CLG__PHASE_... | ... */
+} clg__update_node;
+
 struct clg__op;     /* ops/op.h */
 struct clg__buffer; /* memory/buffer.h */
 
@@ -42,15 +57,19 @@ typedef struct clg__variable_attr {
     clg_init init;
     float *pending; /* values written before there is a buffer; NULL: the initializer decides */
     bool trainable;
-    bool packed; /* shares its storage with others through clg__graph_pack */
-    bool hidden; /* constant data or a pack's alias: not enumerated as a variable */
+    bool packed;               /* shares its storage with others through clg__graph_pack */
+    bool hidden;               /* constant data or a pack's alias: not enumerated as a variable */
+    const clg_tensor *like;    /* the variable whose first values it starts with; NULL: its own */
+    const clg_tensor *average; /* what CLG_INFERENCE_AVERAGED reads instead; NULL: itself */
 } clg__variable_attr;
 
 struct clg_graph {
     int64_t batch;
     uint64_t seed, steps;
-    bool sharing;      /* clg_graph_share_variables */
-    clg_status status; /* of the first failure */
+    bool accumulates;     /* it has an optimizer that can */
+    uint64_t accumulated; /* runs of CLG_ACCUMULATION since the last step */
+    bool sharing;         /* clg_graph_share_variables */
+    clg_status status;    /* of the first failure */
     char message[1024];
     clg_tensor **nodes;
     size_t n_nodes, nodes_capacity;
@@ -58,8 +77,10 @@ struct clg_graph {
     size_t n_variables, variables_capacity;
     clg__storage **storages;
     size_t n_storages, storages_capacity;
-    clg_tensor **updates; /* assign nodes of CLG_TRAINING programs */
+    clg__update_node *updates;
     size_t n_updates, updates_capacity;
+    void **kept; /* clg__graph_alloc */
+    size_t n_kept, kept_capacity;
     void (*release_buffer)(struct clg__buffer *); /* set by whoever creates the buffers */
     void *context;                                /* clg_context the variables live on, or NULL */
     void (*release_context)(void *);
@@ -71,6 +92,9 @@ clg_tensor *clg__graph_fail(clg_graph *g, clg_status status, const char *format,
 
 /** Reports the graph's sticky error as the thread's message again; CLG_OK if there is none. */
 clg_status clg__graph_check(const clg_graph *g);
+
+/** Zeroed memory that the graph frees. NULL, and the graph failed, when there is none. */
+void *clg__graph_alloc(clg_graph *g, size_t size);
 
 /** Records a node (attr copied). NULL after a failure; the graph then has it. */
 clg_tensor *clg__graph_append(clg_graph *g, const struct clg__op *op, clg_dtype dtype,

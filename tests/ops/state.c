@@ -175,6 +175,24 @@ START_TEST(modes_choose_their_branch_in_value_and_gradient)
 }
 END_TEST
 
+/* The optimizer's programs: a graph without an optimizer has to be told that it may have them. */
+START_TEST(steps_from_accumulated_gradients_choose_their_branch)
+{
+    fixture f = start(1);
+    clg_tensor *x = clg_input(f.g, "x", CLG_F32, CLG_SHAPE(2));
+    clg_tensor *y = clg__by_accumulation(clg_square(x), clg_mul(x, clg_scalar(f.g, 5)));
+    f.g->accumulates = true;
+    for (int i = 0; i < 2; i++) {
+        compile(&f, &y, 1, i ? CLG_UPDATE : CLG_ACCUMULATION);
+        op_check_feed(f.program, x, (float[]){3, -4}, 2);
+        expect(&f, y, i ? (double[]){15, -20} : (double[]){9, 16}, 2);
+    }
+    ck_assert_uint_eq(clg_graph_accumulated(f.g), 0);
+    ck_assert_uint_eq(clg_graph_steps(f.g), 1);
+    finish(&f);
+}
+END_TEST
+
 START_TEST(gradients_stop_where_told)
 {
     fixture f = start(1);
@@ -263,6 +281,7 @@ void ops_state_cases(Suite *suite)
     tcase_add_test(state, random_numbers_are_uniform_new_each_step_and_repeatable);
     tcase_add_test(state, the_step_number_counts_training_runs);
     tcase_add_test(state, modes_choose_their_branch_in_value_and_gradient);
+    tcase_add_test(state, steps_from_accumulated_gradients_choose_their_branch);
     tcase_add_test(state, gradients_stop_where_told);
     tcase_add_test(state, assignments_take_effect_at_the_end_of_a_run);
     tcase_add_test(state, updates_run_in_training_only);
