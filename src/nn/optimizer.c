@@ -13,7 +13,7 @@
 #include "base/base.h"
 #include "clgrad/autodiff.h"
 #include "nn/optimizer_pack.h"
-#include "ops/op.h"
+#include "ops/phases.h"
 
 /* All groups of one optimizer. */
 typedef struct step {

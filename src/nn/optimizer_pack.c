@@ -8,7 +8,7 @@
  */
 #include "nn/optimizer_pack.h"
 
-#include "ops/op.h"
+#include "ops/phases.h"
 
 enum { STEPS = CLG__PHASE_TRAINING | CLG__PHASE_UPDATE };
 

@@ -10,6 +10,7 @@
 #include "ops/attributes.h"
 #include "ops/composition.h"
 #include "ops/lower.h"
+#include "ops/phases.h"
 #include "tensor/graph.h"
 
 /* How the compiler treats an operation. */
@@ -93,11 +94,6 @@ const clg__op *clg__op_at(size_t index);
 /** True for variables, hidden ones (constants, packs) included. */
 bool clg__is_variable_node(const clg_tensor *t);
 
-/** Programs for these phases (CLG__PHASE_... | ...) carry the assignment out. */
-void clg__graph_update_in(clg_tensor *assignment, unsigned phases);
-/** `now`, but `accumulated` in CLG_UPDATE programs; equal shapes. */
-clg_tensor *clg__by_accumulation(clg_tensor *now, clg_tensor *accumulated);
-
 /* ---- attributes of the operations that the core knows ---- */
 
 typedef struct clg__pointwise_attr {
@@ -125,8 +121,6 @@ clg_tensor *clg__node(clg_graph *g, const clg__op *op, clg_dtype dtype, clg_shap
 
 /** A number as a scalar node that fits x's graph. */
 clg_tensor *clg__number(const clg_tensor *like, double value);
-/** value * (batch / graph batch)^power as a scalar. */
-clg_tensor *clg__number_by_batch(const clg_tensor *like, double value, int power);
 /** Sums g over the axes that broadcasting x to g's shape repeated; the result has x's shape. */
 clg_tensor *clg__sum_to(clg_tensor *g, const clg_shape *shape);
 /** Reshape to exactly this shape, batched bits included (internal: gradient rules). */
