@@ -51,8 +51,21 @@ CLG_API clg_tensor *clg_mean(clg_tensor *x, uint32_t axes, bool keep);
 CLG_API clg_tensor *clg_max(clg_tensor *x, uint32_t axes, bool keep);
 /** Index of the first maximum along `axis`, as f32 numbers; the axis goes. No gradient. */
 CLG_API clg_tensor *clg_argmax(clg_tensor *x, int axis);
-/** Square root of the sum of squares of everything. */
+CLG_API clg_tensor *clg_min(clg_tensor *x, uint32_t axes, bool keep);
+CLG_API clg_tensor *clg_argmin(clg_tensor *x, int axis);
+/** Divided by n - 1 if unbiased (NaN for n = 1), by n if not. */
+CLG_API clg_tensor *clg_variance(clg_tensor *x, uint32_t axes, bool unbiased, bool keep);
+/** Its square root; the gradient is 0 where all elements are equal. */
+CLG_API clg_tensor *clg_standard_deviation(clg_tensor *x, uint32_t axes, bool unbiased, bool keep);
+/**
+ * p = 1: sum of |x|; 2: square root of the sum of squares, with the gradient 0 at 0; INFINITY: the
+ * largest |x|; -INFINITY: the smallest.
+ */
+CLG_API clg_tensor *clg_vector_norm(clg_tensor *x, double p, uint32_t axes, bool keep);
+/** clg_vector_norm with p = 2 of everything. */
 CLG_API clg_tensor *clg_norm(clg_tensor *x);
+/** ln(sum of e^x), shifted by the maximum. */
+CLG_API clg_tensor *clg_log_sum_exp(clg_tensor *x, uint32_t axes, bool keep);
 /** y[i] = x[i - before] + ... + x[i + after] along the last axis, with zeros outside. */
 CLG_API clg_tensor *clg_window_sum(clg_tensor *x, int before, int after);
 /** Over one axis (negative: from the end), shifted by the maximum. */

@@ -53,7 +53,7 @@ static clg_tensor *reduce_run(clg_tensor *x, clg__reduce_kind kind, int first, i
 }
 
 /* False, and the graph failed, when the mask names an axis that x does not have. 0 becomes all. */
-static bool check_axes(const clg_tensor *x, const char *name, uint32_t *axes)
+bool clg__check_axes(const clg_tensor *x, const char *name, uint32_t *axes)
 {
     uint32_t all = (1u << x->shape.ndim) - 1;
     if (*axes & ~all) {
@@ -67,7 +67,7 @@ static bool check_axes(const clg_tensor *x, const char *name, uint32_t *axes)
 }
 
 /* The shape with the reduced axes (extent 1 by now) taken out. */
-static clg_shape without_axes(const clg_shape *shape, uint32_t axes)
+clg_shape clg__without_axes(const clg_shape *shape, uint32_t axes)
 {
     clg_shape result = {.ndim = 0};
     for (int i = 0; i < shape->ndim; i++) {
@@ -89,7 +89,7 @@ static bool trivial_run(const clg_shape *shape, int first, int last)
 static clg_tensor *reduce(clg_tensor *x, const char *name, clg__reduce_kind kind, uint32_t axes,
                           bool keep)
 {
-    if (!x || !check_axes(x, name, &axes)) return NULL;
+    if (!x || !clg__check_axes(x, name, &axes)) return NULL;
     for (int last = x->shape.ndim - 1; last >= 0; last--) {
         if (!(axes >> last & 1)) continue;
         int first = last;
@@ -99,7 +99,7 @@ static clg_tensor *reduce(clg_tensor *x, const char *name, clg__reduce_kind kind
         last = first;
     }
     if (keep) return x;
-    clg_shape shape = without_axes(&x->shape, axes);
+    clg_shape shape = clg__without_axes(&x->shape, axes);
     return clg__reshape_to(x, &shape);
 }
 
@@ -117,7 +117,7 @@ clg_tensor *clg_max(clg_tensor *x, uint32_t axes, bool keep)
 
 clg_tensor *clg_mean(clg_tensor *x, uint32_t axes, bool keep)
 {
-    if (!x || !check_axes(x, "mean", &axes)) return NULL;
+    if (!x || !clg__check_axes(x, "mean", &axes)) return NULL;
     double count = 1;
     for (int i = 0; i < x->shape.ndim; i++)
         if (axes >> i & 1) count *= (double)x->shape.dim[i];
@@ -139,11 +139,6 @@ clg_tensor *clg_argmax(clg_tensor *x, int axis)
         clg__number_by_batch(x, -(double)x->shape.dim[axis], clg__batched(&x->shape, axis));
     clg_tensor *positions = clg_where(winners, clg_neg(clg_iota(x, axis)), none);
     return CLG__COMPOSED(argmax, clg_neg(clg_max(positions, CLG_AXIS(axis), false)));
-}
-
-clg_tensor *clg_norm(clg_tensor *x)
-{
-    return CLG__COMPOSED(norm, clg_sqrt(clg_sum(clg_square(x), 0, false)));
 }
 
 /* x - max(x): no exponential of it overflows, and one of them is 1. */

@@ -64,6 +64,10 @@ static inline int64_t clg__columns_from(const clg_shape *shape, int axis)
 /** Axes given as negative count from the end; false and a failed graph if out of range. */
 bool clg__axis(clg_graph *g, const char *op, const clg_shape *shape, int *axis);
 
+/** Axes given as a mask: 0 becomes all; false, and the graph failed, if x does not have them. */
+bool clg__check_axes(const clg_tensor *x, const char *name, uint32_t *axes);
+/** The shape with axes taken out. */
+clg_shape clg__without_axes(const clg_shape *shape, uint32_t axes);
 /** `count` elements of an axis from `begin` on, every `step`-th. */
 clg_tensor *clg__slice_axis(clg_tensor *x, int axis, int64_t begin, int64_t count, int64_t step);
 /** Its gradient: elements of the axis come to before + i * step, with zeros elsewhere. */

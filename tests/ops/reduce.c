@@ -147,6 +147,123 @@ static void normed(const op_case *c, const clg_shape *in, const double *const *x
     *y = sqrt(*y);
 }
 
+/* p: mask of axes, keep, what. Offsets keep absolute values away from each other and from 0. */
+enum { MIN, VARIANCE, UNBIASED, DEVIATION, NORM_1, NORM_2, NORM_MAX, NORM_MIN, LOG_SUM_EXP };
+static clg_tensor *statistic(const op_case *c, clg_tensor *const *x)
+{
+    uint32_t axes = (uint32_t)c->p[0];
+    switch (c->p[2]) {
+    case MIN:
+        return clg_min(clg_square(x[0]), axes, c->p[1]);
+    case VARIANCE:
+    case UNBIASED:
+        return clg_variance(x[0], axes, c->p[2] == UNBIASED, c->p[1]);
+    case DEVIATION:
+        return clg_standard_deviation(x[0], axes, true, c->p[1]);
+    case LOG_SUM_EXP:
+        return clg_log_sum_exp(x[0], axes, c->p[1]);
+    default:
+        return clg_vector_norm(x[0], (double[]){1, 2, INFINITY, -INFINITY}[c->p[2] - NORM_1], axes,
+                               c->p[1]);
+    }
+}
+
+/* The statistic of n numbers. */
+static double statistic_of(int what, const double *v, int n)
+{
+    double sum = 0, squares = 0, exps = 0, sizes = 0, low = INFINITY, high = 0, mean;
+    for (int i = 0; i < n; i++) {
+        sum += v[i];
+        squares += v[i] * v[i];
+        exps += exp(v[i]);
+        sizes += fabs(v[i]);
+        low = fmin(low, fabs(v[i]));
+        high = fmax(high, fabs(v[i]));
+    }
+    mean = sum / n;
+    double variance = 0;
+    for (int i = 0; i < n; i++) variance += (v[i] - mean) * (v[i] - mean) / n;
+    switch (what) {
+    case MIN:
+        return low * low;
+    case VARIANCE:
+        return variance;
+    case UNBIASED:
+        return variance * n / (n - 1.0);
+    case DEVIATION:
+        return sqrt(variance * n / (n - 1.0));
+    case NORM_1:
+        return sizes;
+    case NORM_2:
+        return sqrt(squares);
+    case NORM_MAX:
+        return high;
+    case NORM_MIN:
+        return low;
+    default:
+        return log(exps);
+    }
+}
+
+static void statistics(const op_case *c, const clg_shape *in, const double *const *x,
+                       const clg_shape *out, double *y)
+{
+    uint32_t axes = c->p[0] ? (uint32_t)c->p[0] : (1u << in->ndim) - 1;
+    clg_shape kept = *in; /* of the result, with reduced axes kept */
+    for (int i = 0; i < in->ndim; i++)
+        if (axes >> i & 1) kept.dim[i] = 1;
+    for (int64_t r = 0; r < clg_shape_count(&kept); r++) {
+        double v[256];
+        int n = 0;
+        for (int64_t i = 0; i < clg_shape_count(in); i++) {
+            int64_t at[CLG_MAX_DIMS];
+            op_check_coordinates(in, i, at);
+            for (int j = 0; j < in->ndim; j++)
+                if (axes >> j & 1) at[j] = 0;
+            if (op_check_index(&kept, at) == r) v[n++] = x[0][i];
+        }
+        y[r] = statistic_of(c->p[2], v, n);
+    }
+}
+
+#define STATISTIC(text, what, ...)                                                                 \
+    {                                                                                              \
+        text, 1, {OP_SHAPE(3, 7, 5)}, statistic, statistics, .p = {2, 0, what}, __VA_ARGS__        \
+    }
+#define FOLLOWS(text, axes, what, ...)                                                             \
+    {                                                                                              \
+        text, 1, {OP_SHAPE(CLG_BATCH, 3, 4)}, statistic, statistics,                               \
+            .p = {axes, 1, what}, .batch = {6, 9, 2}, __VA_ARGS__                                  \
+    }
+static const op_case statistic_cases[] = {
+    STATISTIC("min", MIN),
+    STATISTIC("variance", VARIANCE),
+    STATISTIC("unbiased variance", UNBIASED),
+    STATISTIC("standard deviation", DEVIATION),
+    STATISTIC("L1 norm", NORM_1),
+    STATISTIC("L2 norm", NORM_2),
+    STATISTIC("max norm", NORM_MAX),
+    STATISTIC("min norm", NORM_MIN),
+    STATISTIC("log_sum_exp", LOG_SUM_EXP),
+    FOLLOWS("min over the batch", 1, MIN),
+    FOLLOWS("variance of everything", 0, VARIANCE),
+    FOLLOWS("unbiased variance around an axis", 5, UNBIASED),
+    FOLLOWS("standard deviation over the batch", 1, DEVIATION),
+    FOLLOWS("L2 norm of rows", 6, NORM_2),
+    FOLLOWS("log_sum_exp of everything", 0, LOG_SUM_EXP),
+};
+
+START_TEST(statistics_in_value_and_gradient)
+{
+    op_check_table(statistic_cases, CLG__COUNT(statistic_cases));
+}
+END_TEST
+
+static clg_tensor *argmin(const op_case *c, clg_tensor *const *x)
+{
+    return clg_argmin(x[0], c->p[0]);
+}
+
 static clg_tensor *argmax(const op_case *c, clg_tensor *const *x)
 {
     return clg_argmax(x[0], c->p[0]);
@@ -161,7 +278,9 @@ static void argmaxed(const op_case *c, const clg_shape *in, const double *const 
         const double *first = x[0] + i / inner * inner * n + i % inner;
         int64_t best = 0;
         for (int64_t j = 1; j < n; j++)
-            if (first[j * inner] > first[best * inner]) best = j;
+            if (c->build == argmin ? first[j * inner] < first[best * inner]
+                                   : first[j * inner] > first[best * inner])
+                best = j;
         y[i] = (double)best;
     }
 }
@@ -202,6 +321,7 @@ static const op_case composed[] = {
      .p = {0},
      .batch = {5, 33, 1}},
     {"argmax of the middle", 1, {OP_SHAPE(3, 17, 4)}, argmax, argmaxed, .p = {1}},
+    {"argmin of the middle", 1, {OP_SHAPE(3, 17, 4)}, argmin, argmaxed, .p = {1}},
 };
 
 START_TEST(compositions_of_reductions)
@@ -257,6 +377,40 @@ START_TEST(extremes_neither_overflow_nor_hide_nan)
 }
 END_TEST
 
+START_TEST(norms_and_deviations_of_nothing_have_no_slope)
+{
+    clg_graph *g = clg_graph_create(NULL);
+    clg_tensor *x = clg_input(g, "x", CLG_F32, CLG_SHAPE(2, 3)), *d[4];
+    clg_tensor *y[] = {clg_norm(x), clg_vector_norm(x, 2, CLG_AXIS(1), false),
+                       clg_standard_deviation(x, CLG_AXIS(1), true, false),
+                       clg_vector_norm(x, INFINITY, CLG_AXIS(1), false)};
+    for (int i = 0; i < 4; i++) TEST_OK(clg_gradients(clg_sum(y[i], 0, false), &x, 1, &d[i]));
+    float got[4][6], large[2];
+    clg_tensor *outputs[] = {d[0], d[1], d[2], d[3], clg_log_sum_exp(x, CLG_AXIS(1), false)};
+    run(x, (float[]){0, 0, 0, 5, 5, 5}, outputs, 5,
+        (float *[]){got[0], got[1], got[2], got[3], large});
+    const double third = 1 / sqrt(3);
+    op_check_close("norm", "gradient", got[0], (double[]){0, 0, 0, third, third, third}, 6, 1e-6);
+    op_check_close("norm", "gradient", got[1], (double[]){0, 0, 0, third, third, third}, 6, 1e-6);
+    op_check_close("deviation", "gradient", got[2], (double[6]){0}, 6, 1e-6);
+    op_check_close("max norm", "gradient", got[3], (double[]){0, 0, 0, 1 / 3.0, 1 / 3.0, 1 / 3.0},
+                   6, 1e-6);
+    op_check_close("log_sum_exp", "value", large, (double[]){log(3), 5 + log(3)}, 2, 1e-6);
+}
+END_TEST
+
+START_TEST(log_sum_exp_of_extremes)
+{
+    clg_graph *g = clg_graph_create(NULL);
+    clg_tensor *x = clg_input(g, "x", CLG_F32, CLG_SHAPE(5, 2));
+    float got[5];
+    run(x, (float[]){1e4f, 1e4f, -1e4f, -INFINITY, -INFINITY, -INFINITY, INFINITY, 0, NAN, 0},
+        (clg_tensor *[]){clg_log_sum_exp(x, CLG_AXIS(1), false)}, 1, (float *[]){got});
+    op_check_close("log_sum_exp", "extremes", got,
+                   (double[]){1e4 + log(2), -1e4, -INFINITY, INFINITY, NAN}, 5, 1e-6);
+}
+END_TEST
+
 START_TEST(sums_keep_their_digits)
 {
     enum { N = 1 << 20 };
@@ -285,6 +439,22 @@ START_TEST(axes_out_of_range_are_named)
     ck_assert_ptr_null(clg_softmax(clg_scalar(g, 1), 0));
     TEST_FAILS(clg_graph_status(g), CLG_ERROR_ARGUMENT, "softmax: axis 0 is out of range");
     clg_graph_destroy(g);
+    g = clg_graph_create(NULL);
+    x = clg_input(g, "x", CLG_F32, CLG_SHAPE(3, 5));
+    ck_assert_ptr_null(clg_vector_norm(x, 3, 0, false));
+    TEST_FAILS(clg_graph_status(g), CLG_ERROR_ARGUMENT, "vector_norm: p = 3");
+    clg_graph_destroy(g);
+    g = clg_graph_create(NULL);
+    x = clg_input(g, "x", CLG_F32, CLG_SHAPE(3, 5));
+    ck_assert_ptr_null(clg_variance(x, CLG_AXIS(3), false, false));
+    TEST_FAILS(clg_graph_status(g), CLG_ERROR_ARGUMENT, "variance: the axes 0x8 are not all");
+    clg_graph_destroy(g);
+    ck_assert_ptr_null(clg_min(NULL, 0, false));
+    ck_assert_ptr_null(clg_argmin(NULL, 0));
+    ck_assert_ptr_null(clg_variance(NULL, 0, false, false));
+    ck_assert_ptr_null(clg_standard_deviation(NULL, 0, false, false));
+    ck_assert_ptr_null(clg_vector_norm(NULL, 2, 0, false));
+    ck_assert_ptr_null(clg_log_sum_exp(NULL, 0, false));
     ck_assert_ptr_null(clg_mean(NULL, 0, false));
     ck_assert_ptr_null(clg_argmax(NULL, 0));
     ck_assert_ptr_null(clg_norm(NULL));
@@ -298,9 +468,12 @@ void ops_reduce_cases(Suite *suite)
     tcase_add_test(values, reductions_over_all_kinds_of_axes);
     TCase *compositions = testing_case(suite, "softmax and the like");
     tcase_add_test(compositions, compositions_of_reductions);
+    tcase_add_test(compositions, statistics_in_value_and_gradient);
     TCase *special = testing_case(suite, "reductions of special values");
     tcase_add_test(special, ties_share_the_gradient_and_the_first_is_the_argmax);
     tcase_add_test(special, extremes_neither_overflow_nor_hide_nan);
+    tcase_add_test(special, norms_and_deviations_of_nothing_have_no_slope);
+    tcase_add_test(special, log_sum_exp_of_extremes);
     tcase_add_test(special, sums_keep_their_digits);
     tcase_add_test(special, axes_out_of_range_are_named);
 }
