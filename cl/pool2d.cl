@@ -28,6 +28,9 @@
 #ifndef PAD_W
 #define PAD_W 0
 #endif
+#ifndef ADAPTIVE
+#define ADAPTIVE 0 // 1: windows from the extents, without STRIDE and PAD; SIZE is the largest one
+#endif
 #ifndef VEC
 #define VEC 4 // channels per vector: 1, 4, 8, 16; a rest of `channels` is done one by one
 #endif
@@ -69,15 +72,37 @@ typedef struct window {
     int y0, y1, x0, x1; /* rows y0 .. y1 - 1 and columns x0 .. x1 - 1 of the window */
 } window;
 
-static inline window window_at(int oy, int ox, int H, int W)
+/* Along one axis: the first position of window o, that behind its last, and which windows cover
+ * position i. Adaptive windows share `in` positions out among `out` windows and may overlap by one. */
+#if ADAPTIVE
+#define START(o, stride, pad, in, out) ((int)((long)(o) * (in) / (out)))
+#define END(o, in, out) ((int)(((long)((o) + 1) * (in) + (out)-1) / (out)))
+#define COVER_FIRST(i, size, stride, pad, in, out) START(i, 1, 0, out, in)
+#define COVER_LAST(i, stride, pad, in, out) (END(i, out, in) - 1)
+#else
+#define START(o, stride, pad, in, out) ((o) * (stride) - (pad))
+#define COVER_FIRST(i, size, stride, pad, in, out)                                                 \
+    (max((i) + (pad) - (size) + (stride), 0) / (stride))
+#define COVER_LAST(i, stride, pad, in, out) min(((i) + (pad)) / (stride), (out)-1)
+#endif
+#define START_H(oy) START(oy, STRIDE_H, PAD_H, H, OH)
+#define START_W(ox) START(ox, STRIDE_W, PAD_W, W, OW)
+
+static inline window window_at(int oy, int ox, int H, int W, int OH, int OW)
 {
     window w;
-    w.y = oy * STRIDE_H - PAD_H;
-    w.x = ox * STRIDE_W - PAD_W;
+    w.y = START_H(oy);
+    w.x = START_W(ox);
+#if ADAPTIVE
+    w.y0 = w.x0 = 0;
+    w.y1 = END(oy, H, OH) - w.y;
+    w.x1 = END(ox, W, OW) - w.x;
+#else
     w.y0 = PAD_H ? max(0, -w.y) : 0;
     w.x0 = PAD_W ? max(0, -w.x) : 0;
     w.y1 = PAD_H ? min(SIZE_H, H - w.y) : SIZE_H;
     w.x1 = PAD_W ? min(SIZE_W, W - w.x) : SIZE_W;
+#endif
     return w;
 }
 
@@ -167,7 +192,7 @@ __kernel void max_pool2d(__global const float *x, ulong x_offset, GEOMETRY EPILO
     __global const float *image = x + x_offset + n * H * W * C;
     FOR_PIXELS(OW)
     {
-        const window w = window_at(py, px, H, W);
+        const window w = window_at(py, px, H, W, OH, OW);
         const ulong row = (n * OH + py) * OW + px;
         FOR_CHANNELS(STOREV(at_max_vec(image, image, w, W, C, c), row, c),
                      STORE_1(at_max_one(image, image, w, W, C, c), row, c))
@@ -183,7 +208,7 @@ __kernel void max_pool2d_gather(__global const float *x, ulong x_offset, __globa
     __global const float *values = v + v_offset + n * H * W * C;
     FOR_PIXELS(OW)
     {
-        const window w = window_at(py, px, H, W);
+        const window w = window_at(py, px, H, W, OH, OW);
         const ulong row = (n * OH + py) * OW + px;
         FOR_CHANNELS(STOREV(at_max_vec(image, values, w, W, C, c), row, c),
                      STORE_1(at_max_one(image, values, w, W, C, c), row, c))
@@ -203,7 +228,7 @@ __kernel void max_pool2d_backward_disjoint(__global const float *x, ulong x_offs
     __global const float *image = x + x_offset + n * H * W * C;
     FOR_PIXELS(OW)
     {
-        const window w = window_at(py, px, H, W);
+        const window w = window_at(py, px, H, W, OH, OW);
         const int y_end = py + 1 < OH ? w.y + STRIDE_H : H;
         const int x_end = px + 1 < OW ? w.x + STRIDE_W : W;
         __global const float *gradient = g + g_offset + ((n * OH + py) * OW + px) * C;
@@ -232,16 +257,19 @@ __kernel void max_pool2d_positions(__global const float *x, ulong x_offset, __gl
     __global const float *image = x + x_offset + n * H * W * C;
     FOR_PIXELS(OW)
     {
-        const window w = window_at(py, px, H, W);
+        const window w = window_at(py, px, H, W, OH, OW);
         __global int *out = position + position_offset + ((n * OH + py) * OW + px) * C;
         FOR_CHANNELS(STORE_INTV(argmax_vec(image, w, W, C, c), out + c),
                      out[c] = argmax_one(image, w, W, C, c))
     }
 }
 
-/* First and last window that cover row (or column) i of the image. */
-#define COVER_FIRST(i, size, stride, pad) (max((i) + (pad) - (size) + (stride), 0) / (stride))
-#define COVER_LAST(i, stride, pad, count) min(((i) + (pad)) / (stride), (count)-1)
+/* Windows oy0 .. oy1 and ox0 .. ox1 cover the pixel (py, px) of the image. */
+#define COVERING                                                                                   \
+    const int oy0 = COVER_FIRST(py, SIZE_H, STRIDE_H, PAD_H, H, OH);                               \
+    const int ox0 = COVER_FIRST(px, SIZE_W, STRIDE_W, PAD_W, W, OW);                               \
+    const int oy1 = COVER_LAST(py, STRIDE_H, PAD_H, H, OH);                                        \
+    const int ox1 = COVER_LAST(px, STRIDE_W, PAD_W, W, OW);
 
 /* position, g (N, OH, OW, C) -> dx (N, H, W, C), for windows that overlap. */
 __kernel void max_pool2d_backward(__global const int *position, ulong position_offset,
@@ -252,16 +280,13 @@ __kernel void max_pool2d_backward(__global const int *position, ulong position_o
     __global const float *gradients = g + g_offset + n * OH * OW * C;
     FOR_PIXELS(W)
     {
-        const int oy0 = COVER_FIRST(py, SIZE_H, STRIDE_H, PAD_H);
-        const int ox0 = COVER_FIRST(px, SIZE_W, STRIDE_W, PAD_W);
-        const int oy1 = COVER_LAST(py, STRIDE_H, PAD_H, OH);
-        const int ox1 = COVER_LAST(px, STRIDE_W, PAD_W, OW);
+        COVERING
         const ulong row = (n * H + py) * W + px;
 #define STORE_COVERED(STORE, F, I, LOAD)                                                           \
     F sum = 0.0f;                                                                                  \
     for (int oy = oy0; oy <= oy1; oy++)                                                            \
         for (int ox = ox0; ox <= ox1; ox++) {                                                      \
-            const int here = (py - oy * STRIDE_H + PAD_H) * SIZE_W + px - ox * STRIDE_W + PAD_W;   \
+            const int here = (py - START_H(oy)) * SIZE_W + px - START_W(ox);                       \
             const long at = ((long)oy * OW + ox) * C + c;                                          \
             const I hit = LOAD(positions + at) == here;                                            \
             sum += select((F)0.0f, LOAD(gradients + at), hit);                                     \
@@ -272,19 +297,26 @@ __kernel void max_pool2d_backward(__global const int *position, ulong position_o
     }
 }
 
+/* A window's mean from its sum; an adaptive window's own size counts, else all of the window: the
+ * padding's zeros too. */
+#if ADAPTIVE
+#define MEAN(sum, w) ((sum) / (float)((w).y1 * (w).x1))
+#else
 #define SCALE (1.0f / (SIZE_H * SIZE_W))
+#define MEAN(sum, w) ((sum)*SCALE)
+#endif
 
-/* (N, H, W, C) -> (N, OH, OW, C); the padding's zeros count. */
+/* (N, H, W, C) -> (N, OH, OW, C) */
 __kernel void average_pool2d(__global const float *x, ulong x_offset, GEOMETRY EPILOGUE_PARAMS)
 {
     SHARE(OH, OW)
     __global const float *image = x + x_offset + n * H * W * C;
     FOR_PIXELS(OW)
     {
-        const window w = window_at(py, px, H, W);
+        const window w = window_at(py, px, H, W, OH, OW);
         const ulong row = (n * OH + py) * OW + px;
-        FOR_CHANNELS(STOREV(window_sum_vec(image, w, W, C, c) * SCALE, row, c),
-                     STORE_1(window_sum_one(image, w, W, C, c) * SCALE, row, c))
+        FOR_CHANNELS(STOREV(MEAN(window_sum_vec(image, w, W, C, c), w), row, c),
+                     STORE_1(MEAN(window_sum_one(image, w, W, C, c), w), row, c))
     }
 }
 
@@ -296,14 +328,22 @@ __kernel void average_pool2d_backward(__global const float *g, ulong g_offset,
     __global const float *gradients = g + g_offset + n * OH * OW * C;
     FOR_PIXELS(W)
     {
-        const window covering = {0,
-                                 0,
-                                 COVER_FIRST(py, SIZE_H, STRIDE_H, PAD_H),
-                                 COVER_LAST(py, STRIDE_H, PAD_H, OH) + 1,
-                                 COVER_FIRST(px, SIZE_W, STRIDE_W, PAD_W),
-                                 COVER_LAST(px, STRIDE_W, PAD_W, OW) + 1};
+        COVERING
         const ulong row = (n * H + py) * W + px;
-        FOR_CHANNELS(STOREV(window_sum_vec(gradients, covering, OW, C, c) * SCALE, row, c),
-                     STORE_1(window_sum_one(gradients, covering, OW, C, c) * SCALE, row, c))
+#if ADAPTIVE
+#define STORE_SPREAD(STORE, F, LOAD, sum_)                                                         \
+    F sum = 0.0f;                                                                                  \
+    for (int oy = oy0; oy <= oy1; oy++)                                                            \
+        for (int ox = ox0; ox <= ox1; ox++)                                                        \
+            sum += MEAN(LOAD(gradients + ((long)oy * OW + ox) * C + c),                            \
+                        window_at(oy, ox, H, W, OH, OW));                                          \
+    STORE(sum, row, c)
+#else
+        const window covering = {0, 0, oy0, oy1 + 1, ox0, ox1 + 1};
+#define STORE_SPREAD(STORE, F, LOAD, sum_)                                                         \
+    STORE(MEAN(sum_(gradients, covering, OW, C, c), covering), row, c)
+#endif
+        FOR_CHANNELS(STORE_SPREAD(STOREV, FLOATV, LOADV, window_sum_vec),
+                     STORE_SPREAD(STORE_1, float, LOAD_1, window_sum_one))
     }
 }

@@ -202,8 +202,10 @@ static clg_tensor *build_pooling(clg_graph *graph)
     clg_tensor *largest =
         clg_max_pool2d(x, clg_pool2d_options(.size = {3, 2}, .stride = {2, 1}, .pad = {1, 1}));
     clg_tensor *average = clg_average_pool2d(x, clg_pool2d_options(.size = {2}, .pad = {1, 0}));
+    clg_tensor *shared =
+        clg_add(clg_adaptive_max_pool2d(x, 3, 2), clg_adaptive_average_pool2d(x, 3, 2));
     return clg_add(clg_add(weighed(largest), weighed(average)),
-                   weighed(clg_global_average_pool2d(x)));
+                   clg_add(weighed(shared), weighed(clg_global_average_pool2d(x))));
 }
 
 static clg_tensor *build_network(clg_graph *graph)

@@ -188,6 +188,12 @@ typedef struct clg_pool2d_params {
  */
 CLG_API clg_tensor *clg_max_pool2d(clg_tensor *x, const clg_pool2d_params *params);
 CLG_API clg_tensor *clg_average_pool2d(clg_tensor *x, const clg_pool2d_params *params);
+/**
+ * (N, H, W, C) -> (N, height, width, C): window i of n along an axis of extent e reaches from
+ * floor(i e / n) to below ceil((i + 1) e / n), as in PyTorch.
+ */
+CLG_API clg_tensor *clg_adaptive_average_pool2d(clg_tensor *x, int height, int width);
+CLG_API clg_tensor *clg_adaptive_max_pool2d(clg_tensor *x, int height, int width);
 /** (N, H, W, C) -> (N, C), the mean over H and W. */
 CLG_API clg_tensor *clg_global_average_pool2d(clg_tensor *x);
 

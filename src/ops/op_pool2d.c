@@ -18,6 +18,7 @@
 typedef struct pool2d_attr {
     int32_t size[2], stride[2], pad[2];
     int32_t input_size[2]; /* H, W: the output's size leaves up to stride - 1 pixels open */
+    int32_t adaptive[2];   /* output's H, W that windows of uneven sizes make; 0, 0: even ones */
 } pool2d_attr;
 
 /* ---- shapes ---- */
@@ -77,7 +78,9 @@ static clg_shape pooled_shape(const clg_shape *x, const pool2d_attr *a)
 {
     clg_shape y = *x;
     for (int i = 0; i < 2; i++)
-        y.dim[1 + i] = (x->dim[1 + i] + 2 * a->pad[i] - a->size[i]) / a->stride[i] + 1;
+        y.dim[1 + i] = a->adaptive[i]
+                           ? a->adaptive[i]
+                           : (x->dim[1 + i] + 2 * a->pad[i] - a->size[i]) / a->stride[i] + 1;
     return y;
 }
 
@@ -118,6 +121,43 @@ clg_tensor *clg_global_average_pool2d(clg_tensor *x)
     if (!x || !check_image("global_average_pool2d", x)) return NULL;
     clg_tensor *y = clg_mean(x, CLG_AXIS(1) | CLG_AXIS(2), false);
     return CLG__COMPOSED(global_average_pool2d, y);
+}
+
+/* Windows that share the image out among h x w results. */
+static clg_tensor *adaptive_pool(const clg__op *op, const char *name, clg_tensor *x, int h, int w)
+{
+    if (!x || !check_image(name, x)) return NULL;
+    const int64_t *d = x->shape.dim, limit = INT32_MAX / 2;
+    if (h < 1 || w < 1 || w > limit / h || d[3] > limit / ((int64_t)h * w))
+        return clg__graph_fail(
+            x->graph, CLG_ERROR_ARGUMENT,
+            "%s: %d x %d pixels of %s: at least one, and fewer than 2^30 numbers "
+            "in one image",
+            name, h, w, CLG__SHAPE_TEXT(&x->shape));
+    pool2d_attr a = {.input_size = {(int32_t)d[1], (int32_t)d[2]}};
+    const bool even = d[1] % h == 0 && d[2] % w == 0;
+    for (int i = 0; i < 2; i++) {
+        const int count = i ? w : h;
+        if (!even) a.adaptive[i] = count;
+        a.stride[i] = (int32_t)clg__ceil_div(d[1 + i], count);
+        a.size[i] = a.stride[i] + !even; /* the largest that there can be */
+    }
+    return clg__node(x->graph, op, CLG_F32, pooled_shape(&x->shape, &a), &a, 1,
+                     (clg_tensor *[]){clg__as_f32(x)});
+}
+
+clg_tensor *clg_adaptive_average_pool2d(clg_tensor *x, int height, int width)
+{
+    return CLG__COMPOSED(
+        adaptive_average_pool2d,
+        adaptive_pool(&clg__op_average_pool2d, "adaptive_average_pool2d", x, height, width));
+}
+
+clg_tensor *clg_adaptive_max_pool2d(clg_tensor *x, int height, int width)
+{
+    return CLG__COMPOSED(
+        adaptive_max_pool2d,
+        adaptive_pool(&clg__op_max_pool2d, "adaptive_max_pool2d", x, height, width));
 }
 
 /* ---- gradients ---- */
@@ -215,9 +255,11 @@ static clg__launch *pool_kernel(clg__lowering *lo, const char *kernel)
     return clg__lower_kernel(lo, "pool2d", kernel,
                              "#define SIZE_H %d\n#define SIZE_W %d\n"
                              "#define STRIDE_H %d\n#define STRIDE_W %d\n"
-                             "#define PAD_H %d\n#define PAD_W %d\n#define VEC %d\n",
+                             "#define PAD_H %d\n#define PAD_W %d\n"
+                             "#define ADAPTIVE %d\n#define VEC %d\n",
                              a->size[0], a->size[1], a->stride[0], a->stride[1], a->pad[0],
-                             a->pad[1], vector_width(lo->ctx, lo->out_shape.dim[3]));
+                             a->pad[1], a->adaptive[0] != 0,
+                             vector_width(lo->ctx, lo->out_shape.dim[3]));
 }
 
 static double bytes_of(const clg_shape *shape)
@@ -278,7 +320,8 @@ static clg_status lower_overlapping(clg__lowering *lo)
 static clg_status lower_max_pool2d_backward(clg__lowering *lo)
 {
     const pool2d_attr *a = lo->node->attr;
-    if (a->stride[0] < a->size[0] || a->stride[1] < a->size[1]) return lower_overlapping(lo);
+    if (a->adaptive[0] || a->stride[0] < a->size[0] || a->stride[1] < a->size[1])
+        return lower_overlapping(lo);
     return lower_pool(lo, "max_pool2d_backward_disjoint", &lo->in_shape[0], &lo->in_shape[1],
                       &lo->in_shape[1]);
 }

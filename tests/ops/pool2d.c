@@ -75,6 +75,35 @@ static void averaged(const op_case *c, const clg_shape *in, const double *const 
     }
 }
 
+/* p: height, width, average */
+static clg_tensor *adaptive(const op_case *c, clg_tensor *const *x)
+{
+    clg_tensor *y = c->p[2] ? clg_adaptive_average_pool2d(x[0], c->p[0], c->p[1])
+                            : clg_adaptive_max_pool2d(x[0], c->p[0], c->p[1]);
+    return clg_square(y);
+}
+
+static void shared_out(const op_case *c, const clg_shape *in, const double *const *x,
+                       const clg_shape *out, double *y)
+{
+    for (int64_t i = 0; i < clg_shape_count(out); i++) {
+        int64_t at[CLG_MAX_DIMS], first[2], behind[2];
+        op_check_coordinates(out, i, at);
+        for (int k = 0; k < 2; k++) {
+            first[k] = at[1 + k] * in->dim[1 + k] / c->p[k];
+            behind[k] = ((at[1 + k] + 1) * in->dim[1 + k] + c->p[k] - 1) / c->p[k];
+        }
+        double sum = 0, largest = -INFINITY;
+        for (at[1] = first[0]; at[1] < behind[0]; at[1]++)
+            for (at[2] = first[1]; at[2] < behind[1]; at[2]++) {
+                double v = x[0][op_check_index(in, at)];
+                sum += v / (double)((behind[0] - first[0]) * (behind[1] - first[1]));
+                largest = fmax(largest, v);
+            }
+        y[i] = c->p[2] ? sum * sum : largest * largest;
+    }
+}
+
 #define IMAGES(n, h, w, c)                                                                         \
     {                                                                                              \
         OP_SHAPE(n, h, w, c)                                                                       \
@@ -94,6 +123,17 @@ static const op_case cases[] = {
     {"average 3x1, stride 1", 1, IMAGES(1, 4, 3, 2), average_pool, pooled, .p = {3, 1, 1, 1}},
     {"average of the batch", 1, IMAGES(CLG_BATCH, 4, 4, 3), average_pool, pooled,
      .batch = {3, 6, 1}},
+    {"adaptive average, even", 1, IMAGES(2, 6, 4, 3), adaptive, shared_out, .p = {3, 2, 1}},
+    {"adaptive average, uneven", 1, IMAGES(2, 7, 5, 17), adaptive, shared_out, .p = {3, 2, 1}},
+    {"adaptive average, one way even", 1, IMAGES(1, 7, 6, 3), adaptive, shared_out, .p = {4, 3, 1}},
+    {"adaptive average to more pixels", 1, IMAGES(1, 3, 5, 2), adaptive, shared_out,
+     .p = {7, 6, 1}},
+    {"adaptive max, even", 1, IMAGES(2, 6, 4, 3), adaptive, shared_out, .p = {2, 4}},
+    {"adaptive max, uneven", 1, IMAGES(2, 7, 5, 17), adaptive, shared_out, .p = {3, 2}},
+    {"adaptive max of the batch", 1, IMAGES(CLG_BATCH, 5, 4, 3), adaptive, shared_out, .p = {2, 3},
+     .batch = {3, 6, 1}},
+    {"adaptive average of the batch", 1, IMAGES(CLG_BATCH, 5, 4, 3), adaptive, shared_out,
+     .p = {2, 3, 1}, .batch = {3, 6, 1}},
     {"global average", 1, IMAGES(CLG_BATCH, 5, 3, 7), global_average, averaged, .batch = {3, 6, 1}},
 };
 
@@ -180,6 +220,19 @@ START_TEST(a_pool_that_cannot_be_is_named)
     ck_assert_ptr_null(clg_max_pool2d(NULL, NULL));
     ck_assert_ptr_null(clg_average_pool2d(NULL, NULL));
     ck_assert_ptr_null(clg_global_average_pool2d(NULL));
+    ck_assert_ptr_null(clg_adaptive_average_pool2d(NULL, 1, 1));
+    clg_graph_destroy(g);
+}
+END_TEST
+
+START_TEST(an_adaptive_pool_that_cannot_be_is_named)
+{
+    clg_graph *g = clg_graph_create(NULL);
+    clg_tensor *x = clg_input(g, "x", CLG_F32, CLG_SHAPE(1, 4, 4, 3));
+    ck_assert_ptr_null(clg_adaptive_max_pool2d(x, _i ? 1 << 15 : 2, _i ? 1 << 15 : 0));
+    TEST_FAILS(clg_graph_status(g), CLG_ERROR_ARGUMENT,
+               _i ? "32768 x 32768 pixels of (1, 4, 4, 3)"
+                  : "adaptive_max_pool2d: 2 x 0 pixels of (1, 4, 4, 3): at least one");
     clg_graph_destroy(g);
 }
 END_TEST
@@ -192,4 +245,5 @@ void ops_pool2d_cases(Suite *suite)
     tcase_add_test(values, gathering_at_the_maxima_is_differentiable);
     TCase *arguments = testing_case(suite, "pool2d arguments");
     tcase_add_loop_test(arguments, a_pool_that_cannot_be_is_named, 0, CLG__COUNT(mistakes));
+    tcase_add_loop_test(arguments, an_adaptive_pool_that_cannot_be_is_named, 0, 2);
 }
