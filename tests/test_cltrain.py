@@ -193,6 +193,8 @@ LAYERS = [
     ("{kind: group_norm, groups: 1, name: mine}", "(64, 28, 28, 1)"),
     ("{kind: instance_norm}", "(64, 28, 28, 1)"),
     ("{kind: local_response_norm, size: 3, k: 1}", "(64, 28, 28, 1)"),
+    ("{kind: adaptive_average_pool2d, size: 3x5}", "(64, 3, 5, 1)"),
+    ("{kind: adaptive_max_pool2d, size: 7}", "(64, 7, 7, 1)"),
     ("{kind: channel_dropout, rate: 0.5}", "(64, 28, 28, 1)"),
 ]
 

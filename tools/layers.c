@@ -240,6 +240,20 @@ static clg_tensor *build_average_pool2d(struct layer_site *site, clg_tensor *x)
     return read_pool(site, &params) ? clg_average_pool2d(x, &params) : NULL;
 }
 
+static clg_tensor *build_adaptive_average_pool2d(struct layer_site *site, clg_tensor *x)
+{
+    int size[2] = {0};
+    if (!read_pair(site, "size", site->spec->size, size)) return NULL;
+    return clg_adaptive_average_pool2d(x, size[0], size[1]);
+}
+
+static clg_tensor *build_adaptive_max_pool2d(struct layer_site *site, clg_tensor *x)
+{
+    int size[2] = {0};
+    if (!read_pair(site, "size", site->spec->size, size)) return NULL;
+    return clg_adaptive_max_pool2d(x, size[0], size[1]);
+}
+
 static clg_tensor *build_global_average_pool2d(struct layer_site *site, clg_tensor *x)
 {
     return clg_global_average_pool2d(x);
@@ -362,6 +376,8 @@ static const struct layer_kind layer_kinds[] = {
     {"local_response_norm", "", "size alpha beta k", "", build_local_response_norm},
     {"max_pool2d", "", "size stride padding", "", build_max_pool2d},
     {"average_pool2d", "", "size stride padding", "", build_average_pool2d},
+    {"adaptive_average_pool2d", "size", "", "", build_adaptive_average_pool2d},
+    {"adaptive_max_pool2d", "size", "", "", build_adaptive_max_pool2d},
     {"global_average_pool2d", "", "", "", build_global_average_pool2d},
     {"flatten", "", "", "", build_flatten},
     {"dropout", "rate", "", "", build_dropout},
