@@ -38,6 +38,8 @@ clg_tensor *clg_input(clg_graph *g, const char *name, clg_dtype dtype, clg_shape
         return clg__graph_fail(g, CLG_ERROR_ARGUMENT, "input: the name \"%s\" is taken", name);
     clg_tensor *t = clg__node(g, &clg__op_input, dtype, shape, NULL, 0, NULL);
     clg_tensor_set_name(t, name);
+    if (t && !t->name) /* inputs are found by their names */
+        return clg__graph_fail(g, CLG_ERROR_MEMORY, "input \"%s\": no memory for its name", name);
     return t;
 }
 
