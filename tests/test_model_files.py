@@ -6,6 +6,7 @@ usage: test_model_files.py CLTRAIN [TEST...]
 Only the small models are trained, on striped images; of the others the graph is built.
 """
 import json
+import math
 import pathlib
 import random
 import re
@@ -184,6 +185,27 @@ BAD = [
 ]
 
 
+def ending(keys, last="{kind: linear, units: 1}"):
+    return f"model:\n  name: test\n  input: [8]\n{keys}  layers:\n    - {last}\n"
+
+
+BAD += [
+    (ending("  classes: 1\n"), r"4:12: classes must be in 2"),
+    (ending("  loss: mse\n  classes: 4\n"), r"5:12: there are no classes for mse: use 'outputs'"),
+    (ending("  classes: 4\n  outputs: 3\n"), r"5:12: outputs is for losses of numbers"),
+    (ending("  loss: mse\n  outputs: 0\n"), r"5:12: outputs must be in"),
+    (ending("  loss: mze\n"), r"4:9: unknown loss 'mze' \(did you mean 'mse'\?\)"),
+    (ending("  loss: hinge\n  classes: 3\n"), r"5:12: classes must be in 2 .. 2 for hinge"),
+    (ending(""), r"2:3: key 'classes' is missing"),
+    (ending("  loss: mse\n  target: output\n"), r"5:11: target is data or input"),
+    (ending("  target: input\n"), r"4:11: an input as target needs numbers"),
+    (ending("  loss: mse\n  target: input\n"), r"7:7: the last layer gives \(64, 1\), but the target is the input"),
+    (ending("  loss: mse\n  outputs: 2\n"), r"7:7: the last layer gives \(64, 1\), but there are 2 outputs"),
+    (ending("  loss: perceptron\n  classes: 2\n", "{kind: linear, units: 2}"),
+     r"7:7: .*2 classes: end with {kind: linear, units: 1}"),
+]
+
+
 def multiplying(depth):
     """Blocks that use each other ten times: 10 ** depth layers."""
     blocks = ["{name: b0, layers: [{kind: relu, repeat: 10}]}"]
@@ -205,14 +227,32 @@ class BadFiles(Case):
 
 # Published numbers of parameters; see docs/model-files.md.
 PARAMETERS = {
+    "perceptron": 5, "linear_regression": 10, "logistic_regression": 5, "approximator": 193,
+    "linear_autoencoder": 50992, "autoencoder": 944176, "denoising_autoencoder": 944176,
     "softmax_regression": 7850, "mlp": 407050, "deep_mlp_sigmoid": 250378, "deep_mlp_relu": 250378,
     "deep_mlp_batch_norm": 252938, "lenet5": 61706, "lenet": 1663370, "vgg11_cifar": 9231114, "vgg16": 138357544,
     "resnet20": 269722, "resnet32": 464154, "resnet56": 853018, "resnet18": 11689512, "alexnet": 60965224, "inception_v1": 6998552,
 }
 # Multiply-adds of a forward pass as published, to 1 %: torchvision's documentation, and He et al. 2015.
 GIGA_MACS = {"alexnet": 0.724, "vgg16": 15.47, "resnet18": 1.81, "resnet20": 0.0408}
-SMALL = ("softmax_regression", "mlp", "deep_mlp_relu", "deep_mlp_batch_norm", "lenet5")
+SMALL = ("softmax_regression", "mlp", "deep_mlp_relu", "deep_mlp_batch_norm", "lenet5", "linear_autoencoder",
+         "autoencoder", "denoising_autoencoder")
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+def write_tables(folder):
+    """Tables that the small models for columns can learn: {model: file}."""
+    rng = random.Random(3)
+    rows = [[rng.uniform(-2, 2) for _ in range(9)] for _ in range(200)]
+    targets = {"perceptron": (4, lambda row: "ab"[row[0] + row[1] > 0.3]),
+               "logistic_regression": (4, lambda row: int(row[0] - row[3] > 0.2)),
+               "linear_regression": (9, lambda row: row[0] + 2 * row[8] - 0.5),
+               "approximator": (1, lambda row: math.sin(2 * row[0]))}
+    for name, (columns, target) in targets.items():
+        lines = [",".join(f"x{i}" for i in range(columns)) + ",y"]
+        lines += [",".join(f"{x:.4f}" for x in row[:columns]) + f",{target(row)}" for row in rows]
+        (folder / f"{name}.csv").write_text("\n".join(lines) + "\n")
+    return targets
 
 
 def write_stripes(folder):
@@ -282,6 +322,16 @@ class Zoo(Case):
                                      "--json").stdout.splitlines()
                 losses = [json.loads(line)["train_loss"] for line in lines[:6]]
                 self.assertLess(losses[5], 0.8 * losses[0])
+        for name in write_tables(self.folder):
+            with self.subTest(name):
+                lines = [json.loads(line) for line in self.cltrain(
+                    "train", name, "--data", f"{name}.csv", "--epochs", "20", "--out", name, "--json").stdout.splitlines()]
+                self.assertLess(lines[19]["train_loss"], 0.6 * lines[0]["train_loss"])
+                has_classes = name in ("perceptron", "logistic_regression")
+                score = json.loads(self.cltrain("eval", name, "--json").stdout)
+                self.assertEqual(score["accuracy"] is not None, has_classes)
+                if has_classes:
+                    self.assertGreater(score["accuracy"], 0.9)
         shown = self.cltrain("train", "softmax_regression", "--data", "data", "--epochs", "1").stderr
         self.assertIn("7,850 parameters", shown)
 

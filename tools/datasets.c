@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cltrain.h"
+#include "loss.h"
 
 static int check_shape(const clg_dataset *dataset, const struct model_spec *model)
 {
@@ -18,12 +19,36 @@ static int check_shape(const clg_dataset *dataset, const struct model_spec *mode
                         clg_shape_text(&wanted, want, sizeof want));
 }
 
+/* Labels for classes; as many numbers as outputs. */
+static int check_targets(const clg_dataset *dataset, const struct model_spec *model)
+{
+    static const char *const names[] = {[CLG_TARGET_CLASSES] = "classes",
+                                        [CLG_TARGET_NUMBERS] = "numbers",
+                                        [CLG_TARGET_NONE] = "no targets"};
+    const clg_dataset_info *info = clg_dataset_describe(dataset);
+    clg_target_kind wanted = loss_data(model);
+    if (wanted == CLG_TARGET_NONE) return DONE;
+    if (info->target != wanted)
+        return report_error(BAD_INPUT, "%s has %s, but the loss of model '%s' needs %s",
+                            info->source, names[info->target], model->name, names[wanted]);
+    int64_t outputs = model->outputs ? *model->outputs : 1;
+    int64_t have = clg_shape_count(&info->target_shape);
+    if (wanted == CLG_TARGET_CLASSES || have == outputs) return DONE;
+    return report_error(BAD_INPUT,
+                        "%s: %lld numbers as target of a sample, but model '%s' has "
+                        "%lld outputs",
+                        info->source, (long long)have, model->name, (long long)outputs);
+}
+
 static int open_part(clg_dataset **out, const struct model_spec *model, const char *source,
                      clg_data_part part)
 {
-    clg_status status =
-        clg_dataset_open(out, source, part, clg_dataset_options(.classes = (int)model->classes));
-    return status == CLG_OK ? check_shape(*out, model) : report_status(status, NULL);
+    clg_dataset_params params = {.classes = model->classes ? (int)*model->classes : 0,
+                                 .targets = loss_data(model)};
+    clg_status status = clg_dataset_open(out, source, part, &params);
+    if (status != CLG_OK) return report_status(status, NULL);
+    int code = check_shape(*out, model);
+    return code == DONE ? check_targets(*out, model) : code;
 }
 
 int datasets_open_test(clg_dataset **out, const struct model_spec *model, const char *source)

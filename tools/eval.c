@@ -27,8 +27,7 @@ static int print_score(const struct score *score, bool json)
         return print_json(json_pack("{so so sI}", "accuracy", json_number(score->accuracy), "loss",
                                     json_number(score->loss), "samples",
                                     (json_int_t)score->samples));
-    printf("accuracy %.2f %%, loss %.4f (%" PRId64 " samples)\n", 100 * score->accuracy,
-           score->loss, score->samples);
+    score_print(score);
     return DONE;
 }
 

@@ -5,39 +5,56 @@
  */
 #include "evaluate.h"
 
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "signals.h"
 
 clg_status evaluate_compile(clg_program **out, clg_context *context, const struct network *network)
 {
-    clg_tensor *outputs[] = {network->loss, network->accuracy, network->logits};
-    return clg_program_compile(
-        out, context, network->graph,
-        clg_program_options(.outputs = outputs, .n_outputs = 3, .mode = CLG_INFERENCE));
+    clg_tensor *outputs[] = {network->loss, network->logits, network->accuracy};
+    return clg_program_compile(out, context, network->graph,
+                               clg_program_options(.outputs = outputs,
+                                                   .n_outputs = network->accuracy ? 3 : 2,
+                                                   .mode = CLG_INFERENCE));
+}
+
+void score_print(const struct score *score)
+{
+    if (!isnan(score->accuracy)) printf("accuracy %.2f %%, ", 100 * score->accuracy);
+    printf("loss %.4f (%" PRId64 " samples)\n", score->loss, score->samples);
+}
+
+const void *batch_targets(const clg_batch *batch)
+{
+    return batch->labels ? (const void *)batch->labels : batch->targets;
 }
 
 clg_status feed_batch(clg_program *program, const struct network *network, int64_t count,
-                      const float *features, const int32_t *labels)
+                      const float *features, const void *targets)
 {
     const clg_shape *shape = clg_tensor_shape(network->image);
     size_t floats = (size_t)(clg_shape_count(shape) / shape->dim[0] * count);
     clg_status status = clg_program_set_batch(program, count);
     if (status == CLG_OK)
         status = clg_program_feed(program, network->image, features, floats * sizeof *features);
-    if (status == CLG_OK && labels)
-        status = clg_program_feed(program, network->label, labels, (size_t)count * sizeof *labels);
-    return status;
+    if (status != CLG_OK || !targets || !network->label) return status;
+    shape = clg_tensor_shape(network->label);
+    size_t numbers = (size_t)(clg_shape_count(shape) / shape->dim[0] * count);
+    return clg_program_feed(program, network->label, targets, numbers * sizeof(float));
 }
 
 static clg_status evaluate_batch(struct score *sums, clg_program *program,
                                  const struct network *network, const clg_batch *batch)
 {
-    float loss, accuracy;
-    clg_status status = feed_batch(program, network, batch->count, batch->features, batch->labels);
+    float loss, accuracy = NAN;
+    clg_status status =
+        feed_batch(program, network, batch->count, batch->features, batch_targets(batch));
     if (status == CLG_OK) status = clg_program_run(program);
     if (status == CLG_OK) status = clg_program_read(program, network->loss, &loss, sizeof loss);
-    if (status == CLG_OK)
+    if (status == CLG_OK && network->accuracy)
         status = clg_program_read(program, network->accuracy, &accuracy, sizeof accuracy);
     if (status != CLG_OK) return status;
     sums->loss += (double)batch->count * loss;

@@ -132,7 +132,8 @@ struct model_spec {
     char *name;
     int64_t *input; /* shape of one sample: (H, W, C), or (features) */
     unsigned input_count;
-    int64_t classes;
+    int64_t *classes, *outputs; /* NULL: not given */
+    char *loss, *target;        /* NULL: softmax_cross_entropy, data */
     struct block_text *blocks;
     struct layer_text *layers;
     unsigned blocks_count, layers_count;

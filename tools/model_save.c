@@ -116,6 +116,15 @@ static void write_block(FILE *file, const struct block_text *block)
     write_layers(file, "layers", block->layers, block->layers_count, 6);
 }
 
+/* A key of the model that may be missing. */
+static void write_word(FILE *file, const char *key, const char *word)
+{
+    if (!word) return;
+    fprintf(file, "  %s: ", key);
+    write_text(file, word);
+    fputc('\n', file);
+}
+
 static void write_model(FILE *file, const struct model_spec *model)
 {
     fputs("model:\n  name: ", file);
@@ -123,7 +132,11 @@ static void write_model(FILE *file, const struct model_spec *model)
     fputs("\n  input: [", file);
     for (unsigned i = 0; i < model->input_count; i++)
         fprintf(file, "%s%lld", i ? ", " : "", (long long)model->input[i]);
-    fprintf(file, "]\n  classes: %lld\n", (long long)model->classes);
+    fputs("]\n", file);
+    if (model->classes) fprintf(file, "  classes: %lld\n", (long long)*model->classes);
+    if (model->outputs) fprintf(file, "  outputs: %lld\n", (long long)*model->outputs);
+    write_word(file, "loss", model->loss);
+    write_word(file, "target", model->target);
     if (model->blocks_count) fputs("  blocks:\n", file);
     for (unsigned i = 0; i < model->blocks_count; i++) write_block(file, &model->blocks[i]);
     write_layers(file, "layers", model->layers, model->layers_count, 2);

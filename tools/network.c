@@ -1,5 +1,5 @@
 /*
- * Chains the layers of a model file, and puts the loss and the accuracy of a classifier on top.
+ * Chains the layers of a model file; loss.c puts the loss on top.
  * Whatever does not fit is reported at the line of the layer, with the shape that came in.
  */
 #include "network.h"
@@ -8,8 +8,9 @@
 #include <string.h>
 
 #include "cltrain.h"
+#include "loss.h"
 
-enum { MAX_EXTENT = 1 << 24, MAX_CLASSES = 1 << 24 };
+enum { MAX_EXTENT = 1 << 24 };
 
 static int check_input(struct model_file *file)
 {
@@ -18,10 +19,7 @@ static int check_input(struct model_file *file)
         if (model->input[i] < 1 || model->input[i] > MAX_EXTENT)
             return yaml_source_error(&file->source, "model.input",
                                      "the extents of a sample must be in 1 .. %d", MAX_EXTENT);
-    if (model->classes < 2 || model->classes > MAX_CLASSES)
-        return yaml_source_error(&file->source, "model.classes", "classes must be in 2 .. %d",
-                                 MAX_CLASSES);
-    return DONE;
+    return loss_check(file);
 }
 
 static clg_shape batch_shape(const struct model_spec *model)
@@ -47,20 +45,6 @@ static int chain_layers(struct network *network, struct model_file *file)
     return root.code;
 }
 
-static int check_logits(const struct network *network, struct model_file *file)
-{
-    const struct model_spec *model = &file->content->model;
-    const clg_shape *shape = clg_tensor_shape(network->logits);
-    if (shape->ndim == 2 && shape->dim[1] == model->classes) return DONE;
-    char path[64], text[128];
-    snprintf(path, sizeof path, "model.layers[%u]", model->layers_count - 1);
-    return yaml_source_error(
-        &file->source, path,
-        "the last layer gives %s, but there are %lld classes: end with {kind: linear, units: %lld}",
-        clg_shape_text(shape, text, sizeof text), (long long)model->classes,
-        (long long)model->classes);
-}
-
 int network_build(struct network *network, struct model_file *file)
 {
     *network = (struct network){0};
@@ -72,16 +56,9 @@ int network_build(struct network *network, struct model_file *file)
     if (!network->graph) return report_status(CLG_ERROR_MEMORY, NULL);
     network->image =
         clg_input(network->graph, "image", CLG_F32, batch_shape(&file->content->model));
-    network->label = clg_input(network->graph, "label", CLG_I32, CLG_SHAPE(CLG_BATCH));
-    if (!network->image || !network->label)
-        return report_status(clg_graph_status(network->graph), NULL);
+    if (!network->image) return report_status(clg_graph_status(network->graph), NULL);
     code = chain_layers(network, file);
-    if (code == DONE) code = check_logits(network, file);
-    if (code != DONE) return code;
-    network->loss = clg_softmax_cross_entropy(network->logits, network->label);
-    network->accuracy = clg_accuracy(network->logits, network->label);
-    clg_status status = clg_graph_status(network->graph);
-    return status == CLG_OK ? DONE : report_status(status, NULL);
+    return code == DONE ? loss_build(network, file) : code;
 }
 
 /* ---- layers fitted to the data ---- */

@@ -109,7 +109,7 @@ struct fitted_layer {
 };
 enum { MAX_FITTED = 4 };
 
-/* A model as a graph, for classification. */
+/* A model as a graph, with its loss. */
 struct network {
     clg_graph *graph;
     struct fitted_layer fitted[MAX_FITTED];
@@ -117,19 +117,22 @@ struct network {
     int n_layers;             /* built so far */
     struct summary_row *rows; /* the layers, for summary.h */
     int n_rows, rows_capacity;
-    size_t n_counted;     /* variables that are in rows */
-    char from[160];       /* where the input of the next layer comes from, for messages */
-    clg_tensor *image;    /* input (batch, sample shape) */
-    clg_tensor *label;    /* input (batch), i32 */
-    clg_tensor *logits;   /* (batch, classes) */
-    clg_tensor *loss;     /* scalar: mean softmax cross entropy */
-    clg_tensor *accuracy; /* scalar */
+    size_t n_counted;       /* variables that are in rows */
+    char from[160];         /* where the input of the next layer comes from, for messages */
+    clg_tensor *image;      /* input (batch, sample shape) */
+    clg_tensor *label;      /* input: i32 labels (batch), f32 numbers (batch, outputs); or NULL */
+    clg_tensor *logits;     /* (batch, classes or outputs): what the last layer gives */
+    clg_tensor *loss;       /* scalar: mean over the batch */
+    clg_tensor *accuracy;   /* scalar; NULL where there are no classes */
+    clg_tensor *prediction; /* probabilities of the classes, or the outputs */
 };
 
 /** Builds it for a resolved file. DONE, or an exit code after a message; destroy it in both cases.
  */
 int network_build(struct network *network, struct model_file *file);
 void network_destroy(struct network *network);
+/** True if a sample has one label of several classes, and a logit for each. */
+bool network_classifies(const struct network *network);
 
 /** Measures the data for layers that are fitted to it and sets their variables. */
 int network_fit(struct network *network, const clg_dataset *train);

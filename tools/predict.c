@@ -8,6 +8,7 @@
 
 #include "clgrad/data.h"
 #include "cltrain.h"
+#include "loss.h"
 #include "options.h"
 #include "trained.h"
 
@@ -36,7 +37,6 @@ struct samples {
 struct predictor {
     struct trained trained;
     clg_program *program;
-    clg_tensor *probabilities;
     float *row; /* (batch, classes) */
     const struct predict_options *given;
 };
@@ -96,6 +96,13 @@ static int largest_below(const float *p, int classes, float ceiling)
     return best;
 }
 
+static void print_numbers(const char *path, int64_t index, const float *values, int count)
+{
+    printf("%s[%" PRId64 "]:", path, index);
+    for (int i = 0; i < count; i++) printf(" %.6g", (double)values[i]);
+    putchar('\n');
+}
+
 static void print_text(const char *path, int64_t index, const float *p, int classes)
 {
     printf("%s[%" PRId64 "]:", path, index);
@@ -112,12 +119,16 @@ static void print_text(const char *path, int64_t index, const float *p, int clas
 static int print_sample(const struct predictor *predictor, const char *path, int64_t index,
                         const float *p, int classes)
 {
+    bool numbers = !predictor->trained.network.accuracy;
     if (!predictor->given->json) {
-        print_text(path, index, p, classes);
+        (numbers ? print_numbers : print_text)(path, index, p, classes);
         return DONE;
     }
     json_t *list = json_array();
     for (int i = 0; i < classes; i++) json_array_append_new(list, json_number((double)p[i]));
+    if (numbers)
+        return print_json(json_pack("{so sI so}", "file", json_text(path), "sample",
+                                    (json_int_t)index, "outputs", list));
     return print_json(json_pack("{so sI si so}", "file", json_text(path), "sample",
                                 (json_int_t)index, "class", largest_below(p, classes, INFINITY),
                                 "probabilities", list));
@@ -127,13 +138,13 @@ static int print_sample(const struct predictor *predictor, const char *path, int
 
 static clg_status predict_batch(struct predictor *predictor, const float *values, int64_t count)
 {
-    int64_t classes = predictor->trained.file.content->model.classes;
+    int64_t classes = loss_outputs(&predictor->trained.network);
     clg_status status =
         feed_batch(predictor->program, &predictor->trained.network, count, values, NULL);
     if (status == CLG_OK) status = clg_program_run(predictor->program);
     if (status == CLG_OK)
-        status = clg_program_read(predictor->program, predictor->probabilities, predictor->row,
-                                  (size_t)(count * classes) * sizeof(float));
+        status = clg_program_read(predictor->program, predictor->trained.network.prediction,
+                                  predictor->row, (size_t)(count * classes) * sizeof(float));
     return status;
 }
 
@@ -141,7 +152,7 @@ static int predict_file(struct predictor *predictor, const char *path)
 {
     struct samples samples = {.path = path};
     int64_t batch = clg_tensor_shape(predictor->trained.network.image)->dim[0];
-    int classes = (int)predictor->trained.file.content->model.classes;
+    int classes = (int)loss_outputs(&predictor->trained.network);
     int code = read_samples(&samples, predictor);
     for (int64_t first = 0; code == DONE && first < samples.count; first += batch) {
         int64_t count = samples.count - first < batch ? samples.count - first : batch;
@@ -160,14 +171,12 @@ static int prepare(struct predictor *predictor, const char *run)
     if (code != DONE) return code;
     struct network *network = &predictor->trained.network;
     int64_t batch = clg_tensor_shape(network->image)->dim[0];
-    predictor->row =
-        malloc((size_t)(batch * predictor->trained.file.content->model.classes) * sizeof(float));
+    predictor->row = malloc((size_t)(batch * loss_outputs(network)) * sizeof(float));
     if (!predictor->row) return report_error(NO_MEMORY, "out of memory");
-    predictor->probabilities = clg_softmax(network->logits, -1);
     clg_status status =
         clg_program_compile(&predictor->program, predictor->trained.context, network->graph,
-                            clg_program_options(.outputs = &predictor->probabilities,
-                                                .n_outputs = 1, .mode = CLG_INFERENCE));
+                            clg_program_options(.outputs = &network->prediction, .n_outputs = 1,
+                                                .mode = CLG_INFERENCE));
     return status == CLG_OK ? trained_restore(&predictor->trained, run)
                             : report_status(status, NULL);
 }

@@ -103,9 +103,9 @@ static int train(struct trainer *trainer, const struct train_options *given, con
     /* What needs no device comes first: mistakes in files are found at once. */
     int code = load_settings(trainer, given, model);
     if (code == DONE) code = trainer_build(trainer);
-    if (code == DONE && !given->resume) summary_print(&trainer->network, stderr);
     if (code == DONE) code = datasets_open(&trainer->data, trainer->file);
     if (code == DONE && !given->resume) code = network_fit(&trainer->network, trainer->data.train);
+    if (code == DONE && !given->resume) summary_print(&trainer->network, stderr);
     if (code == DONE) code = open_context(trainer, given->device);
     if (code == DONE) code = trainer_prepare(trainer);
     if (code == DONE) code = open_run(trainer, given);

@@ -134,8 +134,8 @@ static clg_status step(struct trainer *trainer, const clg_batch *batch)
 {
     trainer->lr = clg_schedule_lr(&trainer->schedule, clg_graph_steps(trainer->network.graph));
     float lr = (float)trainer->lr, samples = (float)batch->count;
-    clg_status status =
-        feed_batch(trainer->train, &trainer->network, batch->count, batch->features, batch->labels);
+    clg_status status = feed_batch(trainer->train, &trainer->network, batch->count, batch->features,
+                                   batch_targets(batch));
     if (status == CLG_OK)
         status = clg_program_feed(trainer->train, trainer->minimized.lr, &lr, sizeof lr);
     if (status == CLG_OK)
@@ -239,11 +239,15 @@ static int measure(struct trainer *trainer, const char *part, clg_dataset *datas
     *score = (struct score){NAN, NAN, 0};
     if (!dataset) return DONE;
     const clg_dataset_info *info = clg_dataset_describe(dataset);
-    clg_status status =
-        review_start(&trainer->review, part, clg_tensor_shape(trainer->network.logits)->dim[1],
-                     clg_shape_count(&info->sample));
+    const struct network *network = &trainer->network;
+    bool review = network_classifies(network);
+    clg_status status = CLG_OK;
+    if (review)
+        status = review_start(&trainer->review, part, clg_tensor_shape(network->logits)->dim[1],
+                              clg_shape_count(&info->sample));
     if (status == CLG_OK)
-        status = evaluate(score, trainer->measure, &trainer->network, dataset, &trainer->review);
+        status =
+            evaluate(score, trainer->measure, network, dataset, review ? &trainer->review : NULL);
     if (status == CLG_OK) return DONE;
     return status == CLG_ERROR_INTERRUPTED ? stopped_by_signal(trainer)
                                            : report_status(status, NULL);
@@ -257,9 +261,8 @@ static void print_epoch(const struct trainer *trainer, const struct epoch_record
     }
     printf("epoch %2" PRId64 "/%" PRId64 "  train loss %.4f", record->epoch, record->epochs,
            record->train_loss);
-    if (!isnan(record->val_loss))
-        printf("  validation loss %.4f, accuracy %.2f %%", record->val_loss,
-               100 * record->val_accuracy);
+    if (!isnan(record->val_loss)) printf("  validation loss %.4f", record->val_loss);
+    if (!isnan(record->val_accuracy)) printf(", accuracy %.2f %%", 100 * record->val_accuracy);
     printf("  %.0f images/s\n", record->images_per_second);
     fflush(stdout);
 }
@@ -336,8 +339,8 @@ static int finish(struct trainer *trainer)
                                     json_number(score.accuracy), "test_loss",
                                     json_number(score.loss), "samples", (json_int_t)score.samples,
                                     "run", json_text(trainer->run.path)));
-    printf("test accuracy %.2f %%, loss %.4f (%" PRId64 " samples)\n", 100 * score.accuracy,
-           score.loss, score.samples);
+    printf("test ");
+    score_print(&score);
     printf("run %s, pictures in %s\n", trainer->run.path,
            run_file(&trainer->run, "report.html").text);
     return DONE;
