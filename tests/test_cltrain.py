@@ -232,7 +232,7 @@ class BadData(Case):
         self.assertFalse((self.folder / "runs").exists())
 
     def test_missing(self):
-        self.train("data has no train-images")
+        self.train("cannot open data")
         make_data(self.folder / "data")
         (self.folder / "data" / "t10k-labels-idx1-ubyte").unlink()
         self.train("t10k-labels")
