@@ -3,12 +3,13 @@
  * steps of a program.
  */
 #include "cltrain.h"
+#include "graphviz.h"
 #include "model_file.h"
 #include "options.h"
 #include "trainer.h"
 
 struct graph_options {
-    bool text, dot, program, training;
+    bool text, dot, svg, program, training;
     const char *device;
 };
 
@@ -19,6 +20,7 @@ struct graph_options {
 static const struct option_row options[] = {
     OPTION(text, "the nodes, one per line (the default)"),
     OPTION(dot, "for Graphviz: cltrain graph lenet --dot | dot -Tsvg"),
+    OPTION(svg, "drawn by Graphviz, whose program dot must be there"),
     OPTION(program, "the compiled steps: needs a device"),
     OPTION(training, "the training step with gradients and optimizer, not only the loss"),
     OPTION_DEVICE(struct graph_options),
@@ -48,9 +50,19 @@ static int print_program(struct trainer *trainer, const struct graph_options *gi
     return code;
 }
 
+static int draw_graph(struct trainer *trainer, const struct graph_options *given)
+{
+    char *text = clg_graph_dot(trainer->network.graph,
+                               given->training ? NULL : &trainer->network.loss, !given->training);
+    int code = text ? graphviz_svg(text) : report_error(NO_MEMORY, "out of memory");
+    clg_free(text);
+    return code;
+}
+
 static int print_graph(struct trainer *trainer, const struct graph_options *given)
 {
     if (given->program) return print_program(trainer, given);
+    if (given->svg) return draw_graph(trainer, given);
     clg_tensor *const *outputs = given->training ? NULL : &trainer->network.loss;
     size_t count = given->training ? 0 : 1;
     return print_block(given->dot ? clg_graph_dot(trainer->network.graph, outputs, count)
@@ -62,8 +74,8 @@ static int run(const void *values, int argc, char **argv)
     const struct graph_options *given = values;
     struct model_file file = {0};
     struct trainer trainer = {.file = &file};
-    if (given->text + given->dot + given->program > 1)
-        return report_error(BAD_USAGE, "graph: one of --text, --dot and --program");
+    if (given->text + given->dot + given->svg + given->program > 1)
+        return report_error(BAD_USAGE, "graph: one of --text, --dot, --svg and --program");
     int code = model_file_load(&file, argc ? argv[0] : "lenet");
     if (code == DONE) code = model_file_resolve(&file);
     if (code == DONE)
