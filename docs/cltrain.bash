@@ -1,7 +1,7 @@
 # Bash completion of cltrain. The test `options` compares it with `cltrain --help` and the manual pages.
 _cltrain() {
     local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-    local commands='train eval predict devices ops bench graph summary models cache'
+    local commands='train eval predict compare landscape devices ops bench graph summary models cache'
     local models='perceptron linear_regression logistic_regression softmax_regression approximator
         mlp deep_mlp_sigmoid deep_mlp_relu deep_mlp_batch_norm lenet5 lenet alexnet vgg11_cifar
         vgg16 inception_v1 resnet20 resnet32 resnet56 resnet18 linear_autoencoder autoencoder
@@ -16,7 +16,7 @@ _cltrain() {
     --data) words=builtin ;;
     --optimizer) words='sgd adam adamw' ;;
     --device) words=':cpu :gpu :accelerator' ;;
-    --epochs | --batch | --lr | --seed | --limit | --checkpoint-every) return ;;
+    --epochs | --batch | --lr | --seed | --limit | --checkpoint-every | --points | --range | --samples) return ;;
     esac
     if [[ $words ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
@@ -30,9 +30,11 @@ _cltrain() {
         ;;
     eval) options="$common --data" ;;
     predict) options="$common --limit" ;;
+    compare) options='--out --json --help' ;;
+    landscape) options="$common --points --range --samples --seed --data" ;;
     devices | ops) options='--json --help' ;;
     cache) options='info clear --json --help' ;;
-    graph) options="--text --dot --program --training --device --help $models" ;;
+    graph) options="--text --dot --svg --program --training --device --help $models" ;;
     summary) options="--batch --json --help $models" ;;
     models) options="--json --help $models" ;;
     bench)

@@ -3,18 +3,21 @@
 usage: test_pictures.py CLTRAIN [TEST...]
 """
 import base64
+import html
 import html.parser
 import json
+import os
 import pathlib
 import shutil
 import struct
 import subprocess
 import sys
 import unittest
+import xml.dom.minidom
 import zlib
 
 sys.dont_write_bytecode = True  # leaves nothing in the source folder
-from test_cltrain import Case, MODEL, make_data
+from test_cltrain import Case, MODEL, make_data, make_images
 
 SECTIONS = "summary curves epochs confusion mistakes filters gradients settings machine".split()
 VOID = {"meta", "img", "br", "link", "input", "hr"}
@@ -175,6 +178,162 @@ class Report(Pictures):
         self.train("run", "--epochs", "1")
         page = self.page("run/report.html")
         self.assertEqual([name for name, _ in page.curves["curves"]], ["training", "lr", "training"])
+
+
+    def test_class_names(self):
+        """Words of a table, with markup in them."""
+        names = ["<b>one</b>", "two & \"more\"", "drei 'ß'"]
+        rows = ["a,b,kind"]
+        for i in range(120):
+            label = i % 3
+            name = names[label].replace('"', '""')
+            rows.append(f'{label + i % 7 / 10},{-label + i % 5 / 10},"{name}"')
+        self.write("\n".join(rows) + "\n", "table.csv")
+        model = {"model": {"name": "table", "input": [2], "classes": 3,
+                           "layers": [{"kind": "linear", "units": 3}]}, "training": {"epochs": 1}}
+        self.cltrain("train", self.write(json.dumps(model)), "--data", "table.csv", "--out", "run")
+        page = self.page("run/report.html")
+        for name in names:
+            self.assertIn(name, page.sections["confusion"])
+        self.assertNotIn("b", page.tags)
+        self.assertEqual(png_size(page.images[-1]["src"]), (3, 2))
+
+
+class Comparing(Pictures):
+    def test_compare(self):
+        lines = {run: self.train(run, *more) for run, more in
+                 (("a & <b>", []), ("c", ["--epochs", "2", "--optimizer", "sgd"]))}
+        rows = self.lines("compare", *lines, "--out", "page.html")
+        self.assertEqual([row["run"] for row in rows], list(lines))
+        for row in rows:
+            epochs = lines[row["run"]][:-1]
+            best = min(epochs, key=lambda line: line["val_loss"])
+            self.assertEqual((row["epochs"], row["best_epoch"]), (len(epochs), best["epoch"]))
+            for key, value in (("train_loss", epochs[-1]["train_loss"]), ("val_loss", best["val_loss"]),
+                               ("val_accuracy", best["val_accuracy"])):
+                self.assertAlmostEqual(row[key], value, places=6)
+        curves = self.page("page.html").curves["curves"]
+        self.assertEqual([name for name, _ in curves], list(lines) * 4)
+        self.assertEqual([len(points) for _, points in curves], [3, 2] * 4)
+        table = self.cltrain("compare", *lines).stdout.splitlines()
+        self.assertEqual(len(table), 3)
+        self.assertTrue((self.folder / "compare.html").exists())
+        self.cltrain("compare", code=2)
+        self.cltrain("compare", "c", "nothing", code=3)
+        self.cltrain("compare", "c", "--out", "no/such/place.html", code=1)
+
+
+class Landscape(Pictures):
+    def landscape(self, *more):
+        result, = self.lines("landscape", "run", "--points", "5", "--samples", "100", *more)
+        rows = (self.folder / "run/landscape.csv").read_text().splitlines()
+        self.assertEqual(rows[0], "x,y,loss")
+        return result, [tuple(map(float, row.split(","))) for row in rows[1:]]
+
+    def test_landscape(self):
+        self.train("run")
+        result, rows = self.landscape()
+        self.assertEqual([row[:2] for row in rows[:6]], [(-1, -1), (-0.5, -1), (0, -1), (0.5, -1),
+                                                         (1, -1), (-1, -0.5)])
+        # In the middle there are the trained weights: their loss on these samples as eval sees it.
+        make_images(self.folder / "data", "t10k", 100, 1)  # the first hundred of the training images
+        score, = self.lines("eval", "run")
+        self.assertAlmostEqual(rows[12][2], score["loss"], places=5)
+        self.assertEqual(rows[12][:2], (0, 0))
+        self.assertAlmostEqual(result["loss"], rows[12][2], places=6)
+        self.assertEqual(result["highest"], max(row[2] for row in rows))
+        self.assertLess(rows[12][2], sum(row[2] for row in rows) / 25)
+        self.assertEqual(self.landscape()[1], rows)
+        self.assertNotEqual(self.landscape("--seed", "2")[1], rows)
+        narrow = self.landscape("--range", "1e-6")[1]
+        self.assertLess(max(row[2] for row in narrow) - min(row[2] for row in narrow), 1e-3)
+
+    def test_picture(self):
+        self.train("run & <others>", "--epochs", "1")
+        self.lines("landscape", "run & <others>", "--points", "3")
+        svg = xml.dom.minidom.parse(str(self.folder / "run & <others>/landscape.svg"))
+        cells = [rect for rect in svg.getElementsByTagName("rect") if rect.getElementsByTagName("title")]
+        self.assertEqual(len(cells), 9)
+        self.assertIn("run & <others>", svg.getElementsByTagName("title")[0].firstChild.data)
+        self.assertTrue(any("M" in path.getAttribute("d") for path in svg.getElementsByTagName("path")))
+
+    def test_mistakes(self):
+        self.cltrain("landscape", code=2)
+        self.cltrain("landscape", "nothing", code=3)
+        for wrong in ("--points", "4"), ("--points", "1"), ("--points", "1001"), ("--range", "0"), \
+                ("--range", "x"), ("--range", "nan"), ("--samples", "0"):
+            self.cltrain("landscape", "nothing", *wrong, code=2)
+
+
+class Graph(Case):
+    def test_without_dot(self):
+        result = self.cltrain("graph", "mlp", "--svg", code=1, env={"PATH": "/nonexistent"})
+        self.assertRegex(result.stderr, "'dot'.*Graphviz")
+        self.assertEqual(result.stdout, "")
+
+    def test_drawing(self):
+        """With a stand-in that is given the same text as --dot prints."""
+        dot = self.folder / "dot"
+        dot.write_text("#!/bin/sh\n[ \"$1\" = -Tsvg ] && exec cat\n")
+        dot.chmod(0o755)
+        path = {"PATH": f"{self.folder}:{os.environ['PATH']}"}
+        for more in [], ["--training"]:
+            self.assertEqual(self.cltrain("graph", "resnet20", "--svg", *more, env=path).stdout,
+                             self.cltrain("graph", "resnet20", "--dot", *more).stdout)
+        dot.write_text("#!/bin/sh\nexit 3\n")
+        self.assertIn("failed", self.cltrain("graph", "mlp", "--svg", code=1, env=path).stderr)
+
+    @unittest.skipUnless(shutil.which("dot"), "Graphviz is not here")
+    def test_graphviz(self):
+        self.assertIn("<svg", self.cltrain("graph", "mlp", "--svg").stdout)
+
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+# Put into the page: what the charts answer to a pointer, and whether anything is wider than the screen.
+PROBE = """<pre id="probe"></pre><script>
+addEventListener("load", function () {
+  const figure = document.querySelector(".chart"), box = figure.querySelector("svg").getBoundingClientRect();
+  figure.querySelector("svg").dispatchEvent(new PointerEvent("pointermove",
+    {clientX: box.left + box.width * 0.9, clientY: box.top + box.height / 2, bubbles: true}));
+  document.getElementById("probe").textContent = JSON.stringify({
+    tip: (figure.querySelector(".tip") || {}).textContent, screen: innerWidth,
+    page: document.documentElement.scrollWidth,
+    loaded: performance.getEntriesByType("resource").length});
+});
+</script>"""
+
+
+@unittest.skipUnless(BROWSER, "no Chromium here: pages were not looked at in a browser")
+class Browser(Pictures):
+    def chromium(self, page, *more):
+        return subprocess.run(
+            [BROWSER, "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
+             "--disable-dev-shm-usage", f"--user-data-dir={self.folder}/profile", *more,
+             (self.folder / page).resolve().as_uri()],
+            check=True, capture_output=True, text=True, timeout=120).stdout
+
+    def test_report(self):
+        lines = self.train("run")
+        report = self.folder / "run/report.html"
+        text = report.read_text(encoding="utf-8")
+        (self.folder / "probed.html").write_text(text.replace("</body>", PROBE + "</body>"), encoding="utf-8")
+        # Chromium's windows are 500 pixels wide at least: a phone is a frame in one.
+        (self.folder / "phone.html").write_text(
+            '<body style="margin:0"><iframe src="probed.html" width="390" height="3000"></iframe>')
+        for page, width in ("probed.html", 1200), ("phone.html", 500):
+            picture = self.folder / f"{width}.png"
+            self.chromium(page, f"--window-size={width},3000", f"--screenshot={picture}",
+                          "--force-device-scale-factor=1")
+            self.assertEqual(struct.unpack(">II", picture.read_bytes()[16:24]), (width, 3000))
+            self.assertGreater(len(picture.read_bytes()), 20000)  # an empty page has 6000 bytes or so
+        for width in 1200, 500:
+            found = self.chromium("probed.html", f"--window-size={width},900", "--dump-dom")
+            probe = json.loads(html.unescape(found.split('<pre id="probe">')[1].split("</pre>")[0]))
+            self.assertLessEqual(probe["page"], probe["screen"])
+            self.assertEqual(probe["loaded"], 0)
+            self.assertRegex(probe["tip"], r"^epoch 3\ntraining: [\d.]+\nvalidation: [\d.]+$")
+            self.assertIn("%.3g" % lines[2]["train_loss"], "%.3g" % float(probe["tip"].split()[3]))
 
 
 class Events(Pictures):

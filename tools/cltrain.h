@@ -38,7 +38,10 @@ struct command {
 };
 
 #define COMMANDS(X)                                                                                \
-    X(train) X(eval) X(predict) X(devices) X(ops) X(bench) X(graph) X(summary) X(models) X(cache)
+    X(train)                                                                                       \
+    X(eval)                                                                                        \
+    X(predict)                                                                                     \
+    X(compare) X(landscape) X(devices) X(ops) X(bench) X(graph) X(summary) X(models) X(cache)
 #define COMMAND_DECLARE(name) extern const struct command command_##name;
 COMMANDS(COMMAND_DECLARE)
 #undef COMMAND_DECLARE

@@ -51,6 +51,11 @@ static int open_part(clg_dataset **out, const struct model_spec *model, const ch
     return code == DONE ? check_targets(*out, model) : code;
 }
 
+int datasets_open_train(clg_dataset **out, const struct model_spec *model, const char *source)
+{
+    return open_part(out, model, source, CLG_DATA_TRAIN);
+}
+
 int datasets_open_test(clg_dataset **out, const struct model_spec *model, const char *source)
 {
     return open_part(out, model, source, CLG_DATA_TEST);

@@ -15,7 +15,8 @@ struct datasets {
 int datasets_open(struct datasets *data, const struct model_file *file);
 void datasets_close(struct datasets *data);
 
-/** Opens the test part of `source` for this model. */
+/** Opens one part of `source` for this model. */
+int datasets_open_train(clg_dataset **out, const struct model_spec *model, const char *source);
 int datasets_open_test(clg_dataset **out, const struct model_spec *model, const char *source);
 
 #endif

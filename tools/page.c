@@ -4,6 +4,7 @@
  */
 #include "page.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -119,6 +120,16 @@ void page_tile(struct page *page, const char *name, const char *format, ...)
     fputs("</dd></div>\n", page->out);
 }
 
+void page_number(struct page *page, const char *format, double value)
+{
+    fputs("<td>", page->out);
+    if (isfinite(value))
+        fprintf(page->out, format, value); /* the caller's own format */
+    else
+        fputs("-", page->out);
+    fputs("</td>", page->out);
+}
+
 /* ---- the frame ---- */
 
 static void write_head(struct page *page, const char *title)
@@ -150,18 +161,30 @@ static void write_body(struct page *page, const struct page_section *sections, s
     fprintf(page->out, "</main>\n<script>\n%s</script>\n</body>\n</html>\n", part("script"));
 }
 
+int page_open(struct page *page)
+{
+    *page = (struct page){0};
+    page->out = open_memstream(&page->text, &page->size);
+    return page->out ? DONE : report_error(NO_MEMORY, "out of memory");
+}
+
+int page_close(struct page *page, const char *path)
+{
+    bool failed = ferror(page->out) != 0;
+    if (fclose(page->out)) failed = true;
+    if (failed && !page->code) page->code = report_error(NO_MEMORY, "%s: out of memory", path);
+    if (page->code == DONE) page->code = write_file(path, page->text);
+    free(page->text);
+    return page->code;
+}
+
 int page_write(const char *path, const char *title, const struct page_section *sections,
                size_t count, const void *data)
 {
-    struct page page = {0};
-    page.out = open_memstream(&page.text, &page.size);
-    if (!page.out) return report_error(NO_MEMORY, "out of memory");
+    struct page page;
+    int code = page_open(&page);
+    if (code != DONE) return code;
     write_head(&page, title);
     write_body(&page, sections, count, data);
-    bool failed = ferror(page.out) != 0;
-    if (fclose(page.out)) failed = true;
-    if (failed && !page.code) page.code = report_error(NO_MEMORY, "%s: out of memory", path);
-    if (page.code == DONE) page.code = write_file(path, page.text);
-    free(page.text);
-    return page.code;
+    return page_close(&page, path);
 }

@@ -30,6 +30,10 @@ struct page_section {
 int page_write(const char *path, const char *title, const struct page_section *sections,
                size_t count, const void *data);
 
+/** A file of another kind, SVG for example: what goes to page->out is `path` after the close. */
+int page_open(struct page *page);
+int page_close(struct page *page, const char *path);
+
 /** Text with all markup escaped; what is no valid UTF-8, and control characters, become '?'. */
 void page_text(struct page *page, const char *text);
 
@@ -42,6 +46,8 @@ void page_chart(struct page *page, const clg_chart_params *chart);
 void page_row(struct page *page, const char *name, const char *value);
 /** The same with the value in printf style. */
 void page_rowf(struct page *page, const char *name, const char *format, ...) CLG_PRINTF(3, 4);
+/** A cell with a number, "-" for one that was not measured; `format` takes a double. */
+void page_number(struct page *page, const char *format, double value);
 /** A number of the summary: large, with its name over it. */
 void page_tile(struct page *page, const char *name, const char *format, ...) CLG_PRINTF(3, 4);
 

@@ -15,12 +15,7 @@
 
 enum {
     CHART_WIDTH = 520, /* small, so that its text can still be read on a phone */
-    CHART_HEIGHT = 340,
-    TABLE_CLASSES = 20, /* more make a picture instead of a table of numbers */
-    MATRIX_PIXELS = 480,
-    MISS_PIXELS = 112,
-    TEXT_FEATURES = 16,
-    CONFUSIONS = 10
+    CHART_HEIGHT = 340
 };
 
 /* ---- summary ---- */
@@ -144,16 +139,6 @@ static const char *write_curves(struct page *page, const void *data)
     return NULL;
 }
 
-static void put_cell(struct page *page, const char *format, double value)
-{
-    fputs("<td>", page->out);
-    if (isfinite(value))
-        fprintf(page->out, format, value);
-    else
-        fputs("-", page->out);
-    fputs("</td>", page->out);
-}
-
 static const char *write_epochs(struct page *page, const void *data)
 {
     const struct run_dir *run = ((const struct run_report *)data)->run;
@@ -166,12 +151,12 @@ static const char *write_epochs(struct page *page, const void *data)
     for (size_t i = 0; i < run->count; i++) {
         const struct epoch_record *r = &run->records[i];
         fprintf(page->out, "<tr><td>%" PRId64 "</td><td>%" PRIu64 "</td>", r->epoch, r->step);
-        put_cell(page, "%.4f", r->train_loss);
-        put_cell(page, "%.4f", r->val_loss);
-        put_cell(page, "%.2f %%", 100 * r->val_accuracy);
-        put_cell(page, "%.3g", r->lr);
-        put_cell(page, "%.0f", r->images_per_second);
-        put_cell(page, "%.1f", r->seconds);
+        page_number(page, "%.4f", r->train_loss);
+        page_number(page, "%.4f", r->val_loss);
+        page_number(page, "%.2f %%", 100 * r->val_accuracy);
+        page_number(page, "%.3g", r->lr);
+        page_number(page, "%.0f", r->images_per_second);
+        page_number(page, "%.1f", r->seconds);
         fputs("</tr>\n", page->out);
     }
     fputs("</table></div></details>\n", page->out);
@@ -236,174 +221,6 @@ static const char *write_gradients(struct page *page, const void *data)
     return nothing;
 }
 
-/* ---- what was confused ---- */
-
-static const int64_t *confusion_row(const struct review *review, int64_t label)
-{
-    return review->confusion + label * review->classes;
-}
-
-static int64_t sum_of(const int64_t *row, int64_t count)
-{
-    int64_t sum = 0;
-    for (int64_t i = 0; i < count; i++) sum += row[i];
-    return sum;
-}
-
-static void write_matrix_row(struct page *page, const struct review *review, int64_t label)
-{
-    const int64_t *row = confusion_row(review, label);
-    int64_t sum = sum_of(row, review->classes);
-    fprintf(page->out, "<tr><th scope=\"row\">%" PRId64 "</th>", label);
-    for (int64_t c = 0; c < review->classes; c++) {
-        double part = sum ? (double)row[c] / (double)sum : 0;
-        /* The square root lets the few mistakes be seen beside the many right ones. */
-        fprintf(page->out, "<td%s style=\"background:rgba(var(--heat),%.2f)\">%" PRId64 "</td>",
-                c == label ? " class=\"right\"" : "", 0.55 * sqrt(part), row[c]);
-    }
-    if (sum)
-        fprintf(page->out, "<td>%.1f %%</td></tr>\n", 100 * (double)row[label] / (double)sum);
-    else
-        fputs("<td>-</td></tr>\n", page->out);
-}
-
-static void write_matrix(struct page *page, const struct review *review)
-{
-    fputs("<div class=\"scroll\"><table class=\"matrix\">\n<caption>Rows: the class it is. "
-          "Columns: the class it was taken for.</caption>\n<tr><td></td>",
-          page->out);
-    for (int64_t c = 0; c < review->classes; c++)
-        fprintf(page->out, "<th scope=\"col\">%" PRId64 "</th>", c);
-    fputs("<th scope=\"col\">right</th></tr>\n", page->out);
-    for (int64_t label = 0; label < review->classes; label++) write_matrix_row(page, review, label);
-    fputs("</table></div>\n", page->out);
-}
-
-static void draw_matrix(struct page *page, const struct review *review)
-{
-    int64_t n = review->classes;
-    float *shares = malloc((size_t)(n * n) * sizeof *shares);
-    if (!shares) return;
-    for (int64_t label = 0; label < n; label++) {
-        const int64_t *row = confusion_row(review, label);
-        int64_t sum = sum_of(row, n);
-        for (int64_t c = 0; c < n; c++)
-            shares[label * n + c] = sum ? sqrtf((float)row[c] / (float)sum) : 0;
-    }
-    fputs("<p class=\"soft\">Down: the class it is, from 0. Across: the class it was taken for."
-          "</p>\n",
-          page->out);
-    page_image(page,
-               &(struct page_image){.pixels = shares,
-                                    .width = n,
-                                    .height = n,
-                                    .row = n,
-                                    .column = 1,
-                                    .channels = 1,
-                                    .high = 1},
-               MATRIX_PIXELS, "confusion matrix");
-    free(shares);
-}
-
-/* The pairs of classes that were mixed up most often. */
-static void list_confusions(struct page *page, const struct review *review)
-{
-    int64_t n = review->classes, best[CONFUSIONS], count = 0;
-    for (int64_t i = 0; i < n * n; i++) {
-        int64_t times = i / n == i % n ? 0 : review->confusion[i], at = count;
-        if (!times) continue;
-        while (at > 0 && review->confusion[best[at - 1]] < times) at--;
-        if (at == CONFUSIONS) continue;
-        count += count < CONFUSIONS;
-        memmove(best + at + 1, best + at, (size_t)(count - at - 1) * sizeof *best);
-        best[at] = i;
-    }
-    if (!count) return;
-    fputs("<h3>Most frequent mistakes</h3>\n<ul>\n", page->out);
-    for (int64_t i = 0; i < count; i++)
-        fprintf(page->out, "<li>%" PRId64 " taken for %" PRId64 ": %" PRId64 " times</li>\n",
-                best[i] / n, best[i] % n, review->confusion[best[i]]);
-    fputs("</ul>\n", page->out);
-}
-
-static const char *write_confusion(struct page *page, const void *data)
-{
-    const struct review *review = ((const struct run_report *)data)->review;
-    if (!review) return "Measured on the test part at the end of the training.";
-    fprintf(page->out,
-            "<p class=\"soft\">%" PRId64 " of %" PRId64 " samples of the %s part are right.</p>\n",
-            review->right, review->samples, review->part);
-    if (!review->confusion) return "There are too many classes for a matrix.";
-    if (review->classes <= TABLE_CLASSES)
-        write_matrix(page, review);
-    else
-        draw_matrix(page, review);
-    list_confusions(page, review);
-    return NULL;
-}
-
-/* ---- mistakes ---- */
-
-/* Values as numbers, where a sample is no image. */
-static void write_features(struct page *page, const struct review *review, const float *features)
-{
-    fputs("<p>", page->out);
-    for (int64_t i = 0; i < review->n_features && i < TEXT_FEATURES; i++)
-        fprintf(page->out, "%s%.4g", i ? ", " : "", (double)features[i]);
-    fputs(review->n_features > TEXT_FEATURES ? " ...</p>\n" : "</p>\n", page->out);
-}
-
-static void write_sample(struct page *page, const struct run_report *report, const float *features)
-{
-    const clg_shape *shape = clg_tensor_shape(report->network->image);
-    if (shape->ndim != 4) {
-        write_features(page, report->review, features);
-        return;
-    }
-    float low = features[0], high = features[0];
-    for (int64_t i = 1; i < report->review->n_features; i++) {
-        low = fminf(low, features[i]);
-        high = fmaxf(high, features[i]);
-    }
-    if (low >= 0 && high <= 1) low = 0, high = 1;
-    if (!(high > low)) high = low + 1;
-    int64_t width = shape->dim[2], channels = shape->dim[3];
-    page_image(page,
-               &(struct page_image){.pixels = features,
-                                    .width = width,
-                                    .height = shape->dim[1],
-                                    .row = width * channels,
-                                    .column = channels,
-                                    .channel = 1,
-                                    .channels = channels == 3 ? 3 : 1,
-                                    .low = low,
-                                    .high = high},
-               MISS_PIXELS, "sample");
-}
-
-static const char *write_mistakes(struct page *page, const void *data)
-{
-    const struct run_report *report = data;
-    const struct review *review = report->review;
-    if (!review) return "Measured on the test part at the end of the training.";
-    if (!review->n_misses) return "There are none.";
-    fprintf(page->out,
-            "<p class=\"soft\">Of the %s part, by falling loss.</p>\n"
-            "<div class=\"grid\">\n",
-            review->part);
-    for (int i = 0; i < review->n_misses; i++) {
-        const struct miss *miss = &review->misses[i];
-        fputs("<figure>", page->out);
-        write_sample(page, report, miss->features);
-        fprintf(page->out,
-                "<figcaption>%d taken for %d<br>%.1f %% sure, loss %.2f<br>sample %" PRId64
-                "</figcaption></figure>\n",
-                miss->label, miss->predicted, 100 * miss->belief, miss->loss, miss->index);
-    }
-    fputs("</div>\n", page->out);
-    return NULL;
-}
-
 /* ---- settings, machine ---- */
 
 static const char *write_settings(struct page *page, const void *data)
@@ -455,8 +272,8 @@ static const struct page_section sections[] = {
     {"summary", "Summary", write_summary},
     {"curves", "Curves", write_curves},
     {"epochs", "Epochs", write_epochs},
-    {"confusion", "Confusion matrix", write_confusion},
-    {"mistakes", "Worst mistakes", write_mistakes},
+    {"confusion", "Confusion matrix", run_report_confusion},
+    {"mistakes", "Worst mistakes", run_report_mistakes},
     {"filters", "First layer", run_report_filters},
     {"gradients", "Gradients", write_gradients},
     {"settings", "Settings", write_settings},

@@ -17,6 +17,7 @@ struct run_report {
     const struct network *network;
     const clg_context *context;
     const struct review *review; /* NULL: nothing was measured yet */
+    const clg_dataset *data;     /* for the names of classes */
 };
 
 /** Writes report.html in the run's directory. DONE, or an exit code after a message. */
@@ -24,7 +25,11 @@ int run_report_write(const struct run_report *report);
 
 /* ---- sections in files of their own ---- */
 
-/** What the first layer looks for, as pictures (run_weights.c). `data` is a struct run_report. */
+/** What was taken for what (run_mistakes.c). `data` is a struct run_report, as for the next. */
+const char *run_report_confusion(struct page *page, const void *data);
+const char *run_report_mistakes(struct page *page, const void *data);
+
+/** What the first layer looks for, as pictures (run_weights.c). */
 const char *run_report_filters(struct page *page, const void *data);
 
 #endif

@@ -277,6 +277,7 @@ static int write_report(const struct trainer *trainer)
         .network = &trainer->network,
         .context = trainer->context,
         .review = trainer->review.samples ? &trainer->review : NULL,
+        .data = trainer->data.train,
     });
 }
 
