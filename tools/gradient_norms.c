@@ -8,7 +8,6 @@
 
 #include "clgrad/autodiff.h"
 #include "cltrain.h"
-#include "evaluate.h"
 
 enum { MAX_SAMPLES = 128 };
 
@@ -17,8 +16,7 @@ void gradient_norms_clear(struct gradient_norms *norms)
     clg_program_destroy(norms->program);
     free(norms->variables);
     free(norms->norms);
-    free(norms->features);
-    free(norms->labels);
+    sample_block_clear(&norms->samples);
     *norms = (struct gradient_norms){0};
 }
 
@@ -44,32 +42,20 @@ static clg_status build(struct gradient_norms *norms, const struct network *netw
     return status == CLG_OK ? clg_graph_status(network->graph) : status;
 }
 
-static clg_status take_samples(struct gradient_norms *norms, const clg_dataset *train)
-{
-    const clg_dataset_info *info = clg_dataset_describe(train);
-    int64_t each = clg_shape_count(&info->sample);
-    if (norms->samples > info->count) norms->samples = info->count;
-    norms->features = malloc((size_t)(norms->samples * each) * sizeof *norms->features);
-    norms->labels = malloc((size_t)norms->samples * sizeof *norms->labels);
-    clg_status status = norms->features && norms->labels ? CLG_OK : CLG_ERROR_MEMORY;
-    for (int64_t i = 0; i < norms->samples && status == CLG_OK; i++)
-        status = clg_dataset_read(train, i, norms->features + i * each, &norms->labels[i]);
-    return status;
-}
-
 clg_status gradient_norms_prepare(struct gradient_norms *norms, clg_context *context,
                                   const struct network *network, const clg_dataset *train)
 {
     int64_t batch = clg_tensor_shape(network->image)->dim[0];
-    *norms = (struct gradient_norms){.samples = batch < MAX_SAMPLES ? batch : MAX_SAMPLES};
-    clg_status status = take_samples(norms, train);
+    *norms = (struct gradient_norms){0};
+    clg_status status =
+        sample_block_read(&norms->samples, train, batch < MAX_SAMPLES ? batch : MAX_SAMPLES);
     if (status == CLG_OK) status = find_variables(norms, network->graph);
     if (status == CLG_OK) status = build(norms, network);
     if (status == CLG_OK)
         status = clg_program_compile(
             &norms->program, context, network->graph,
             clg_program_options(.outputs = norms->norms, .n_outputs = norms->count,
-                                .mode = CLG_TRAINING_FORWARD, .batch = norms->samples));
+                                .mode = CLG_TRAINING_FORWARD, .batch = norms->samples.count));
     if (status != CLG_OK) gradient_norms_clear(norms);
     return status;
 }
@@ -80,7 +66,7 @@ clg_status gradient_norms_measure(json_t **out, struct gradient_norms *norms,
     *out = NULL;
     if (!norms->program) return CLG_OK;
     clg_status status =
-        feed_batch(norms->program, network, norms->samples, norms->features, norms->labels);
+        sample_block_feed(&norms->samples, norms->program, network, 0, norms->samples.count);
     if (status == CLG_OK) status = clg_program_run(norms->program);
     json_t *object = json_object();
     for (size_t i = 0; i < norms->count && status == CLG_OK; i++) {

@@ -11,14 +11,13 @@
 #include "clgrad/data.h"
 #include "clgrad/program.h"
 #include "network.h"
+#include "sample_block.h"
 
 struct gradient_norms {
     clg_program *program; /* NULL: off */
     clg_tensor **variables, **norms;
     size_t count;
-    float *features; /* of the samples */
-    int32_t *labels;
-    int64_t samples;
+    struct sample_block samples;
 };
 
 /**

@@ -21,6 +21,7 @@
 #include "options.h"
 #include "page.h"
 #include "run_dir.h"
+#include "sample_block.h"
 #include "signals.h"
 #include "trained.h"
 
@@ -61,9 +62,7 @@ struct survey {
     struct moved *moved;
     size_t n_moved;
     float *weights, *along_x, *along_y, *sum; /* of all moved variables, one block */
-    float *features;
-    int32_t *labels;
-    int64_t samples, each; /* floats of a sample */
+    struct sample_block samples;
 };
 
 double landscape_place(const struct landscape *map, int i)
@@ -169,17 +168,17 @@ static clg_status measure_loss(struct survey *survey, double *out)
     int64_t batch = clg_tensor_shape(network->image)->dim[0];
     double sum = 0;
     clg_status status = CLG_OK;
-    for (int64_t first = 0; first < survey->samples && status == CLG_OK; first += batch) {
-        int64_t count = survey->samples - first < batch ? survey->samples - first : batch;
+    for (int64_t first = 0; first < survey->samples.count && status == CLG_OK; first += batch) {
+        int64_t count =
+            survey->samples.count - first < batch ? survey->samples.count - first : batch;
         float loss = 0;
-        status = feed_batch(survey->program, network, count,
-                            survey->features + first * survey->each, survey->labels + first);
+        status = sample_block_feed(&survey->samples, survey->program, network, first, count);
         if (status == CLG_OK) status = clg_program_run(survey->program);
         if (status == CLG_OK)
             status = clg_program_read(survey->program, network->loss, &loss, sizeof loss);
         sum += (double)loss * (double)count;
     }
-    *out = sum / (double)survey->samples;
+    *out = sum / (double)survey->samples.count;
     return status;
 }
 
@@ -207,7 +206,6 @@ static int take_options(struct survey *survey, const struct landscape_options *g
 {
     char *end = NULL;
     int64_t points = given->points ? given->points : POINTS;
-    survey->samples = given->samples ? given->samples : SAMPLES;
     survey->map.range = given->range ? strtod(given->range, &end) : 1;
     if (given->range &&
         (end == given->range || *end || !(survey->map.range > 0) || survey->map.range > 1e6))
@@ -221,20 +219,6 @@ static int take_options(struct survey *survey, const struct landscape_options *g
     return survey->map.loss ? DONE : report_error(NO_MEMORY, "out of memory");
 }
 
-static clg_status take_samples(struct survey *survey)
-{
-    const clg_dataset_info *info = clg_dataset_describe(survey->dataset);
-    survey->each = clg_shape_count(&info->sample);
-    if (survey->samples > info->count) survey->samples = info->count;
-    survey->features = malloc((size_t)(survey->samples * survey->each) * sizeof(float));
-    survey->labels = malloc((size_t)survey->samples * sizeof *survey->labels);
-    clg_status status = survey->features && survey->labels ? CLG_OK : CLG_ERROR_MEMORY;
-    for (int64_t i = 0; i < survey->samples && status == CLG_OK; i++)
-        status = clg_dataset_read(survey->dataset, i, survey->features + i * survey->each,
-                                  &survey->labels[i]);
-    return status;
-}
-
 static int prepare(struct survey *survey, const struct landscape_options *given, const char *path)
 {
     struct trained *trained = &survey->trained;
@@ -244,7 +228,8 @@ static int prepare(struct survey *survey, const struct landscape_options *given,
             datasets_open_train(&survey->dataset, &trained->file.content->model,
                                 given->data ? given->data : trained->file.content->training.data);
     if (code != DONE) return code;
-    clg_status status = take_samples(survey);
+    clg_status status = sample_block_read(&survey->samples, survey->dataset,
+                                          given->samples ? given->samples : SAMPLES);
     if (status == CLG_OK)
         status = clg_program_compile(&survey->program, trained->context, trained->network.graph,
                                      clg_program_options(.outputs = &trained->network.loss,
@@ -264,8 +249,7 @@ static void clear(struct survey *survey)
     free(survey->map.loss);
     free(survey->moved);
     free(survey->weights);
-    free(survey->features);
-    free(survey->labels);
+    sample_block_clear(&survey->samples);
 }
 
 /* ---- results ---- */
@@ -300,11 +284,11 @@ static int write_results(const struct survey *survey, const struct run_dir *run,
     if (json)
         return print_json(json_pack("{so so so sI si so so}", "loss", json_number(middle), "lowest",
                                     json_number(low), "highest", json_number(high), "samples",
-                                    (json_int_t)survey->samples, "points", map->points, "csv",
+                                    (json_int_t)survey->samples.count, "points", map->points, "csv",
                                     json_text(csv.text), "svg", json_text(svg.text)));
     printf("loss %.4f at the weights, %.4f to %.4g around them (%" PRId64 " samples)\n"
            "picture %s, numbers %s\n",
-           middle, low, high, survey->samples, svg.text, csv.text);
+           middle, low, high, survey->samples.count, svg.text, csv.text);
     return DONE;
 }
 
