@@ -265,30 +265,82 @@ END_TEST
 
 enum { RATES = 50 };
 
-/* Options of a case are fields of clg_schedule, by name. */
-static const struct field {
+/* Options of a case are fields of clg_schedule or clg_plateau, by name. */
+typedef struct field {
     const char *name;
     size_t offset;
-    bool counts;
-} schedule_fields[] = {{"lr", offsetof(clg_schedule, lr), false},
-                       {"lr_min", offsetof(clg_schedule, lr_min), false},
-                       {"warmup", offsetof(clg_schedule, warmup), true},
-                       {"total", offsetof(clg_schedule, total), true}};
+    enum { REAL, COUNT, INT, FLAG } type;
+} field;
 
-static void set_options(clg_schedule *schedule, json_t *options)
+#define SCHEDULE(name, type)                                                                       \
+    {                                                                                              \
+#name, offsetof(clg_schedule, name), type                                                  \
+    }
+static const field schedule_fields[] = {
+    SCHEDULE(lr, REAL),     SCHEDULE(lr_min, REAL),        SCHEDULE(warmup, COUNT),
+    SCHEDULE(total, COUNT), SCHEDULE(every, COUNT),        SCHEDULE(milestones, COUNT),
+    SCHEDULE(gamma, REAL),  SCHEDULE(power, REAL),         SCHEDULE(growth, COUNT),
+    SCHEDULE(up, REAL),     SCHEDULE(start_divisor, REAL), SCHEDULE(end_divisor, REAL),
+    {NULL, 0, REAL}};
+
+#define PLATEAU(name, type)                                                                        \
+    {                                                                                              \
+#name, offsetof(clg_plateau, name), type                                                   \
+    }
+static const field plateau_fields[] = {PLATEAU(factor, REAL),   PLATEAU(threshold, REAL),
+                                       PLATEAU(absolute, FLAG), PLATEAU(maximize, FLAG),
+                                       PLATEAU(patience, INT),  PLATEAU(cooldown, INT),
+                                       {NULL, 0, REAL}};
+
+static void set_field(void *at, int type, const json_t *value)
+{
+    if (type == REAL) *(double *)at = json_number_value(value);
+    if (type == INT) *(int *)at = (int)json_integer_value(value);
+    if (type == FLAG) *(bool *)at = json_is_true(value);
+    if (type == COUNT) *(uint64_t *)at = (uint64_t)json_integer_value(value);
+    for (size_t k = 0; k < json_array_size(value); k++)
+        ((uint64_t *)at)[k] = (uint64_t)json_integer_value(json_array_get(value, k));
+}
+
+static void set_options(void *out, const field *fields, json_t *options)
 {
     const char *key;
     json_t *value;
     json_object_foreach(options, key, value)
     {
-        size_t i = 0;
-        while (i < CLG__COUNT(schedule_fields) && strcmp(schedule_fields[i].name, key) != 0) i++;
-        ck_assert_msg(i < CLG__COUNT(schedule_fields), "\"%s\" is not in schedule_fields", key);
-        void *at = (char *)schedule + schedule_fields[i].offset;
-        if (schedule_fields[i].counts)
-            *(uint64_t *)at = (uint64_t)json_integer_value(value);
-        else
-            *(double *)at = json_number_value(value);
+        const field *f = fields;
+        while (f->name && strcmp(f->name, key) != 0) f++;
+        ck_assert_msg(f->name, "\"%s\" is not in the fields of this test", key);
+        set_field((char *)out + f->offset, f->type, value);
+    }
+}
+
+/* What a case's schedule says after 0 .. RATES - 1 steps. */
+static void schedule_rates(const json_t *golden, float *rates)
+{
+    clg_schedule schedule = {0};
+    ck_assert(clg_schedule_find(golden_text(golden, "schedule"), &schedule.kind));
+    set_options(&schedule, schedule_fields, json_object_get(golden, "options"));
+    for (uint64_t step = 0; step < RATES; step++)
+        rates[step] = (float)clg_schedule_lr(&schedule, step);
+}
+
+/* After each of RATES measures; between two of them the state is saved and read back. */
+static void plateau_rates(const json_t *golden, float *rates)
+{
+    clg_plateau plateau = {0}, other;
+    char text[128];
+    set_options(&plateau, plateau_fields, json_object_get(golden, "options"));
+    const json_t *measures = json_object_get(golden, "measures");
+    ck_assert_uint_eq(json_array_size(measures), RATES);
+    for (size_t i = 0; i < RATES; i++) {
+        other = plateau;
+        other.scale = other.best = NAN;
+        other.measures = other.bad = other.cooling = 99;
+        TEST_OK(clg_plateau_parse(&other, clg_plateau_text(&plateau, text, sizeof text)));
+        plateau = other;
+        rates[i] =
+            (float)clg_plateau_update(&plateau, json_number_value(json_array_get(measures, i)));
     }
 }
 
@@ -296,12 +348,9 @@ START_TEST(schedules_are_those_of_torch)
 {
     golden_group group = golden_open("schedules");
     const json_t *golden = golden_at(&group, (size_t)_i);
-    clg_schedule schedule = {0};
-    ck_assert(clg_schedule_find(golden_text(golden, "schedule"), &schedule.kind));
-    set_options(&schedule, json_object_get(golden, "options"));
     float rates[RATES];
-    for (uint64_t step = 0; step < RATES; step++)
-        rates[step] = (float)clg_schedule_lr(&schedule, step);
+    bool plateau = strcmp(golden_text(golden, "schedule"), "plateau") == 0;
+    (plateau ? plateau_rates : schedule_rates)(golden, rates);
     golden_compare(golden, "rates", rates, golden_result(&group, golden, NULL, RATES), RATES, 1e-6);
     golden_close(&group);
     golden_verdict();

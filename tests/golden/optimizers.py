@@ -186,18 +186,6 @@ def run(make, clip):
     return losses, norms, snapshots
 
 
-def cosine_rates():
-    """Learning rates of steps 0 .. STEPS with CosineAnnealingLR from 0.1 to 0.004."""
-    optimizer = T.SGD([torch.zeros(1)], lr=0.1)
-    schedule = T.lr_scheduler.CosineAnnealingLR(optimizer, T_max=STEPS, eta_min=0.004)
-    rates = []
-    for _ in range(STEPS + 1):
-        rates.append(schedule.get_last_lr()[0])
-        optimizer.step()
-        schedule.step()
-    return rates
-
-
 def numbers(values):
     return "{" + ", ".join(f"{v:.9g}" for v in values) + "}"
 
@@ -213,7 +201,6 @@ def main():
           + ";")
     print("static const float golden_x[] = " + numbers(sequence(15, 7)) + ";")
     print("static const float golden_target[] = " + numbers(sequence(10, 8)) + ";")
-    print("static const double golden_cosine[] = " + numbers(cosine_rates()) + ";")
     print("static const struct golden_case {\n    const char *name;\n    clg_optimizer_params params;")
     print("    double loss[GOLDEN_STEPS], norm[GOLDEN_STEPS];")
     print("    double first[GOLDEN_PARAMETERS], last[GOLDEN_PARAMETERS];\n} golden_cases[] = {")

@@ -1,0 +1,45 @@
+/*
+ * Searching a learning rate: the rates to try, and what the losses say.
+ */
+#include <math.h>
+
+#include "base/base.h"
+#include "clgrad/schedule.h"
+
+static size_t count_of(const clg_lr_range *range)
+{
+    size_t steps = range->steps ? range->steps : 100;
+    return steps < 2 ? 2 : steps;
+}
+
+double clg_lr_range_rate(const clg_lr_range *range, size_t i)
+{
+    double lowest = range->lowest > 0 ? range->lowest : 1e-7;
+    double highest = range->highest > 0 ? range->highest : 10.0;
+    return lowest * pow(highest / lowest, (double)i / (double)(count_of(range) - 1));
+}
+
+bool clg_lr_range_smooth(const double *losses, size_t n, double *smooth)
+{
+    const double decay = 0.9;
+    double average = 0, weight = 0, lowest = INFINITY;
+    for (size_t i = 0; i < n; i++) {
+        average = decay * average + (1 - decay) * losses[i];
+        weight = decay * weight + (1 - decay);
+        smooth[i] = average / weight;
+        if (smooth[i] < lowest) lowest = smooth[i];
+    }
+    return n > 0 && !(smooth[n - 1] <= 4 * lowest);
+}
+
+double clg_lr_range_suggest(const clg_lr_range *range, const double *smooth, size_t n)
+{
+    double steepest = 0, rate = 0;
+    for (size_t i = 1; i + 1 < n && n >= 4; i++) {
+        double slope = smooth[i + 1] - smooth[i - 1]; /* the rates' logarithms are evenly spaced */
+        if (!(slope < steepest)) continue;
+        steepest = slope;
+        rate = clg_lr_range_rate(range, i);
+    }
+    return rate;
+}
