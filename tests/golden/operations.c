@@ -216,6 +216,7 @@ const golden_exemption golden_exemptions[] = {
     {"variable", "batch_norm", "running statistics"},
     /* no twin in PyTorch */
     {"assign_rows", NULL, SPARSE},
+    {"by_accumulation", NULL, "which micro-batch a program is for: PyTorch has no such operation"},
     {"channel_dropout", NULL, RANDOM},
     {"color_jitter", NULL, RANDOM},
     {"cutout", NULL, RANDOM},
