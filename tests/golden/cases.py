@@ -5,6 +5,7 @@ function and the builder in C get. Tensors have clgrad's layout (NHWC, HWIO): fu
 is stored is y, the gradient of sum(weights y) with respect to each differentiable input, and what
 variables became.
 """
+import math
 import zlib
 
 import numpy
@@ -23,7 +24,7 @@ def uniform(count, low, high, stream):
 
 
 class Input:
-    """shape and range, or explicit values. kind: float; index (0 .. classes - 1, i32, no gradient)."""
+    """shape and range, or explicit values. With classes: i32 numbers 0 .. classes - 1, no gradient."""
 
     def __init__(self, *shape, low=-2.0, high=2.0, values=None, classes=0, gradient=True, variable=False):
         self.shape = list(shape) if values is None else list(numpy.shape(values))
@@ -44,9 +45,9 @@ class Input:
         d = {"shape": self.shape}
         if self.values is not None:
             d["values"] = numpy.array(self.values, "float32").ravel().tolist()
-        elif self.classes:
+        if self.classes:
             d["classes"] = self.classes
-        else:
+        elif self.values is None:
             d["low"], d["high"] = self.low, self.high
         if not self.gradient:
             d["gradient"] = False
@@ -76,7 +77,7 @@ class Case:
         d = {"name": self.name, "op": self.op, "stream": stream,
              "inputs": [i.describe() for i in self.inputs]}
         if self.attributes:
-            d["attributes"] = self.attributes
+            d["attributes"] = {k: str(v) if v in (math.inf, -math.inf) else v for k, v in self.attributes.items()}
         if self.mode != "inference":
             d["mode"] = self.mode
         if self.value_only:

@@ -85,6 +85,7 @@ double golden_number(const json_t *golden, const char *key, size_t at, double ot
     const json_t *value = attribute(golden, key);
     if (json_is_array(value)) value = json_array_get(value, at);
     if (json_is_boolean(value)) return json_is_true(value);
+    if (json_is_string(value)) return strtod(json_string_value(value), NULL); /* "inf" */
     return json_is_number(value) ? json_number_value(value) : otherwise;
 }
 

@@ -31,6 +31,13 @@ static uint32_t axes_of(const json_t *c)
 BUILD(sum, return clg_sum(x[0], axes_of(c), INT("keep", 0));)
 BUILD(mean, return clg_mean(x[0], axes_of(c), INT("keep", 0));)
 BUILD(max, return clg_max(x[0], axes_of(c), INT("keep", 0));)
+BUILD(min, return clg_min(x[0], axes_of(c), INT("keep", 0));)
+BUILD(log_sum_exp, return clg_log_sum_exp(x[0], axes_of(c), INT("keep", 0));)
+BUILD(variance, return clg_variance(x[0], axes_of(c), INT("unbiased", 0), false);)
+BUILD(standard_deviation,
+      return clg_standard_deviation(x[0], axes_of(c), INT("unbiased", 0), false);)
+BUILD(vector_norm, return clg_vector_norm(x[0], golden_number(c, "p", 0, 0), axes_of(c), false);)
+BUILD(argmin, return clg_argmin(x[0], INT("axis", 0));)
 BUILD(argmax, return clg_argmax(x[0], INT("axis", 0));)
 BUILD(norm, return clg_norm(x[0]);)
 BUILD(softmax, return clg_softmax(x[0], INT("axis", 0));)
@@ -117,6 +124,9 @@ BUILD(affine_warp, const char *border = golden_text(json_object_get(c, "attribut
                        .pad = {INT("pad", 0), INT("pad", 1)})
 BUILD(max_pool2d, return clg_max_pool2d(x[0], POOL_OPTIONS);)
 BUILD(average_pool2d, return clg_average_pool2d(x[0], POOL_OPTIONS);)
+BUILD(adaptive_average_pool2d,
+      return clg_adaptive_average_pool2d(x[0], INT("size", 0), INT("size", 1));)
+BUILD(adaptive_max_pool2d, return clg_adaptive_max_pool2d(x[0], INT("size", 0), INT("size", 1));)
 BUILD(global_average_pool2d, return clg_global_average_pool2d(x[0]);)
 
 /* ---- normalization, losses ---- */
@@ -150,8 +160,11 @@ BUILD(accuracy, return clg_accuracy(x[0], x[1]);)
     }
 const golden_builder golden_builders[] = {
     ROW(accuracy),
+    ROW(adaptive_average_pool2d),
+    ROW(adaptive_max_pool2d),
     ROW(affine_warp),
     ROW(argmax),
+    ROW(argmin),
     ROW(average_pool2d),
     ROW(batch_norm),
     ROW(binary_cross_entropy_logits),
@@ -170,10 +183,12 @@ const golden_builder golden_builders[] = {
     ROW(layer_norm),
     ROW(local_response_norm),
     ROW(log_softmax),
+    ROW(log_sum_exp),
     ROW(matmul),
     ROW(max),
     ROW(max_pool2d),
     ROW(mean),
+    ROW(min),
     ROW(mse),
     ROW(norm),
     ROW(normalize),
@@ -188,10 +203,13 @@ const golden_builder golden_builders[] = {
     ROW(softmax),
     ROW(softmax_cross_entropy),
     ROW(stack),
+    ROW(standard_deviation),
     ROW(stop_gradient),
     ROW(sum),
     ROW(take_along_axis),
     ROW(transpose),
+    ROW(variance),
+    ROW(vector_norm),
     ROW(window_sum),
     {NULL, NULL},
 };
