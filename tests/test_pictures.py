@@ -8,6 +8,7 @@ import html.parser
 import json
 import os
 import pathlib
+import random
 import shutil
 import struct
 import subprocess
@@ -91,6 +92,13 @@ def png_size(uri):
         at += 12 + length
     zlib.decompress(pixels)
     return size
+
+
+def write_npy(path, rows):
+    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({len(rows)}, {len(rows[0])})}}"
+    header = header.ljust(117) + "\n"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode() +
+                     b"".join(struct.pack("<f", value) for row in rows for value in row))
 
 
 class Pictures(Case):
@@ -197,6 +205,26 @@ class Report(Pictures):
             self.assertIn(name, page.sections["confusion"])
         self.assertNotIn("b", page.tags)
         self.assertEqual(png_size(page.images[-1]["src"]), (3, 2))
+
+
+    def test_numbers_as_targets(self):
+        """Two targets for each sample; what is about classes says that there are none."""
+        rng, folder = random.Random(3), self.folder / "numbers"
+        folder.mkdir()
+        for part, count in ("train", 70), ("test", 20):
+            inputs = [[rng.uniform(-1, 1) for _ in range(3)] for _ in range(count)]
+            write_npy(folder / f"x_{part}.npy", inputs)
+            write_npy(folder / f"y_{part}.npy", [[a + b, b - c] for a, b, c in inputs])
+        model = {"model": {"name": "numbers", "input": [3], "outputs": 2, "loss": "mse",
+                           "layers": [{"kind": "linear", "units": 2}]}, "training": {"epochs": 2}}
+        lines = self.lines("train", self.write(json.dumps(model)), "--data", "numbers", "--out", "run")
+        self.assertGreater(lines[0]["gradient_norms"]["linear1.weight"], 0)
+        page = self.page("run/report.html")
+        self.assertEqual(list(page.sections), SECTIONS)
+        for section in "confusion", "mistakes":
+            self.assertIn("does not tell classes apart", page.sections[section])
+        result, = self.lines("landscape", "run", "--points", "3")
+        self.assertGreater(result["highest"], result["loss"])
 
 
 class Comparing(Pictures):

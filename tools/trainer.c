@@ -66,22 +66,6 @@ static int compile_programs(struct trainer *trainer)
     return status == CLG_OK ? DONE : report_status(status, NULL);
 }
 
-/* A run without these numbers is still a run. */
-static int prepare_gradient_norms(struct trainer *trainer)
-{
-    if (!*trainer->file->content->training.gradient_norms) return DONE;
-    struct slow_notice notice;
-    slow_begin(&notice, "Compiling the kernels that measure gradients ...");
-    clg_status status = gradient_norms_prepare(&trainer->gradient_norms, trainer->context,
-                                               &trainer->network, trainer->data.train);
-    slow_end(&notice);
-    if (status == CLG_ERROR_MEMORY)
-        report_note("Gradient norms are not recorded: %s", clg_last_error());
-    else if (status != CLG_OK)
-        return report_status(status, NULL);
-    return DONE;
-}
-
 static int create_loader(struct trainer *trainer)
 {
     const struct settings *settings = &trainer->file->content->training;
@@ -110,7 +94,6 @@ int trainer_build(struct trainer *trainer)
 int trainer_prepare(struct trainer *trainer)
 {
     int code = compile_programs(trainer);
-    if (code == DONE) code = prepare_gradient_norms(trainer);
     return code == DONE ? create_loader(trainer) : code;
 }
 
@@ -281,16 +264,36 @@ static int write_report(const struct trainer *trainer)
     });
 }
 
+/*
+ * Compiles its program when the first epoch is over: the first step need not wait for that. A run
+ * without these numbers is still a run.
+ */
+static clg_status prepare_gradient_norms(struct trainer *trainer)
+{
+    struct slow_notice notice;
+    trainer->gradients_tried = true;
+    if (!*trainer->file->content->training.gradient_norms) return CLG_OK;
+    slow_begin(&notice, "Compiling the kernels that measure gradients ...");
+    clg_status status = gradient_norms_prepare(&trainer->gradient_norms, trainer->context,
+                                               &trainer->network, trainer->data.train);
+    slow_end(&notice);
+    if (status != CLG_ERROR_MEMORY) return status;
+    report_note("Gradient norms are not recorded: %s", clg_last_error());
+    return CLG_OK;
+}
+
 /* What is known at the end of an epoch besides the losses goes into its record, too. */
 static int keep_record(struct trainer *trainer, struct epoch_record *record)
 {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     record->time = (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-    clg_status status = gradient_norms_measure(&record->gradient_norms, &trainer->gradient_norms,
-                                               &trainer->network);
-    if (status != CLG_OK) return report_status(status, "gradient norms");
     progress_clear(&trainer->progress);
+    clg_status status = trainer->gradients_tried ? CLG_OK : prepare_gradient_norms(trainer);
+    if (status == CLG_OK)
+        status = gradient_norms_measure(&record->gradient_norms, &trainer->gradient_norms,
+                                        &trainer->network);
+    if (status != CLG_OK) return report_status(status, "gradient norms");
     print_epoch(trainer, record);
     int code = run_add(&trainer->run, record);
     return code == DONE ? write_report(trainer) : code;

@@ -24,6 +24,7 @@ struct trainer {
     clg_loader *loader;
     clg_minimized minimized;
     struct gradient_norms gradient_norms;
+    bool gradients_tried;            /* its program was compiled, or could not be */
     struct review review;            /* of the last part that was measured */
     clg_tensor *loss_sum, *bad_step; /* see trainer_state.c */
     clg_tensor *samples;             /* input: samples in the batch */
