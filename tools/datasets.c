@@ -1,5 +1,7 @@
 /*
  * Opening data sets for a model: shapes and labels must be the model's before anything else starts.
+ * What the model's file says about its input decides how the data is read where there is a choice:
+ * the size of images, the length of sequences, the number of words.
  */
 #include "datasets.h"
 
@@ -40,61 +42,133 @@ static int check_targets(const clg_dataset *dataset, const struct model_spec *mo
                         info->source, (long long)have, model->name, (long long)outputs);
 }
 
-static int open_part(clg_dataset **out, const struct model_spec *model, const char *source,
-                     clg_data_part part)
-{
-    clg_dataset_params params = {.classes = model->classes ? (int)*model->classes : 0,
-                                 .targets = loss_data(model)};
-    clg_status status = clg_dataset_open(out, source, part, &params);
-    if (status != CLG_OK) return report_status(status, NULL);
-    int code = check_shape(*out, model);
-    return code == DONE ? check_targets(*out, model) : code;
-}
-
-int datasets_open_train(clg_dataset **out, const struct model_spec *model, const char *source)
-{
-    return open_part(out, model, source, CLG_DATA_TRAIN);
-}
-
-int datasets_open_test(clg_dataset **out, const struct model_spec *model, const char *source)
-{
-    return open_part(out, model, source, CLG_DATA_TEST);
-}
-
-static int hold_out(struct datasets *data, const struct settings *settings)
-{
-    clg_dataset *rest = NULL;
-    if (*settings->validation == 0) return DONE;
-    clg_status status = clg_dataset_split(data->train, *settings->validation,
-                                          (uint64_t)*settings->seed, &rest, &data->validation);
-    if (status != CLG_OK) return report_status(status, "validation");
-    clg_dataset_destroy(data->train); /* the parts keep the memory they share */
-    data->train = rest;
-    return DONE;
-}
-
-/* A source without parts: a fifth of it, drawn by the seed, becomes the test part. */
-static int part_test(struct datasets *data, uint64_t seed)
-{
-    clg_dataset *rest = NULL;
-    clg_status status = clg_dataset_split(data->train, 0.2, ~seed, &rest, &data->test);
-    if (status != CLG_OK) return report_status(status, "test");
-    clg_dataset_destroy(data->train);
-    data->train = rest;
-    return DONE;
-}
-
-int datasets_open(struct datasets *data, const struct model_file *file)
+/* The model's input is (H, W, C) for images, and (tokens) for texts. */
+static clg_dataset_params params_of(const struct model_file *file, const char *schema)
 {
     const struct model_spec *model = &file->content->model;
+    const struct settings *s = &file->content->training;
+    int classes = model->classes ? (int)*model->classes : 0;
+    clg_dataset_params params = {.classes = classes,
+                                 .targets = loss_data(model),
+                                 .format = s->format,
+                                 .schema = schema,
+                                 .memory = *s->memory << 20,
+                                 .target = s->target,
+                                 .ignore = s->ignore,
+                                 .words = *s->words,
+                                 .vocabulary = classes};
+    if (!strcmp(s->missing, "drop")) params.missing = CLG_MISSING_DROP;
+    if (!strcmp(s->missing, "fill")) params.missing = CLG_MISSING_FILL;
+    if (!strcmp(s->fit, "stretch")) params.fit = CLG_IMAGE_STRETCH;
+    if (model->input_count == 1) params.sequence = model->input[0];
+    if (model->input_count != 3) return params;
+    params.size[0] = model->input[0];
+    params.size[1] = model->input[1];
+    params.channels = model->input[2] == 1 ? 1 : 3;
+    return params;
+}
+
+static int open_part(clg_dataset **out, const struct model_file *file, const char *source,
+                     clg_data_part part, const clg_dataset_params *params)
+{
+    clg_status status = clg_dataset_open(out, source, part, params);
+    if (status != CLG_OK) return report_status(status, NULL);
+    int code = check_shape(*out, &file->content->model);
+    return code == DONE ? check_targets(*out, &file->content->model) : code;
+}
+
+/* Moves a part of *from to *held_out. */
+static int hold_out(clg_dataset **from, clg_dataset **held_out, double fraction, uint64_t seed,
+                    const char *what)
+{
+    clg_dataset *rest = NULL;
+    clg_status status = clg_dataset_split(*from, fraction, seed, &rest, held_out);
+    if (status != CLG_OK) return report_status(status, what);
+    clg_dataset_destroy(*from); /* the parts keep the memory they share */
+    *from = rest;
+    return DONE;
+}
+
+/* The test part of data that has none, the same in every command. */
+static int hold_out_test(clg_dataset **from, clg_dataset **test, const struct settings *settings)
+{
+    return hold_out(from, test, *settings->test, ~(uint64_t)*settings->seed, "test");
+}
+
+/* Values that the data lacks are filled with what the training part has. */
+static int fill_missing(struct datasets *data)
+{
+    clg_dataset *parts[] = {data->train, data->validation, data->test};
+    for (int i = 0; i < 3; i++) {
+        if (!parts[i] || clg_dataset_describe(parts[i])->missing == 0) continue;
+        clg_status status = clg_dataset_fill_missing(parts[i], data->train);
+        if (status != CLG_OK) return report_status(status, NULL);
+    }
+    return DONE;
+}
+
+/* The test part is read as the training part was: with its classes, columns and words. */
+static int open_test_part(struct datasets *data, const struct model_file *file,
+                          clg_dataset_params *params)
+{
+    char *schema = NULL;
+    const char *path = file->content->training.path;
+    if (clg_dataset_describe(data->train)->whole)
+        return hold_out_test(&data->train, &data->test, &file->content->training);
+    clg_status status = params->schema ? CLG_OK : clg_dataset_schema(data->train, &schema);
+    if (status != CLG_OK) return report_status(status, NULL);
+    if (schema) params->schema = schema;
+    int code = open_part(&data->test, file, path, CLG_DATA_TEST, params);
+    clg_free(schema);
+    return code;
+}
+
+int datasets_open(struct datasets *data, const struct model_file *file, const char *schema)
+{
     const struct settings *settings = &file->content->training;
+    clg_dataset_params params = params_of(file, schema);
     *data = (struct datasets){0};
-    int code = open_part(&data->train, model, settings->data, CLG_DATA_TRAIN);
-    if (code == DONE && clg_dataset_describe(data->train)->whole)
-        code = part_test(data, (uint64_t)*settings->seed);
-    else if (code == DONE)
-        code = open_part(&data->test, model, settings->data, CLG_DATA_TEST);
-    return code == DONE ? hold_out(data, settings) : code;
+    int code = open_part(&data->train, file, settings->path, CLG_DATA_TRAIN, &params);
+    if (code == DONE) code = open_test_part(data, file, &params);
+    if (code == DONE && *settings->validation > 0)
+        code = hold_out(&data->train, &data->validation, *settings->validation,
+                        (uint64_t)*settings->seed, "validation");
+    return code == DONE ? fill_missing(data) : code;
+}
+
+int datasets_open_train(clg_dataset **out, const struct model_file *file, const char *schema)
+{
+    clg_dataset_params params = params_of(file, schema);
+    return open_part(out, file, file->content->training.path, CLG_DATA_TRAIN, &params);
+}
+
+int datasets_open_test(clg_dataset **out, const struct model_file *file, const char *source,
+                       const char *schema)
+{
+    const struct settings *settings = &file->content->training;
+    clg_dataset_params params = params_of(file, schema);
+    clg_dataset *all = NULL;
+    int code = open_part(&all, file, source ? source : settings->path, CLG_DATA_TEST, &params);
+    if (code == DONE && !source && clg_dataset_describe(all)->whole)
+        code = hold_out_test(&all, out, settings);
+    else if (code == DONE) {
+        *out = all;
+        all = NULL;
+    }
+    clg_dataset_destroy(all);
+    return code;
+}
+
+int datasets_open_samples(clg_dataset **out, const struct model_file *file, const char *source,
+                          const char *schema, int64_t limit)
+{
+    clg_dataset_params params = params_of(file, schema);
+    params.format = NULL; /* the run's may be a folder, and this one image */
+    params.targets = CLG_TARGET_NONE;
+    params.classes = 0;
+    params.limit = limit;
+    clg_status status = clg_dataset_open(out, source, CLG_DATA_TEST, &params);
+    return status == CLG_OK ? DONE : report_status(status, NULL);
 }
 
 void datasets_close(struct datasets *data)

@@ -15,8 +15,8 @@ struct eval_options {
 };
 
 static const struct option_row options[] = {
-    {"data", "DIR", OPTION_TEXT, offsetof(struct eval_options, data),
-     "builtin, or a folder with the idx files; default: the data of the run"},
+    {"data", "PATH", OPTION_TEXT, offsetof(struct eval_options, data),
+     "other data, of any format; default: the test part of the run's"},
     OPTION_DEVICE(struct eval_options),
     OPTION_JSON(struct eval_options),
     OPTION_ROWS_END};
@@ -58,8 +58,7 @@ static int run(const void *values, int argc, char **argv)
     signals_catch();
     int code = trained_load(&trained, argv[0], given->device);
     if (code == DONE)
-        code = datasets_open_test(&dataset, &trained.file.content->model,
-                                  given->data ? given->data : trained.file.content->training.data);
+        code = datasets_open_test(&dataset, &trained.file, given->data, trained.schema);
     if (code == DONE) code = measure(&trained, argv[0], dataset, &score);
     if (code == DONE) code = print_score(&score, given->json);
     clg_dataset_destroy(dataset);

@@ -25,6 +25,8 @@
 #define SETTING_FLAG(name, ...) CYAML_FIELD_BOOL_PTR(#name, OPTIONAL, struct settings, name),
 static const cyaml_schema_field_t training_fields[] = {
     SETTING_ROWS(SETTING_TEXT, SETTING_WHOLE, SETTING_REAL, SETTING_FLAG) CYAML_FIELD_END};
+static const cyaml_schema_field_t data_fields[] = {
+    DATA_ROWS(SETTING_TEXT, SETTING_WHOLE, SETTING_REAL, SETTING_FLAG) CYAML_FIELD_END};
 
 /* Lists of layers inside layers: the schema refers to itself. */
 static const cyaml_schema_value_t layer_schema;
@@ -71,6 +73,8 @@ static const cyaml_schema_field_t model_fields[] = {
 
 static const cyaml_schema_field_t content_fields[] = {
     CYAML_FIELD_MAPPING("model", CYAML_FLAG_DEFAULT, struct model_content, model, model_fields),
+    /* Both sections fill one struct: code that goes over the settings needs no second way. */
+    CYAML_FIELD_MAPPING("data", CYAML_FLAG_OPTIONAL, struct model_content, training, data_fields),
     CYAML_FIELD_MAPPING("training", CYAML_FLAG_OPTIONAL, struct model_content, training,
                         training_fields),
     CYAML_FIELD_END};
@@ -232,6 +236,7 @@ int model_file_override(struct model_file *file, const char *setting, const char
 static int fill_default(struct settings *settings, const struct key_row *row)
 {
     void **slot = slot_of(settings, row);
+    if (row->type == KEY_TEXT && !row->text) return DONE;
     *slot = row->type == KEY_TEXT ? strdup(row->text) : malloc(key_types[row->type].size);
     if (!*slot) return report_error(NO_MEMORY, "out of memory");
     if (row->type == KEY_WHOLE) *(int64_t *)*slot = (int64_t)row->number;
@@ -240,11 +245,11 @@ static int fill_default(struct settings *settings, const struct key_row *row)
     return DONE;
 }
 
-static int setting_error(struct model_file *file, const char *name, const char *problem)
+static int setting_error(struct model_file *file, const struct key_row *row, const char *problem)
 {
     char path[64];
-    snprintf(path, sizeof path, "training.%s", name);
-    return yaml_source_error(&file->source, path, "%s %s", name, problem);
+    snprintf(path, sizeof path, "%s.%s", row->section, row->name);
+    return yaml_source_error(&file->source, path, "%s %s", row->name, problem);
 }
 
 static int check_range(struct model_file *file, const struct key_row *row)
@@ -252,7 +257,7 @@ static int check_range(struct model_file *file, const struct key_row *row)
     if (in_range(row, *slot_of(&file->content->training, row))) return DONE;
     char problem[96];
     snprintf(problem, sizeof problem, "must be in %.10g .. %.10g", row->low, row->high);
-    return setting_error(file, row->name, problem);
+    return setting_error(file, row, problem);
 }
 
 /* A setting of another optimizer or schedule is refused if it was given. */
@@ -264,11 +269,22 @@ static int resolve_setting(struct model_file *file, const struct key_row *row)
     if (!applies && *slot_of(settings, row)) {
         char problem[96];
         snprintf(problem, sizeof problem, "is a setting of %s only", row->of);
-        return setting_error(file, row->name, problem);
+        return setting_error(file, row, problem);
     }
     if (!applies) return DONE;
     if (!*slot_of(settings, row)) return fill_default(settings, row);
     return check_range(file, row);
+}
+
+/* A setting whose value is one of some words, in one string, separated by blanks. */
+static int check_word(struct model_file *file, const char *setting, const char *choices)
+{
+    const struct key_row *row = find_setting(setting);
+    const char *word = *slot_of(&file->content->training, row);
+    char problem[96];
+    if (!word || (*word && !strchr(word, ' ') && word_in(choices, word))) return DONE;
+    snprintf(problem, sizeof problem, "is one of %s", choices);
+    return setting_error(file, row, problem);
 }
 
 static int check_kind(struct model_file *file, const char *setting, const char *word,
@@ -318,6 +334,10 @@ int model_file_resolve(struct model_file *file)
         code = check_kind(file, "schedule", settings->schedule, schedule_name, CLG_SCHEDULE_COUNT);
     for (size_t i = 0; i < n_settings && code == DONE; i++)
         code = resolve_setting(file, &setting_rows[i]);
+    if (code == DONE) code = check_word(file, "missing", "refuse drop fill");
+    if (code == DONE) code = check_word(file, "fit", "crop stretch");
+    if (code == DONE)
+        code = check_word(file, "format", "builtin idx npz npy images cifar csv text");
     if (code == DONE) resolve_by_optimizer(settings);
     return code;
 }

@@ -1,10 +1,10 @@
 /*
  * Model files: a network and the settings of its training, in YAML (docs/model-files.md).
  *
- * Two tables hold every key: SETTING_ROWS for `training`, LAYER_OPTION_ROWS for the entries of
- * `model.layers`. Struct fields, libcyaml schema, defaults, ranges, command-line overrides and the
- * saved file come from them. All values are pointers: NULL says "not given", so that an option that
- * does not belong to a kind of layer or optimizer can be refused.
+ * Three tables hold every key: SETTING_ROWS for `training`, DATA_ROWS for `data`, LAYER_OPTION_ROWS
+ * for the entries of `model.layers`. Struct fields, libcyaml schema, defaults, ranges, command-line
+ * overrides and the saved file come from them. All values are pointers: NULL says "not given", so
+ * that an option that does not belong to a kind of layer or optimizer can be refused.
  */
 #ifndef CLTRAIN_MODEL_FILE_H
 #define CLTRAIN_MODEL_FILE_H
@@ -21,7 +21,6 @@ enum { MAX_NAME = 200, MAX_FULL_NAME = 190 }; /* characters of a word; of a laye
  * (0) and weight_decay (-1) depend on the optimizer.
  */
 #define SETTING_ROWS(TEXT, WHOLE, REAL, FLAG)                                                      \
-    TEXT(data, "builtin", "")                                                                      \
     REAL(validation, 0.1, 0, 0.9, "")                                                              \
     WHOLE(epochs, 5, 1, 1000000, "")                                                               \
     WHOLE(batch, 64, 1, 1 << 24, "")                                                               \
@@ -41,6 +40,18 @@ enum { MAX_NAME = 200, MAX_FULL_NAME = 190 }; /* characters of a word; of a laye
     WHOLE(checkpoint_every, 0, 0, 1000000000, "")                                                  \
     WHOLE(keep, 3, 1, 1000000, "")                                                                 \
     FLAG(gradient_norms, true, "")
+
+/* The same for the keys of `data`. NULL: no default. */
+#define DATA_ROWS(TEXT, WHOLE, REAL, FLAG)                                                         \
+    TEXT(path, "builtin", "")                                                                      \
+    TEXT(format, NULL, "")                                                                         \
+    TEXT(target, NULL, "")                                                                         \
+    TEXT(ignore, NULL, "")                                                                         \
+    TEXT(missing, "refuse", "")                                                                    \
+    TEXT(fit, "crop", "")                                                                          \
+    FLAG(words, false, "")                                                                         \
+    REAL(test, 0.2, 0.001, 0.9, "")                                                                \
+    WHOLE(memory, 1024, 1, 1 << 30, "")
 
 /*
  * Options of layers; which kind takes which, and the defaults, is said in layers.c. `repeat` and
@@ -88,8 +99,10 @@ enum { MAX_NAME = 200, MAX_FULL_NAME = 190 }; /* characters of a word; of a laye
 #define FIELD_REAL(name, ...) double *name;
 #define FIELD_FLAG(name, ...) bool *name;
 
+/* Of `training` and of `data`. */
 struct settings {
     SETTING_ROWS(FIELD_TEXT, FIELD_WHOLE, FIELD_REAL, FIELD_FLAG)
+    DATA_ROWS(FIELD_TEXT, FIELD_WHOLE, FIELD_REAL, FIELD_FLAG)
 };
 
 /* The options of one layer as values, parameters of blocks put in. Borrowed by its builder. */
@@ -176,6 +189,7 @@ struct key_row {
     const char *text;
     double number, low, high; /* default (TEXT: `text`), range */
     const char *of;
+    const char *section; /* of the file: "training", "data" */
 };
 extern const struct key_row setting_rows[], layer_option_rows[];
 extern const size_t n_settings, n_layer_options;

@@ -142,13 +142,13 @@ static void write_model(FILE *file, const struct model_spec *model)
     write_layers(file, "layers", model->layers, model->layers_count, 2);
 }
 
-static void write_settings(FILE *file, const struct settings *settings)
+static void write_settings(FILE *file, const char *section, const struct settings *settings)
 {
-    fputs("training:\n", file);
+    fprintf(file, "%s:\n", section);
     for (size_t i = 0; i < n_settings; i++) {
         const struct key_row *row = &setting_rows[i];
         const void *value = *(void *const *)((const char *)settings + row->offset);
-        if (!value) continue;
+        if (!value || strcmp(row->section, section)) continue;
         fprintf(file, "  %s: ", row->name);
         write_value(file, row, value);
         fputc('\n', file);
@@ -163,7 +163,8 @@ char *model_file_text(const struct model_file *file)
     if (!out) return NULL;
     fputs("# The model and all settings of this run, as they were used.\n", out);
     write_model(out, &file->content->model);
-    write_settings(out, &file->content->training);
+    write_settings(out, "data", &file->content->training);
+    write_settings(out, "training", &file->content->training);
     bool failed = ferror(out);
     if (!fclose(out) && !failed) return text;
     free(text);

@@ -1,5 +1,6 @@
 /*
- * cltrain predict: classes and their probabilities for images in idx files.
+ * cltrain predict: classes and their probabilities for samples in files, read as the training data
+ * was.
  */
 #include <inttypes.h>
 #include <math.h>
@@ -8,6 +9,7 @@
 
 #include "clgrad/data.h"
 #include "cltrain.h"
+#include "datasets.h"
 #include "loss.h"
 #include "options.h"
 #include "trained.h"
@@ -27,13 +29,6 @@ static const struct option_row options[] = {{"limit", "N", OPTION_COUNT,
                                             OPTION_JSON(struct predict_options),
                                             OPTION_ROWS_END};
 
-/* One file of samples, as the network takes them. */
-struct samples {
-    const char *path;
-    float *values;
-    int64_t count, each; /* samples, numbers in one */
-};
-
 struct predictor {
     struct trained trained;
     clg_program *program;
@@ -43,46 +38,28 @@ struct predictor {
 
 /* ---- reading ---- */
 
-static int check_samples(const struct samples *samples, const clg_shape *shape,
-                         const struct model_spec *model)
+static int check_samples(const clg_dataset *dataset, const struct model_spec *model)
 {
+    const clg_dataset_info *info = clg_dataset_describe(dataset);
     clg_shape wanted = clg_shape_of((int)model->input_count, model->input);
-    if (samples->each == clg_shape_count(&wanted)) return DONE;
+    if (clg_shape_count(&info->sample) == clg_shape_count(&wanted)) return DONE;
     char have[128], want[128];
-    return report_error(BAD_INPUT, "%s: an array of shape %s does not hold samples of shape %s",
-                        samples->path, clg_shape_text(shape, have, sizeof have),
+    return report_error(BAD_INPUT, "%s: samples are %s, but model '%s' takes input %s",
+                        info->source, clg_shape_text(&info->sample, have, sizeof have), model->name,
                         clg_shape_text(&wanted, want, sizeof want));
 }
 
-/* u8 pixels become 0 .. 1, as in training. */
-static int convert(struct samples *samples, clg_dtype dtype, const void *data)
+static int open_samples(struct predictor *predictor, const char *path, clg_dataset **dataset,
+                        clg_loader **loader)
 {
-    size_t total = (size_t)(samples->count * samples->each);
-    samples->values = malloc(total * sizeof *samples->values + 1);
-    if (!samples->values) return report_error(NO_MEMORY, "%s: out of memory", samples->path);
-    if (dtype == CLG_F32) memcpy(samples->values, data, total * sizeof *samples->values);
-    for (size_t i = 0; dtype == CLG_U8 && i < total; i++)
-        samples->values[i] = (float)((const uint8_t *)data)[i] / 255.0f;
-    if (dtype != CLG_I32) return DONE;
-    return report_error(BAD_INPUT, "%s: holds integers wider than a byte, not images",
-                        samples->path);
-}
-
-static int read_samples(struct samples *samples, const struct predictor *predictor)
-{
-    clg_dtype dtype;
-    clg_shape shape;
-    void *data = NULL;
-    clg_status status = clg_idx_read(samples->path, &dtype, &shape, &data);
-    if (status != CLG_OK) return report_status(status, NULL);
-    samples->count = shape.ndim ? shape.dim[0] : 0;
-    samples->each = samples->count ? clg_shape_count(&shape) / samples->count : 0;
-    int64_t limit = predictor->given->limit;
-    if (limit && limit < samples->count) samples->count = limit;
-    int code = check_samples(samples, &shape, &predictor->trained.file.content->model);
-    if (code == DONE) code = convert(samples, dtype, data);
-    clg_free(data);
-    return code;
+    const struct trained *trained = &predictor->trained;
+    int64_t batch = clg_tensor_shape(trained->network.image)->dim[0];
+    int code = datasets_open_samples(dataset, &trained->file, path, trained->schema,
+                                     predictor->given->limit);
+    if (code == DONE) code = check_samples(*dataset, &trained->file.content->model);
+    if (code != DONE) return code;
+    clg_status status = clg_loader_create(loader, *dataset, clg_loader_options(.batch = batch));
+    return status == CLG_OK ? DONE : report_status(status, path);
 }
 
 /* ---- printing ---- */
@@ -96,42 +73,58 @@ static int largest_below(const float *p, int classes, float ceiling)
     return best;
 }
 
-static void print_numbers(const char *path, int64_t index, const float *values, int count)
+/* A sample and what the model makes of it. */
+struct sample {
+    const char *path;
+    int64_t index; /* in the file */
+    const float *p;
+    int count;                  /* of p: classes, or outputs */
+    const clg_dataset *dataset; /* knows the names of the classes, or not */
+};
+
+static void print_numbers(const struct sample *s)
 {
-    printf("%s[%" PRId64 "]:", path, index);
-    for (int i = 0; i < count; i++) printf(" %.6g", (double)values[i]);
+    printf("%s[%" PRId64 "]:", s->path, s->index);
+    for (int i = 0; i < s->count; i++) printf(" %.6g", (double)s->p[i]);
     putchar('\n');
 }
 
-static void print_text(const char *path, int64_t index, const float *p, int classes)
+static void print_text(const struct sample *s)
 {
-    printf("%s[%" PRId64 "]:", path, index);
+    printf("%s[%" PRId64 "]:", s->path, s->index);
     float ceiling = INFINITY;
     for (int rank = 0; rank < SHOWN_CLASSES; rank++) {
-        int best = largest_below(p, classes, ceiling);
+        int best = largest_below(s->p, s->count, ceiling);
         if (best < 0) break;
-        printf("%s %d (%.1f %%)", rank ? "," : "", best, 100 * (double)p[best]);
-        ceiling = p[best];
+        const char *name = clg_dataset_class_name(s->dataset, best);
+        printf("%s ", rank ? "," : "");
+        if (name)
+            fputs(name, stdout);
+        else
+            printf("%d", best);
+        printf(" (%.1f %%)", 100 * (double)s->p[best]);
+        ceiling = s->p[best];
     }
     putchar('\n');
 }
 
-static int print_sample(const struct predictor *predictor, const char *path, int64_t index,
-                        const float *p, int classes)
+static int print_sample(const struct predictor *predictor, const struct sample *s)
 {
     bool numbers = !predictor->trained.network.accuracy;
     if (!predictor->given->json) {
-        (numbers ? print_numbers : print_text)(path, index, p, classes);
+        (numbers ? print_numbers : print_text)(s);
         return DONE;
     }
     json_t *list = json_array();
-    for (int i = 0; i < classes; i++) json_array_append_new(list, json_number((double)p[i]));
+    for (int i = 0; i < s->count; i++) json_array_append_new(list, json_number((double)s->p[i]));
     if (numbers)
-        return print_json(json_pack("{so sI so}", "file", json_text(path), "sample",
-                                    (json_int_t)index, "outputs", list));
-    return print_json(json_pack("{so sI si so}", "file", json_text(path), "sample",
-                                (json_int_t)index, "class", largest_below(p, classes, INFINITY),
-                                "probabilities", list));
+        return print_json(json_pack("{so sI so}", "file", json_text(s->path), "sample",
+                                    (json_int_t)s->index, "outputs", list));
+    int best = largest_below(s->p, s->count, INFINITY);
+    const char *name = clg_dataset_class_name(s->dataset, best);
+    return print_json(json_pack("{so sI si so* so}", "file", json_text(s->path), "sample",
+                                (json_int_t)s->index, "class", best, "name",
+                                name ? json_text(name) : NULL, "probabilities", list));
 }
 
 /* ---- running ---- */
@@ -150,18 +143,23 @@ static clg_status predict_batch(struct predictor *predictor, const float *values
 
 static int predict_file(struct predictor *predictor, const char *path)
 {
-    struct samples samples = {.path = path};
-    int64_t batch = clg_tensor_shape(predictor->trained.network.image)->dim[0];
-    int classes = (int)loss_outputs(&predictor->trained.network);
-    int code = read_samples(&samples, predictor);
-    for (int64_t first = 0; code == DONE && first < samples.count; first += batch) {
-        int64_t count = samples.count - first < batch ? samples.count - first : batch;
-        clg_status status = predict_batch(predictor, samples.values + first * samples.each, count);
-        if (status != CLG_OK) code = report_status(status, path);
-        for (int64_t i = 0; code == DONE && i < count; i++)
-            code = print_sample(predictor, path, first + i, predictor->row + i * classes, classes);
+    clg_dataset *dataset = NULL;
+    clg_loader *loader = NULL;
+    clg_batch batch = {0};
+    int count = (int)loss_outputs(&predictor->trained.network);
+    int code = open_samples(predictor, path, &dataset, &loader);
+    for (int64_t first = 0; code == DONE && !batch.last; first += batch.count) {
+        clg_status status = clg_loader_next(loader, &batch);
+        if (status == CLG_OK) status = predict_batch(predictor, batch.features, batch.count);
+        if (status != CLG_OK) code = report_status(status, NULL);
+        for (int64_t i = 0; code == DONE && i < batch.count; i++) {
+            const struct sample sample = {path, first + i, predictor->row + i * count, count,
+                                          dataset};
+            code = print_sample(predictor, &sample);
+        }
     }
-    free(samples.values);
+    clg_loader_destroy(loader);
+    clg_dataset_destroy(dataset);
     return code;
 }
 
@@ -184,7 +182,7 @@ static int prepare(struct predictor *predictor, const char *run)
 static int run(const void *values, int argc, char **argv)
 {
     struct predictor predictor = {.given = values};
-    if (argc < 2) return report_error(BAD_USAGE, "predict: give a run and one or more idx files");
+    if (argc < 2) return report_error(BAD_USAGE, "predict: give a run and one or more files");
     int code = prepare(&predictor, argv[0]);
     for (int i = 1; i < argc && code == DONE; i++) code = predict_file(&predictor, argv[i]);
     clg_program_destroy(predictor.program);
@@ -195,9 +193,10 @@ static int run(const void *values, int argc, char **argv)
 
 const struct command command_predict = {
     .name = "predict",
-    .arguments = "RUN|CHECKPOINT IMAGES.idx...",
-    .summary = "Says what a trained model sees in images.",
-    .details = "Images come from idx files (MNIST's format), plain or .gz.",
+    .arguments = "RUN|CHECKPOINT FILE...",
+    .summary = "Says what a trained model makes of samples.",
+    .details = "Files are images (PNG, JPEG), idx, npy or npz arrays, tables, texts, or folders of "
+               "images;\nthey are read as the training data was.",
     .options = options,
     .values_size = sizeof(struct predict_options),
     .max_arguments = -1,

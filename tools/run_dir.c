@@ -301,3 +301,21 @@ int run_find_config(const char *path, struct run_path *config)
     }
     return report_error(BAD_INPUT, "%s: no config.yaml of a run here or one level up", path);
 }
+
+int run_schema(const char *config, char **out)
+{
+    struct run_path path;
+    const char *slash = strrchr(config, '/');
+    snprintf(path.text, sizeof path.text, "%.*sdata.json", slash ? (int)(slash - config) + 1 : 0,
+             config);
+    *out = NULL;
+    FILE *file = fopen(path.text, "r");
+    if (!file && errno == ENOENT) return DONE;
+    size_t size = 0;
+    bool failed = !file || getdelim(out, &size, 0, file) < 0; /* JSON has no NUL: the whole file */
+    if (file) fclose(file);
+    if (!failed) return DONE;
+    free(*out);
+    *out = NULL;
+    return report_error(BAD_INPUT, "%s: %s", path.text, strerror(errno));
+}

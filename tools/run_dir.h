@@ -1,6 +1,6 @@
 /*
- * A run directory: config.yaml, metrics.jsonl, loss.svg, a TensorBoard event file, checkpoints/,
- * and report.html (run_report.h).
+ * A run directory: config.yaml, data.json, metrics.jsonl, loss.svg, a TensorBoard event file,
+ * checkpoints/, and report.html (run_report.h).
  */
 #ifndef CLTRAIN_RUN_DIR_H
 #define CLTRAIN_RUN_DIR_H
@@ -65,5 +65,10 @@ void run_show_chart(const struct run_dir *run);
  * file.
  */
 int run_find_config(const char *path, struct run_path *config);
+/**
+ * Reads data.json, how the run's data was read, from beside its config.yaml; *out is freed by the
+ * caller, NULL if there is none.
+ */
+int run_schema(const char *config, char **out);
 
 #endif

@@ -22,7 +22,8 @@ struct train_options {
         option, argument, OPTION_TEXT, offsetof(struct train_options, field), help                 \
     }
 static const struct option_row options[] = {
-    OPTION("data", data, "DIR", "builtin (drawn digits), or a folder with the idx files"),
+    OPTION("data", data, "PATH",
+           "a file or folder with data of any format, or builtin (drawn digits)"),
     OPTION("epochs", epochs, "N", "passes over the training data"),
     OPTION("batch", batch, "N", "samples per step"),
     OPTION("lr", lr, "X", "learning rate"),
@@ -41,7 +42,7 @@ static const struct {
     size_t offset;
     bool resumable;
 } overrides[] = {
-    {"data", offsetof(struct train_options, data), true},
+    {"path", offsetof(struct train_options, data), true},
     {"epochs", offsetof(struct train_options, epochs), true},
     {"batch", offsetof(struct train_options, batch), false},
     {"lr", offsetof(struct train_options, lr), false},
@@ -84,6 +85,17 @@ static int open_context(struct trainer *trainer, const char *device)
     return DONE;
 }
 
+/* How the data was read is a part of the run: new data is read the same way. */
+static int write_schema(struct trainer *trainer)
+{
+    char *schema = NULL;
+    clg_status status = clg_dataset_schema(trainer->data.train, &schema);
+    if (status != CLG_OK) return report_status(status, NULL);
+    int code = run_write(&trainer->run, "data.json", schema);
+    clg_free(schema);
+    return code;
+}
+
 /* The run directory appears only when everything before it went well. */
 static int open_run(struct trainer *trainer, const struct train_options *given)
 {
@@ -95,7 +107,8 @@ static int open_run(struct trainer *trainer, const struct train_options *given)
     if (code != DONE) return code;
     trainer->settings = model_file_text(trainer->file);
     if (!trainer->settings) return report_error(NO_MEMORY, "out of memory");
-    return run_write(&trainer->run, "config.yaml", trainer->settings);
+    code = run_write(&trainer->run, "config.yaml", trainer->settings);
+    return code == DONE && !trainer->schema ? write_schema(trainer) : code;
 }
 
 static int train(struct trainer *trainer, const struct train_options *given, const char *model)
@@ -103,7 +116,9 @@ static int train(struct trainer *trainer, const struct train_options *given, con
     /* What needs no device comes first: mistakes in files are found at once. */
     int code = load_settings(trainer, given, model);
     if (code == DONE) code = trainer_build(trainer);
-    if (code == DONE) code = datasets_open(&trainer->data, trainer->file);
+    if (code == DONE && given->resume)
+        code = run_schema(run_file(&trainer->run, "config.yaml").text, &trainer->schema);
+    if (code == DONE) code = datasets_open(&trainer->data, trainer->file, trainer->schema);
     if (code == DONE && !given->resume) code = network_fit(&trainer->network, trainer->data.train);
     if (code == DONE && !given->resume) summary_print(&trainer->network, stderr);
     if (code == DONE) code = open_context(trainer, given->device);

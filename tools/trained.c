@@ -5,6 +5,7 @@
 #include "trained.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 
 #include "clgrad/checkpoint.h"
 #include "cltrain.h"
@@ -17,6 +18,7 @@ int trained_load(struct trained *trained, const char *path, const char *device)
     int code = run_find_config(path, &config);
     if (code == DONE) code = model_file_load(&trained->file, config.text);
     if (code == DONE) code = model_file_resolve(&trained->file);
+    if (code == DONE) code = run_schema(config.text, &trained->schema);
     if (code != DONE) return code;
     clg_status status =
         clg_context_create(&trained->context, clg_context_options(.device = device));
@@ -39,4 +41,5 @@ void trained_clear(struct trained *trained)
     network_destroy(&trained->network);
     clg_context_destroy(trained->context);
     model_file_clear(&trained->file);
+    free(trained->schema);
 }

@@ -11,6 +11,7 @@ struct trained {
     struct model_file file;
     struct network network;
     clg_context *context;
+    char *schema; /* of the run's data; NULL: none is known */
 };
 
 /**

@@ -109,6 +109,7 @@ void trainer_clear(struct trainer *trainer)
     datasets_close(&trainer->data);
     run_close(&trainer->run);
     free(trainer->settings);
+    free(trainer->schema);
 }
 
 /* ---- one epoch ---- */

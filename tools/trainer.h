@@ -31,6 +31,7 @@ struct trainer {
     clg_schedule schedule;
     double lr;      /* of the last step */
     char *settings; /* text of config.yaml, kept in checkpoints */
+    char *schema;   /* text of data.json */
     uint64_t epoch; /* the next batch is (epoch, batch), from 0 */
     int64_t batch;
     int64_t batches; /* of an epoch */

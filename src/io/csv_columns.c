@@ -121,7 +121,7 @@ json_t *clg__table_schema(const clg__table *table)
         json_decref(columns);
         return NULL;
     }
-    return json_pack("{ss sb sb so}", "format", "csv", "header", table->header, "classes",
+    return json_pack("{ss sb sb so}", "format", "csv", "header", table->header, "labels",
                      table->classes, "columns", columns);
 }
 
@@ -324,7 +324,7 @@ static clg_status decide_target(clg__table *table)
     bool asked = params->targets == CLG_TARGET_CLASSES ||
                  (params->targets == CLG_TARGET_AUTO && params->classes > 0);
     if (table->place->schema && params->targets == CLG_TARGET_AUTO)
-        asked = json_is_true(json_object_get(table->place->schema, "classes"));
+        asked = json_is_true(json_object_get(table->place->schema, "labels"));
     table->classes = table->targets > 0 && (words || asked);
     if (words && params->targets == CLG_TARGET_NUMBERS)
         return clg__fail(CLG_ERROR_FORMAT, "%s: the target column holds words, not numbers", path);

@@ -158,6 +158,10 @@ static clg_status fill_samples(clg__samples *samples, clg__place *place)
         samples->info.format = format->name;
         status = format->open(samples, place);
     }
+    /* Samples without targets still have classes: those that a model was trained with. */
+    const json_t *classes = json_object_get(place->schema, "classes");
+    if (status == CLG_OK && classes && samples->classes.count == 0)
+        status = clg__names_from_json(classes, "classes", &samples->classes);
     if (part) samples->info.whole = false;
     clg__free(part);
     return status;

@@ -91,6 +91,15 @@ static clg_status add_fill(json_t *object, const clg_dataset *dataset)
     return failed ? out_of_memory() : CLG_OK;
 }
 
+/* Adds the names of the classes, which every format that has some keeps in the same place. */
+static clg_status add_classes(json_t *object, const clg__names *names)
+{
+    json_t *list = clg__names_to_json(names);
+    bool failed = !list || json_object_set(object, "classes", list) != 0;
+    json_decref(list);
+    return failed ? out_of_memory() : CLG_OK;
+}
+
 clg_status clg_dataset_schema(const clg_dataset *dataset, char **out)
 {
     if (!dataset || !out)
@@ -101,6 +110,8 @@ clg_status clg_dataset_schema(const clg_dataset *dataset, char **out)
                                      : json_pack("{ss}", "format", format);
     if (!object) return out_of_memory();
     clg_status status = dataset->fill ? add_fill(object, dataset) : CLG_OK;
+    if (status == CLG_OK && samples->classes.count > 0)
+        status = add_classes(object, &samples->classes);
     if (status == CLG_OK) return to_text(object, out);
     json_decref(object);
     return status;

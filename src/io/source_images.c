@@ -274,8 +274,6 @@ static clg_status collect(clg__samples *samples, const clg__place *place)
                                      : clg__strdup("");
     if (!state->base) return CLG_ERROR_MEMORY;
     if (place->directory && has_classes(state->base)) return add_classes(samples, place);
-    const json_t *known = json_object_get(place->schema, "classes");
-    if (known) CLG_TRY(clg__names_from_json(known, "classes", &samples->classes));
     return place->directory ? add_folder(state, NULL, "", -1)
                             : add_file(state, NULL, "", place->path, -1);
 }
@@ -342,20 +340,10 @@ static clg_status describe(clg__samples *samples)
 {
     const image_state *state = samples->state;
     const int64_t *dim = samples->info.sample.dim;
-    json_t *schema = json_pack("{ss s[II] sI ss}", "format", "images", "size", (json_int_t)dim[0],
-                               (json_int_t)dim[1], "channels", (json_int_t)dim[2], "fit",
-                               state->fit == CLG_IMAGE_STRETCH ? "stretch" : "crop");
-    json_t *classes = schema ? clg__names_to_json(&samples->classes) : NULL;
-    if (classes && samples->classes.count > 0 && json_object_set(schema, "classes", classes) != 0) {
-        json_decref(schema);
-        schema = NULL;
-    }
-    if (!classes) {
-        json_decref(schema);
-        schema = NULL;
-    }
-    json_decref(classes);
-    return clg__schema_keep(samples, schema);
+    return clg__schema_keep(
+        samples, json_pack("{ss s[II] sI ss}", "format", "images", "size", (json_int_t)dim[0],
+                           (json_int_t)dim[1], "channels", (json_int_t)dim[2], "fit",
+                           state->fit == CLG_IMAGE_STRETCH ? "stretch" : "crop"));
 }
 
 /* Memory for the pixels of all samples, where it is allowed; the system gives it when it is used.

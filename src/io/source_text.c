@@ -279,11 +279,8 @@ static clg_status describe(clg__samples *samples, const clg__place *place, const
     info->target = CLG_TARGET_CLASSES;
     info->classes = wanted > 0 ? wanted : (int)tokens;
     info->whole = info->ordered = true;
-    json_t *names = clg__names_to_json(&samples->classes);
-    json_t *schema = names ? json_pack("{ss sb sI so}", "format", "text", "words", t->words,
-                                       "sequence", (json_int_t)sequence, "classes", names)
-                           : NULL;
-    return clg__schema_keep(samples, schema);
+    return clg__schema_keep(samples, json_pack("{ss sb sI}", "format", "text", "words", t->words,
+                                               "sequence", (json_int_t)sequence));
 }
 
 static clg_status fill(clg__samples *samples, const clg__place *place, text *t)
