@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import zlib
 
 CLTRAIN = str(pathlib.Path(sys.argv[1]).resolve())
 
@@ -258,6 +259,112 @@ class BadData(Case):
         make_data(self.folder / "data")
         result = self.cltrain("train", "lenet", "--data", "data", code=3)
         self.assertRegex(result.stderr, r"\(8, 8, 1\).*\(28, 28, 1\)")
+
+
+TABLE = """model:
+  name: table
+  input: [3]
+  classes: 2
+  layers:
+    - {kind: standardize}
+    - {kind: linear, units: 2}
+data:
+  path: table.csv
+  target: kind
+  missing: fill
+training:
+  lr: 0.05
+  batch: 16
+  epochs: 15
+  validation: 0
+"""
+
+
+class Formats(Case):
+    """Data of other kinds than idx: read, and read again the same way."""
+
+    def make_table(self, name, rows=200, seed=3):
+        rng = random.Random(seed)
+        with open(self.folder / name, "w") as file:
+            file.write("size,kind,colour\n")
+            for i in range(rows):
+                kind = rng.choice(["apple", "pear"])
+                size = "" if i == 7 else 5 * (kind == "pear") + rng.random()
+                file.write(f"{size},{kind},{rng.choice(['red', 'green'])}\n")
+
+    def test_table(self):
+        self.make_table("table.csv")
+        self.write(TABLE)
+        last = self.lines("train", "model.yaml", "--out", "run")[-1]
+        self.assertEqual(last["samples"], 40)
+        self.assertGreater(last["test_accuracy"], 0.95)
+        schema = json.loads((self.folder / "run" / "data.json").read_text())
+        self.assertEqual(schema["classes"], ["apple", "pear"])
+        self.assertEqual(len(schema["fill"]), 3)
+        score, = self.lines("eval", "run")
+        self.assertAlmostEqual(score["accuracy"], last["test_accuracy"], places=6)
+        score, = self.lines("eval", "run", "--data", "table.csv")
+        self.assertEqual(score["samples"], 200)
+        # Columns by name, in another order, without the target, with a gap.
+        self.write("colour,other,size\nred,x,5.5\ngreen,y,0.5\nred,z,\n", "new.csv")
+        lines = self.lines("predict", "run", "new.csv")
+        self.assertEqual([line["name"] for line in lines[:2]], ["pear", "apple"])
+        self.assertEqual(len(lines), 3)
+        self.assertIn("pear (", self.cltrain("predict", "run", "new.csv").stdout)
+        self.write("colour,size\nblue,5.5\n", "new.csv")
+        self.assertRegex(self.cltrain("predict", "run", "new.csv", code=3).stderr,
+                         "new.csv, line 2, column colour: 'blue'")
+        self.cltrain("train", "--resume", "run", "--epochs", "16")
+
+    def test_table_mistakes(self):
+        self.make_table("table.csv")
+        for change, pattern in ((("missing: fill", "missing: refuse"), "line 9, column size: no value"),
+                                (("missing: fill", "missing: guess"), "11:12: missing is one of refuse drop fill"),
+                                (("target: kind", "target: sort"), "no column 'sort'"),
+                                (("target: kind", "taget: kind"), "did you mean 'target'"),
+                                (("input: [3]", "input: [4]"), r"samples are \(3\), but .* takes input \(4\)"),
+                                (("path: table.csv", "path: nowhere"), "cannot open nowhere")):
+            self.write(TABLE.replace(*change))
+            result = self.cltrain("train", "model.yaml", "--out", "run", code=3)
+            self.assertRegex(result.stderr, pattern)
+        self.assertFalse((self.folder / "run").exists())
+
+    def write_png(self, name, rows):
+        """An 8-bit grey image."""
+        def chunk(kind, data):
+            return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        header = struct.pack(">IIBBBBB", len(rows[0]), len(rows), 8, 0, 0, 0, 0)
+        pixels = zlib.compress(b"".join(b"\0" + bytes(row) for row in rows))
+        path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b""))
+
+    def test_images(self):
+        """Folders of images of any size, with augmentation; then single images."""
+        rng = random.Random(5)
+
+        def picture(bright_below, side):
+            return [[rng.randrange(128) + (127 if (y >= side // 2) == bright_below else 0) for _ in range(side)]
+                    for y in range(side)]
+        for part, count in ("train", 40), ("test", 10):
+            for i in range(count):
+                for name, below in ("low", True), ("high", False):
+                    self.write_png(f"data/{part}/{name}/{i}.png", picture(below, rng.choice([8, 12])))
+        model = MODEL.replace("classes: 4", "classes: 2").replace("units: 4", "units: 2")
+        self.write(model.replace("  layers:\n", """  layers:
+    - {kind: random_flip}
+    - {kind: random_crop, padding: 1, border: replicate}
+    - {kind: standardize}
+"""))
+        last = self.lines("train", "model.yaml", "--data", "data", "--epochs", "12", "--out", "run")[-1]
+        self.assertEqual(last["samples"], 20)
+        self.assertGreater(last["test_accuracy"], 0.9)
+        self.write_png("one.png", picture(True, 16))
+        one, = self.lines("predict", "run", "one.png")
+        self.assertEqual(one["name"], "low")
+        (self.folder / "one.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
+        self.assertIn("one.png", self.cltrain("predict", "run", "one.png", code=3).stderr)
+        self.assertEqual(len(self.lines("predict", "run", "data/test/high", "--limit", "3")), 3)
 
 
 class Training(Case):

@@ -136,27 +136,40 @@ int datasets_open(struct datasets *data, const struct model_file *file, const ch
     return code == DONE ? fill_missing(data) : code;
 }
 
-int datasets_open_train(clg_dataset **out, const struct model_file *file, const char *schema)
+/* The part of data that has none of its own: what was held out, or what was left. */
+static int pick_part(clg_dataset **all, clg_data_part part, const struct settings *settings)
 {
+    clg_dataset *test = NULL;
+    int code = hold_out_test(all, &test, settings);
+    if (code != DONE || part == CLG_DATA_TRAIN) {
+        clg_dataset_destroy(test);
+        return code;
+    }
+    clg_dataset_destroy(*all);
+    *all = test;
+    return DONE;
+}
+
+static int open_one(clg_dataset **out, const struct model_file *file, const char *source,
+                    const char *schema, clg_data_part part)
+{
+    const struct settings *settings = &file->content->training;
     clg_dataset_params params = params_of(file, schema);
-    return open_part(out, file, file->content->training.path, CLG_DATA_TRAIN, &params);
+    int code = open_part(out, file, source ? source : settings->path, part, &params);
+    bool parts = code == DONE && !source && clg_dataset_describe(*out)->whole;
+    return parts ? pick_part(out, part, settings) : code;
+}
+
+int datasets_open_train(clg_dataset **out, const struct model_file *file, const char *source,
+                        const char *schema)
+{
+    return open_one(out, file, source, schema, CLG_DATA_TRAIN);
 }
 
 int datasets_open_test(clg_dataset **out, const struct model_file *file, const char *source,
                        const char *schema)
 {
-    const struct settings *settings = &file->content->training;
-    clg_dataset_params params = params_of(file, schema);
-    clg_dataset *all = NULL;
-    int code = open_part(&all, file, source ? source : settings->path, CLG_DATA_TEST, &params);
-    if (code == DONE && !source && clg_dataset_describe(all)->whole)
-        code = hold_out_test(&all, out, settings);
-    else if (code == DONE) {
-        *out = all;
-        all = NULL;
-    }
-    clg_dataset_destroy(all);
-    return code;
+    return open_one(out, file, source, schema, CLG_DATA_TEST);
 }
 
 int datasets_open_samples(clg_dataset **out, const struct model_file *file, const char *source,

@@ -20,8 +20,9 @@ struct datasets {
 int datasets_open(struct datasets *data, const struct model_file *file, const char *schema);
 void datasets_close(struct datasets *data);
 
-/** Opens the training part of the run's data (all of it before parts are held out). */
-int datasets_open_train(clg_dataset **out, const struct model_file *file, const char *schema);
+/** Opens the training part of `source`, or of the run's data if that is NULL, before validation. */
+int datasets_open_train(clg_dataset **out, const struct model_file *file, const char *source,
+                        const char *schema);
 /**
  * Opens the test part of `source`, or of the run's data if that is NULL. A source without parts is
  * used whole, except for the run's own: of that the part which was held out.

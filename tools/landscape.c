@@ -40,7 +40,7 @@ static const struct option_row options[] = {
     OPTION(range, "X", OPTION_TEXT, "how far to go, in lengths of the weights; default 1"),
     OPTION(samples, "N", OPTION_COUNT, "of the training data to measure on; default 512"),
     OPTION(seed, "N", OPTION_COUNT, "of the two directions; default 1"),
-    OPTION(data, "DIR", OPTION_TEXT, "as for train; default: the data of the run"),
+    OPTION(data, "PATH", OPTION_TEXT, "as for train; default: the data of the run"),
     OPTION_DEVICE(struct landscape_options),
     OPTION_JSON(struct landscape_options),
     OPTION_ROWS_END};
@@ -224,9 +224,7 @@ static int prepare(struct survey *survey, const struct landscape_options *given,
     struct trained *trained = &survey->trained;
     int code = trained_load(trained, path, given->device);
     if (code == DONE)
-        code =
-            datasets_open_train(&survey->dataset, &trained->file.content->model,
-                                given->data ? given->data : trained->file.content->training.data);
+        code = datasets_open_train(&survey->dataset, &trained->file, given->data, trained->schema);
     if (code != DONE) return code;
     clg_status status = sample_block_read(&survey->samples, survey->dataset,
                                           given->samples ? given->samples : SAMPLES);
