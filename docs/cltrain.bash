@@ -25,8 +25,8 @@ _cltrain() {
     fi
     case ${COMP_WORDS[1]} in
     train)
-        options="$common --data --epochs --batch --lr --optimizer --seed --checkpoint-every --out
-            --resume $models"
+        options="$common --data --epochs --batch --lr --optimizer --seed --checkpoint-every
+            --init-from --fresh --freeze --out --resume $models"
         ;;
     eval) options="$common --data" ;;
     predict) options="$common --limit" ;;

@@ -336,5 +336,129 @@ class Zoo(Case):
         self.assertIn("7,850 parameters", shown)
 
 
+def write_safetensors(path, arrays):
+    """{name: (shape, numbers)}, as PyTorch's users write them."""
+    header, data = {}, b""
+    for name, (shape, numbers) in arrays.items():
+        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [len(data), len(data) + 4 * len(numbers)]}
+        data += struct.pack(f"<{len(numbers)}f", *numbers)
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + data)
+
+
+def read_safetensors(path):
+    content = path.read_bytes()
+    length, = struct.unpack("<Q", content[:8])
+    header = json.loads(content[8:8 + length])
+    return {name: struct.unpack(f"<{(about['data_offsets'][1] - about['data_offsets'][0]) // 4}f",
+                                content[8 + length + about["data_offsets"][0]:8 + length + about["data_offsets"][1]])
+            for name, about in header.items() if name != "__metadata__"}
+
+
+TRANSFER = """model:
+  name: transfer
+  input: [28, 28, 1]
+  classes: 10
+  layers:
+    - {kind: max_pool2d, size: 7}
+    - {kind: conv2d, channels: 4, kernel: 3x2, groups: 1, name: a}
+    - {kind: conv2d, channels: 6, kernel: 1, groups: 2, name: b}
+    - {kind: conv_transpose2d, channels: 4, kernel: 2x1, groups: 2, name: t}
+    - {kind: flatten}
+    - {kind: relu}
+    - {kind: linear, units: 5, name: c}
+    - {kind: linear, units: 10, name: d}
+training: {optimizer: sgd, momentum: 0, lr: 1e-30, epochs: 1, batch: 32}
+"""
+# PyTorch's shapes of its weights: (O, I / groups, KH, KW), (I, O / groups, KH, KW), (O, I).
+FOREIGN = {"a.weight": (4, 1, 3, 2), "b.weight": (6, 2, 1, 1), "t.weight": (6, 2, 2, 1), "c.weight": (5, 36),
+           "d.weight": (10, 5), "a.bias": (4,), "b.bias": (6,), "t.bias": (4,), "c.bias": (5,), "d.bias": (10,)}
+
+
+def expected(name, values):
+    """PyTorch's numbers in this project's order, written down independently of the tool."""
+    shape = FOREIGN[name]
+    if len(shape) == 4:
+        first, second, height, width = shape
+        return tuple(values[((o * second + i) * height + y) * width + x]
+                     for y in range(height) for x in range(width) for i in range(second) for o in range(first))
+    if name == "c.weight":  # behind a flattened image of 3 rows, 3 columns, 4 channels
+        return tuple(values[o * 36 + channel * 9 + y * 3 + x]
+                     for y in range(3) for x in range(3) for channel in range(4) for o in range(5))
+    if len(shape) == 2:
+        return tuple(values[o * shape[1] + i] for i in range(shape[1]) for o in range(shape[0]))
+    return values
+
+
+class Transfer(Case):
+    def setUp(self):
+        super().setUp()
+        write_stripes(self.folder / "data")
+        (self.folder / "model.yaml").write_text(TRANSFER)
+        rng = random.Random(7)
+        self.arrays = {name: tuple(struct.unpack("<f", struct.pack("<f", rng.uniform(-0.5, 0.5)))[0]
+                                   for _ in range(math.prod(shape))) for name, shape in FOREIGN.items()}
+        write_safetensors(self.folder / "pt.safetensors",
+                          {name: (FOREIGN[name], values) for name, values in self.arrays.items()})
+
+    def train(self, out, *more, code=0):
+        return self.cltrain("train", "model.yaml", "--data", "data", "--out", out, *more, code=code)
+
+    def weights(self, run):
+        """Of a run, without the counters of the trainer."""
+        latest = (self.folder / run / "checkpoints" / "latest").read_text().strip()
+        found = read_safetensors(self.folder / run / "checkpoints" / latest)
+        return {name: found[name] for name in FOREIGN}
+
+    def test_pytorch_layout(self):
+        shown = self.train("run", "--init-from", "pt.safetensors").stderr
+        self.assertIn("10 variables from pt.safetensors (PyTorch's layout), 0 start anew", shown)
+        for name, values in self.weights("run").items():
+            self.assertEqual(values, expected(name, self.arrays[name]), name)
+
+    def test_fine_tuning(self):
+        self.train("first", "--init-from", "pt.safetensors")
+        self.assertIn("(our layout), 2 start anew",
+                      self.train("second", "--init-from", "first", "--fresh", "d.*", "--freeze", "[ab].* t.*",
+                                 "--lr", "0.1").stderr)
+        before, after = self.weights("first"), self.weights("second")
+        for name in FOREIGN:
+            self.assertEqual(before[name] == after[name], name[0] in "abt", name)
+        (self.folder / "model.yaml").write_text(TRANSFER[:-2] + ", lr_factors: 'c.*=1e-30 d.*=2'}\n")
+        self.train("third", "--init-from", "first", "--lr", "0.1")
+        after = self.weights("third")
+        for name in FOREIGN:
+            self.assertEqual(before[name] == after[name], name[0] == "c", name)
+
+    def test_refused(self):
+        for more, expected_message in (
+                (["--freeze", "q*"], r"no trained variable is called 'q\*'"),
+                (["--init-from", "nothing"], r"init_from: .*nothing"),
+                (["--init-from", "model.yaml"], r"init_from: ")):
+            self.assertRegex(self.train("run", *more, code=3).stderr, expected_message)
+        (self.folder / "model.yaml").write_text(TRANSFER.replace("units: 5,", "units: 7,"))
+        self.assertRegex(self.train("run", "--init-from", "pt.safetensors", code=3).stderr,
+                         r"'c.weight' is \(5, 36\), but the model needs \(7, 36\); 'fresh: c.weight' lets it")
+        (self.folder / "model.yaml").write_text(TRANSFER.replace("name: d", "name: dd"))
+        self.assertRegex(self.train("run", "--init-from", "pt.safetensors", code=3).stderr,
+                         r"has no 'dd.weight' \(10, 5\); 'fresh: dd.weight' lets it start anew")
+        (self.folder / "model.yaml").write_text(TRANSFER[:-2] + ", lr_factors: 'c.*'}\n")
+        self.assertRegex(self.train("run", code=3).stderr, r"'c.\*' is not a pattern and a positive factor")
+        self.assertFalse((self.folder / "run").exists())
+
+    def test_early_stopping(self):
+        (self.folder / "model.yaml").write_text(TRANSFER[:-2] + ", patience: 2, validation: 0.5}\n")
+        result = self.train("run", "--lr", "4", "--epochs", "40", "--json")
+        epochs = [json.loads(line) for line in result.stdout.splitlines()]
+        losses = [epoch["val_loss"] for epoch in epochs[:-1]]
+        self.assertLess(len(losses), 40)
+        best = losses.index(min(losses))
+        self.assertEqual(len(losses) - 1 - best, 2)
+        self.assertIn(f"those of epoch {best + 1}", result.stderr)
+        best_file = (self.folder / "run" / "checkpoints" / "best").read_text().strip()
+        kept = read_safetensors(self.folder / "run" / "checkpoints" / best_file)
+        self.assertEqual(self.weights("run"), {name: kept[name] for name in FOREIGN})
+
+
 if __name__ == "__main__":
     unittest.main(argv=[sys.argv[0], *sys.argv[2:]], verbosity=2)

@@ -39,7 +39,12 @@ enum { MAX_NAME = 200, MAX_FULL_NAME = 190 }; /* characters of a word; of a laye
     WHOLE(warmup, 0, 0, 1000000000, "")                                                            \
     WHOLE(checkpoint_every, 0, 0, 1000000000, "")                                                  \
     WHOLE(keep, 3, 1, 1000000, "")                                                                 \
-    FLAG(gradient_norms, true, "")
+    FLAG(gradient_norms, true, "")                                                                 \
+    WHOLE(patience, 0, 0, 1000000, "")                                                             \
+    TEXT(init_from, NULL, "")                                                                      \
+    TEXT(fresh, NULL, "")                                                                          \
+    TEXT(freeze, NULL, "")                                                                         \
+    TEXT(lr_factors, NULL, "")
 
 /* The same for the keys of `data`. NULL: no default. */
 #define DATA_ROWS(TEXT, WHOLE, REAL, FLAG)                                                         \

@@ -10,9 +10,11 @@
 #include "signals.h"
 #include "summary.h"
 #include "trainer.h"
+#include "transfer.h"
 
 struct train_options {
     const char *data, *epochs, *batch, *lr, *optimizer, *seed, *checkpoint_every;
+    const char *init_from, *fresh, *freeze;
     const char *out, *resume, *device;
     bool json;
 };
@@ -30,6 +32,9 @@ static const struct option_row options[] = {
     OPTION("optimizer", optimizer, "NAME", "sgd, adam, adamw"),
     OPTION("seed", seed, "N", "of initial weights, shuffling and dropout"),
     OPTION("checkpoint-every", checkpoint_every, "N", "also write a checkpoint every N steps"),
+    OPTION("init-from", init_from, "FILE", "start from these weights: safetensors, or a run"),
+    OPTION("fresh", fresh, "PATTERNS", "variables that do not: 'linear2.*'"),
+    OPTION("freeze", freeze, "PATTERNS", "variables that stay as they are"),
     OPTION("out", out, "DIR", "run directory to make; default runs/MODEL-N"),
     OPTION("resume", resume, "DIR", "go on with the run in this directory"),
     OPTION_DEVICE(struct train_options),
@@ -48,6 +53,9 @@ static const struct {
     {"lr", offsetof(struct train_options, lr), false},
     {"optimizer", offsetof(struct train_options, optimizer), false},
     {"seed", offsetof(struct train_options, seed), false},
+    {"init_from", offsetof(struct train_options, init_from), false},
+    {"fresh", offsetof(struct train_options, fresh), false},
+    {"freeze", offsetof(struct train_options, freeze), false},
     {"checkpoint_every", offsetof(struct train_options, checkpoint_every), true},
 };
 
@@ -120,6 +128,7 @@ static int train(struct trainer *trainer, const struct train_options *given, con
         code = run_schema(run_file(&trainer->run, "config.yaml").text, &trainer->schema);
     if (code == DONE) code = datasets_open(&trainer->data, trainer->file, trainer->schema);
     if (code == DONE && !given->resume) code = network_fit(&trainer->network, trainer->data.train);
+    if (code == DONE && !given->resume) code = transfer_load(&trainer->network, trainer->file);
     if (code == DONE && !given->resume) summary_print(&trainer->network, stderr);
     if (code == DONE) code = open_context(trainer, given->device);
     if (code == DONE) code = trainer_prepare(trainer);

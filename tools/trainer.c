@@ -10,19 +10,23 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "clgrad/checkpoint.h"
 #include "cltrain.h"
 #include "run_report.h"
 #include "signals.h"
+#include "transfer.h"
 
 static const double POLL_INTERVAL = 0.25; /* seconds between looks at the loss */
 
 /* ---- preparation ---- */
 
-static clg_status add_optimizer(struct trainer *trainer)
+static clg_status add_optimizer(struct trainer *trainer, const struct transfer_groups *groups)
 {
     const struct settings *settings = &trainer->file->content->training;
     clg_optimizer_params params = {.weight_decay = *settings->weight_decay,
-                                   .clip_norm = *settings->clip_norm};
+                                   .clip_norm = *settings->clip_norm,
+                                   .groups = groups->group,
+                                   .n_groups = groups->count};
     clg_optimizer_find(settings->optimizer, &params.kind);
     /* In the library 0 asks for the default and a negative value for 0; here defaults are filled
      * in. */
@@ -85,10 +89,12 @@ static int create_loader(struct trainer *trainer)
 
 int trainer_build(struct trainer *trainer)
 {
+    struct transfer_groups groups = {0};
     int code = network_build(&trainer->network, trainer->file);
-    if (code != DONE) return code;
-    clg_status status = add_optimizer(trainer);
-    return status == CLG_OK ? DONE : report_status(status, NULL);
+    if (code == DONE) code = transfer_groups_read(&groups, &trainer->network, trainer->file);
+    clg_status status = code == DONE ? add_optimizer(trainer, &groups) : CLG_OK;
+    transfer_groups_clear(&groups);
+    return status == CLG_OK ? code : report_status(status, NULL);
 }
 
 int trainer_prepare(struct trainer *trainer)
@@ -351,6 +357,33 @@ static int finish(struct trainer *trainer)
     return DONE;
 }
 
+/* Early stopping: `patience` epochs in a row without a lower validation loss. */
+static bool out_of_patience(const struct trainer *trainer)
+{
+    int64_t patience = *trainer->file->content->training.patience;
+    int best = run_best(&trainer->run);
+    return patience && best >= 0 && (int64_t)trainer->run.count - 1 - best >= patience;
+}
+
+/* With patience a run ends with the weights of its best epoch, which become its latest. */
+static int restore_best(struct trainer *trainer)
+{
+    int best = run_best(&trainer->run);
+    if (best < 0 || best == (int)trainer->run.count - 1) return DONE;
+    struct run_path directory = run_file(&trainer->run, "checkpoints");
+    clg_graph *graph = trainer->network.graph;
+    uint64_t steps = clg_graph_steps(graph);
+    clg_safetensors *file = NULL;
+    clg_status status = clg_checkpoint_load(&file, directory.text, "best", NULL);
+    if (status == CLG_OK) status = clg_graph_restore(graph, file, NULL, NULL);
+    clg_graph_set_steps(graph, steps);
+    clg_safetensors_destroy(file);
+    if (status != CLG_OK) return report_status(status, "the best weights");
+    report_note("The weights are those of epoch %d, which had the lowest validation loss",
+                best + 1);
+    return trainer_save(trainer, false);
+}
+
 int trainer_run(struct trainer *trainer)
 {
     uint64_t epochs = (uint64_t)*trainer->file->content->training.epochs;
@@ -358,7 +391,9 @@ int trainer_run(struct trainer *trainer)
     if (status != CLG_OK) return report_status(status, NULL);
     progress_start(&trainer->progress);
     int code = DONE;
-    while (code == DONE && trainer->epoch < epochs) code = run_epoch(trainer);
+    while (code == DONE && trainer->epoch < epochs && !out_of_patience(trainer))
+        code = run_epoch(trainer);
     progress_clear(&trainer->progress);
+    if (code == DONE && *trainer->file->content->training.patience) code = restore_best(trainer);
     return code == DONE ? finish(trainer) : code;
 }
