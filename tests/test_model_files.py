@@ -235,8 +235,7 @@ PARAMETERS = {
 }
 # Multiply-adds of a forward pass as published, to 1 %: torchvision's documentation, and He et al. 2015.
 GIGA_MACS = {"alexnet": 0.724, "vgg16": 15.47, "resnet18": 1.81, "resnet20": 0.0408}
-SMALL = ("softmax_regression", "mlp", "deep_mlp_relu", "deep_mlp_batch_norm", "lenet5", "linear_autoencoder",
-         "autoencoder", "denoising_autoencoder")
+SMALL = ("softmax_regression", "deep_mlp_relu", "lenet5", "denoising_autoencoder")
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
