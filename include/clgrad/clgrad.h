@@ -18,6 +18,7 @@
 #include "clgrad/optimizer.h"
 #include "clgrad/program.h"
 #include "clgrad/schedule.h"
+#include "clgrad/sequence.h"
 #include "clgrad/tensor.h"
 /* clang-format on */
 

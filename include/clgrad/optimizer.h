@@ -100,6 +100,8 @@ typedef struct clg_optimizer_params {
     double ema_decay;  /* > 0, below 1: averages of the parameters, 4 bytes each; see below */
     clg_tensor *guard; /* scalar: where it is 0, a step changes nothing. NULL: none */
     bool monitor;      /* build the norms of clg_minimized: no cost in programs without them */
+    bool dense_tables; /* tables read by clg_gather alone (embeddings) are updated whole, not only
+                          the rows that the batch reads: see clg_minimize */
     const char *name;  /* tells several optimizers of a graph apart; NULL: none */
     clg_tensor *const *variables; /* what to train; NULL: all trainable variables of the loss */
     size_t n_variables;
@@ -147,6 +149,13 @@ typedef struct clg_minimized {
  * does, is v after the first step, and then ema_decay * ema + (1 - ema_decay) * v, as torch's
  * AveragedModel with get_ema_multi_avg_fn. Programs compiled with CLG_INFERENCE_AVERAGED read it in
  * the place of v.
+ *
+ * Tables. One that the loss reads by clg_gather only is updated by rows, at a cost that does not
+ * depend on its size: rows that the batch does not read stay as they are, and so does their state,
+ * as with torch.optim.SparseAdam. For SGD without momentum and Adagrad, without weight decay, that
+ * is no difference. Its state is in variables "optimizer.m.<name of the table>" of the table's
+ * shape. With lars and lamb, which need norms of whole tensors, with accumulation and with averages
+ * tables are updated whole.
  */
 CLG_API clg_status clg_minimize(clg_tensor *loss, const clg_optimizer_params *params,
                                 clg_minimized *out);

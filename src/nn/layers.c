@@ -5,15 +5,15 @@
  * bias is a plain broadcast addition: the compiler fuses it into the epilogue of the operation
  * before it.
  */
+#include "nn/layers.h"
 #include "base/base.h"
 #include "clgrad/nn.h"
 #include "ops/composition.h"
 #include "tensor/graph.h"
 #include "tensor/init.h"
 
-/* A variable "<layer>.<what>". */
-static clg_tensor *layer_variable(clg_graph *g, const char *layer, const char *what,
-                                  const clg_shape *shape, clg_init init, bool trainable)
+clg_tensor *clg__layer_variable(clg_graph *g, const char *layer, const char *what,
+                                const clg_shape *shape, clg_init init, bool trainable)
 {
     clg__str name = {0};
     clg__str_addf(&name, "%s.%s", layer, what);
@@ -30,7 +30,7 @@ static clg_tensor *layer_weight(clg_graph *g, const char *layer, const clg_shape
                                 const clg_init *init)
 {
     clg_init standard = {.kind = CLG_INIT_FAN_IN_UNIFORM};
-    return layer_variable(g, layer, "weight", shape, init ? *init : standard, true);
+    return clg__layer_variable(g, layer, "weight", shape, init ? *init : standard, true);
 }
 
 /* y + bias, one number for each of y's last axis. */
@@ -42,8 +42,8 @@ static clg_tensor *add_bias(clg_tensor *y, const char *layer, const clg_shape *w
     clg__init_fans(weight, &fan_in, &fan_out);
     clg_init standard = {.kind = CLG_INIT_FAN_IN_UNIFORM, .fan_in = fan_in};
     clg_shape shape = CLG_SHAPE(y->shape.dim[y->shape.ndim - 1]);
-    return clg_add(y,
-                   layer_variable(y->graph, layer, "bias", &shape, init ? *init : standard, true));
+    return clg_add(
+        y, clg__layer_variable(y->graph, layer, "bias", &shape, init ? *init : standard, true));
 }
 
 /* The checks that keep weight shapes meaningful; the operation itself checks the rest. */
@@ -141,7 +141,7 @@ static bool norm_variables(clg_graph *g, const char *layer, const clg_shape *sha
                  {"running_var", 1, false}};
     for (int i = 0; i < n; i++) {
         clg_init init = {.kind = CLG_INIT_CONSTANT, .value = rows[i].start};
-        variables[i] = layer_variable(g, layer, rows[i].name, shape, init, rows[i].trainable);
+        variables[i] = clg__layer_variable(g, layer, rows[i].name, shape, init, rows[i].trainable);
         if (!variables[i]) return false;
     }
     return true;
@@ -202,7 +202,8 @@ clg_tensor *clg_normalize_layer(clg_tensor *x, const char *name)
     if (!x || !layer_fits(x, name, 2, 1)) return NULL;
     clg_shape shape = CLG_SHAPE(x->shape.dim[x->shape.ndim - 1]);
     clg_init ones = {.kind = CLG_INIT_CONSTANT, .value = 1};
-    clg_tensor *offset = layer_variable(x->graph, name, "offset", &shape, (clg_init){0}, false);
-    clg_tensor *scale = layer_variable(x->graph, name, "scale", &shape, ones, false);
+    clg_tensor *offset =
+        clg__layer_variable(x->graph, name, "offset", &shape, (clg_init){0}, false);
+    clg_tensor *scale = clg__layer_variable(x->graph, name, "scale", &shape, ones, false);
     return CLG__COMPOSED(normalize_layer, clg_normalize(x, offset, scale));
 }

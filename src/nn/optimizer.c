@@ -6,21 +6,25 @@
  * The parameters of a group are packed: they move next to each other in memory, and one flat
  * variable p (count) aliases them all. Their gradients are joined to a flat g (count), which the
  * memory planner writes in place. So a whole optimizer step is one fused kernel over p, g and the
- * state, however many layers the network has.
+ * state, however many layers the network has. Tables whose gradient has few rows (of embeddings)
+ * are not packed: they are stepped by rows, optimizer_sparse.c.
  */
 #include <string.h>
 
 #include "base/base.h"
 #include "clgrad/autodiff.h"
 #include "nn/optimizer_pack.h"
+#include "nn/optimizer_sparse.h"
 #include "ops/phases.h"
 
-/* All groups of one optimizer. */
+/* All groups of one optimizer, and the tables that were taken out of them. */
 typedef struct step {
     const clg_optimizer_params *params;
     clg_graph *graph;
-    clg__pack *packs;
+    clg__pack *packs; /* none is empty */
     size_t count;
+    clg__table *tables;
+    size_t n_tables;
 } step;
 
 /* ---- gradients ---- */
@@ -47,21 +51,45 @@ static clg_tensor *flat_gradient(const clg__group *group, clg_tensor **grads)
     return join(grads, group->count);
 }
 
-/* The flat gradients of all groups, from one walk through the graph. */
-static clg_status make_gradients(step *s, clg_tensor *loss)
+/* Variables that can be stepped by rows become tables; the group keeps the others. */
+static void take_tables(step *s, clg__group *group, clg_tensor **grads)
 {
-    size_t total = 0, at = 0;
-    for (size_t i = 0; i < s->count; i++) total += s->packs[i].group->count;
+    size_t kept = 0;
+    for (size_t i = 0; i < group->count; i++) {
+        clg_tensor *variable = group->items[i];
+        if (clg__table_start(&s->tables[s->n_tables], group, s->params, variable, grads[i])) {
+            s->n_tables++;
+        } else {
+            group->items[kept] = variable;
+            grads[kept++] = grads[i];
+        }
+    }
+    group->count = kept;
+}
+
+/* Gradients of all variables from one walk through the graph; then each has its place. */
+static clg_status make_gradients(step *s, clg_tensor *loss, const clg__groups *groups, size_t total)
+{
+    size_t at = 0;
     clg_tensor **variables = clg__calloc(2 * total, sizeof(clg_tensor *));
     clg_tensor **grads = variables + total;
     if (!variables) return CLG_ERROR_MEMORY;
-    for (size_t i = 0; i < s->count; at += s->packs[i++].group->count)
-        memcpy(variables + at, s->packs[i].group->items,
-               s->packs[i].group->count * sizeof(clg_tensor *));
+    for (size_t i = 0; i < groups->count; at += groups->items[i++].count)
+        memcpy(variables + at, groups->items[i].items,
+               groups->items[i].count * sizeof(clg_tensor *));
     clg_status status = clg_gradients(loss, variables, total, grads);
     at = 0;
-    for (size_t i = 0; i < s->count && status == CLG_OK; at += s->packs[i++].group->count)
-        s->packs[i].g = flat_gradient(s->packs[i].group, grads + at);
+    for (size_t i = 0; i < groups->count && status == CLG_OK; i++) {
+        clg__group *group = &groups->items[i];
+        size_t count = group->count;
+        take_tables(s, group, grads + at);
+        if (group->count) {
+            clg__pack *pack = &s->packs[s->count++];
+            clg__pack_start(pack, group, s->params);
+            pack->g = flat_gradient(group, grads + at);
+        }
+        at += count;
+    }
     clg__free(variables);
     return status == CLG_OK ? clg__graph_check(s->graph) : status;
 }
@@ -74,6 +102,7 @@ static void guard(step *s, clg_tensor *keep)
 {
     if (keep && s->params->accumulate) keep = clg__by_accumulation(keep, clg_scalar(s->graph, 1));
     for (size_t i = 0; i < s->count; i++) s->packs[i].guard = keep;
+    for (size_t i = 0; i < s->n_tables; i++) s->tables[i].guard = keep;
 }
 
 /*
@@ -121,12 +150,30 @@ static void clip_parts(clg__pack *pack)
     pack->g = clg_mul(clg__pack_spread(pack, factors), pack->g);
 }
 
-/* The square root of all squares, over the groups. */
+static void clip_table(clg__table *table)
+{
+    const clg_optimizer_params *p = table->params;
+    clg_tensor **rows = &table->gradient.rows;
+    if (p->clip_value > 0) *rows = clg_clamp(*rows, -p->clip_value, p->clip_value);
+    if (!(p->clip_tensor_norm > 0) || !*rows) return;
+    clg_tensor *norm = clg__table_norm(table, *rows);
+    *rows = clg_mul(*rows, clip_factor((*rows)->graph, norm, p->clip_tensor_norm));
+}
+
+/* The gradients, one after the other: those of groups, then rows of tables. */
+static clg_tensor **gradient_at(const step *s, size_t i)
+{
+    return i < s->count ? &s->packs[i].g : &s->tables[i - s->count].gradient.rows;
+}
+
+/* The square root of all squares. */
 static clg_tensor *common_norm(const step *s)
 {
-    clg_tensor *sum = clg_sum(clg_square(s->packs[0].g), 0, false);
-    for (size_t i = 1; i < s->count; i++)
-        sum = clg_add(sum, clg_sum(clg_square(s->packs[i].g), 0, false));
+    clg_tensor *sum = NULL;
+    for (size_t i = 0; i < s->count + s->n_tables; i++) {
+        clg_tensor *squares = clg_sum(clg_square(*gradient_at(s, i)), 0, false);
+        sum = sum ? clg_add(sum, squares) : squares;
+    }
     return clg_sqrt(sum);
 }
 
@@ -136,41 +183,49 @@ static clg_tensor *clip(step *s)
     const clg_optimizer_params *p = s->params;
     clg_tensor *before = common_norm(s);
     for (size_t i = 0; i < s->count; i++) clip_parts(&s->packs[i]);
+    for (size_t i = 0; i < s->n_tables; i++) clip_table(&s->tables[i]);
     if (!(p->clip_norm > 0)) return before;
     bool changed = p->clip_value > 0 || p->clip_tensor_norm > 0;
     clg_tensor *factor = clip_factor(s->graph, changed ? common_norm(s) : before, p->clip_norm);
-    for (size_t i = 0; i < s->count; i++) s->packs[i].g = clg_mul(s->packs[i].g, factor);
+    for (size_t i = 0; i < s->count + s->n_tables; i++)
+        *gradient_at(s, i) = clg_mul(*gradient_at(s, i), factor);
     return before;
 }
 
 /* ---- monitoring ---- */
 
-/* One vector of all groups' norms of `x` (a pack's g, p ...). */
+/* One vector of all norms of `x`: a tensor (a pack's g, p ...) per group, then one per table. */
 static clg_tensor *all_norms(step *s, clg_tensor **x)
 {
     for (size_t i = 0; i < s->count; i++) x[i] = clg__pack_norms(&s->packs[i], x[i]);
-    return join(x, s->count);
+    for (size_t i = 0; i < s->n_tables; i++)
+        x[s->count + i] = clg__table_norm(&s->tables[i], x[s->count + i]);
+    return join(x, s->count + s->n_tables);
 }
 
 /* The variables in the order of the norms, for as long as the graph lives. */
 static clg_tensor **list_variables(step *s, size_t *count)
 {
-    *count = 0;
+    *count = s->n_tables;
     for (size_t i = 0; i < s->count; i++) *count += s->packs[i].group->count;
     clg_tensor **list = clg__graph_alloc(s->graph, *count * sizeof(clg_tensor *)), **at = list;
     for (size_t i = 0; list && i < s->count; i++)
         for (size_t k = 0; k < s->packs[i].group->count; k++) *at++ = s->packs[i].group->items[k];
+    for (size_t i = 0; list && i < s->n_tables; i++) *at++ = s->tables[i].variable;
     return list;
 }
 
-/* Norms of what was packed; `gradients` has room for a tensor per group. */
+/* Norms of gradients and weights; of a table's weights only where they are asked for: that is the
+ * one number here that looks at all of it. */
 static void monitor_before(step *s, clg_minimized *made, clg_tensor **x)
 {
     made->variables = list_variables(s, &made->n_variables);
-    for (size_t i = 0; i < s->count; i++) x[i] = s->packs[i].g;
+    for (size_t i = 0; i < s->count + s->n_tables; i++) x[i] = *gradient_at(s, i);
     made->gradient_norms = all_norms(s, x);
-    for (size_t i = 0; i < s->count; i++) x[i] = s->packs[i].p;
-    made->weight_norms = all_norms(s, x);
+    for (size_t i = 0; i < s->count; i++) x[i] = clg__pack_norms(&s->packs[i], s->packs[i].p);
+    for (size_t i = 0; i < s->n_tables; i++)
+        x[s->count + i] = clg_reshape(clg_norm(s->tables[i].variable), CLG_SHAPE(1));
+    made->weight_norms = join(x, s->count + s->n_tables);
 }
 
 /* ---- putting it together ---- */
@@ -182,20 +237,24 @@ static clg_tensor *rate_of(clg_graph *graph, double lr)
     return input ? input : clg_input(graph, "lr", CLG_F32, CLG_SCALAR);
 }
 
-/* `x` is room for a tensor per group. */
-static clg_status build_step(step *s, clg_tensor *loss, clg_minimized *made, clg_tensor **x)
+/* `x` is room for a tensor per group and table. */
+static clg_status build_step(step *s, clg_minimized *made, clg_tensor **x)
 {
-    CLG_TRY(make_gradients(s, loss));
     guard(s, s->params->guard);
     if (s->params->accumulate) accumulate(s);
     CLG_TRY(clg__graph_check(s->graph));
     made->lr = rate_of(s->graph, s->params->lr);
     if (s->params->monitor) monitor_before(s, made, x);
     made->gradient_norm = clip(s);
+    CLG_TRY(clg__graph_check(s->graph));
     for (size_t i = 0; i < s->count; i++) {
         clg_tensor *p = s->packs[i].p;
         made->parameters += clg_shape_count(&p->shape);
         x[i] = clg_sub(clg__pack_update(&s->packs[i], made->lr), p);
+    }
+    for (size_t i = 0; i < s->n_tables; i++) {
+        made->parameters += clg_shape_count(&s->tables[i].variable->shape);
+        x[s->count + i] = clg__table_update(&s->tables[i], made->lr);
     }
     if (s->params->monitor) made->update_norms = all_norms(s, x);
     return clg__graph_check(s->graph);
@@ -204,15 +263,17 @@ static clg_status build_step(step *s, clg_tensor *loss, clg_minimized *made, clg
 static clg_status build(clg_tensor *loss, const clg_optimizer_params *p, const clg__groups *groups,
                         clg_minimized *made)
 {
-    step s = {.params = p, .graph = loss->graph, .count = groups->count};
+    step s = {.params = p, .graph = loss->graph};
+    size_t total = 0;
+    for (size_t i = 0; i < groups->count; i++) total += groups->items[i].count;
     s.packs = clg__calloc(groups->count, sizeof *s.packs);
-    clg_tensor **x = clg__calloc(groups->count, sizeof(clg_tensor *));
-    clg_status status = s.packs && x ? CLG_OK : CLG_ERROR_MEMORY;
-    for (size_t i = 0; i < groups->count && status == CLG_OK; i++)
-        clg__pack_start(&s.packs[i], &groups->items[i], p);
-    if (status == CLG_OK) status = clg__graph_check(s.graph);
-    if (status == CLG_OK) status = build_step(&s, loss, made, x);
+    s.tables = clg__calloc(total, sizeof *s.tables);
+    clg_tensor **x = clg__calloc(groups->count + total, sizeof(clg_tensor *));
+    clg_status status = s.packs && s.tables && x ? CLG_OK : CLG_ERROR_MEMORY;
+    if (status == CLG_OK) status = make_gradients(&s, loss, groups, total);
+    if (status == CLG_OK) status = build_step(&s, made, x);
     clg__free(s.packs);
+    clg__free(s.tables);
     clg__free(x);
     return status;
 }

@@ -347,11 +347,13 @@ static const clg__optimizer rows[] = {
                   .defaults = {.momentum = 0.9, .trust = 1e-3},
                   .states = {{.name = "momentum", .used = has_momentum}},
                   .own_decay = true,
+                  .by_tensor = true,
                   .rule = rule_lars},
     [CLG_LAMB] = {.name = "lamb",
                   .defaults = {.lr = 1e-3, BETAS, .epsilon = 1e-6},
                   .states = {MOMENTS},
                   .own_decay = true,
+                  .by_tensor = true,
                   .rule = rule_lamb},
 };
 

@@ -54,6 +54,7 @@ typedef struct clg__optimizer {
     clg__optimizer_state states[CLG__MAX_STATES + 1];
     clg_tensor *(*rule)(clg__update *u); /* returns the new p */
     bool own_decay;                      /* the rule has the decay in it: never decoupled */
+    bool by_tensor;                      /* norms of whole tensors: tables cannot go by rows */
 } clg__optimizer;
 
 /** The row of a kind, which must be a valid one. */

@@ -12,6 +12,16 @@
 
 enum { MAX_PARTS = CLG__MAX_INPUTS }; /* scatter_adds that one gradient is the sum of */
 
+/* (S..., D...) as the matrix (n, D). */
+static clg_tensor *as_matrix(clg_tensor *rows, int64_t columns)
+{
+    if (!rows) return NULL;
+    clg_shape shape = {.ndim = 2,
+                       .dim = {clg_shape_count(&rows->shape) / columns, columns},
+                       .batched = rows->shape.batched != 0};
+    return clg__reshape_to(rows, &shape);
+}
+
 /* ---- row_index ---- */
 
 typedef struct row_index_attr {
@@ -126,6 +136,20 @@ clg_tensor *clg__sum_equal_rows(clg_tensor *first, clg_tensor *x)
                      (clg_tensor *[]){first, x});
 }
 
+clg_tensor *clg__first_rows(clg_tensor *first, clg_tensor *x)
+{
+    if (!first || !x) return NULL;
+    clg_tensor *is_first = clg_equal(first, clg_iota(first, 0));
+    clg_shape column = {.ndim = 2, .dim = {x->shape.dim[0], 1}, .batched = x->shape.batched & 1};
+    return clg_where(clg__reshape_to(is_first, &column), x, clg__number(x, 0));
+}
+
+clg_tensor *clg__table_rows(clg_tensor *table, clg_tensor *index)
+{
+    clg_tensor *rows = clg_gather(table, index);
+    return rows ? as_matrix(rows, clg_shape_count(&table->shape) / table->shape.dim[0]) : NULL;
+}
+
 /* ---- assign_rows ---- */
 
 /* The table's memory becomes the result's; where something still needs the old table, the result
@@ -204,16 +228,6 @@ static bool collect_parts(const clg_tensor *x, const clg_shape *table, parts *p)
     p->index[p->count] = x->inputs[0];
     p->rows[p->count++] = x->inputs[1];
     return true;
-}
-
-/* (S..., D...) as the matrix (n, D). */
-static clg_tensor *as_matrix(clg_tensor *rows, int64_t columns)
-{
-    if (!rows) return NULL;
-    clg_shape shape = {.ndim = 2,
-                       .dim = {clg_shape_count(&rows->shape) / columns, columns},
-                       .batched = rows->shape.batched != 0};
-    return clg__reshape_to(rows, &shape);
 }
 
 bool clg__sparse_gradient(clg_tensor *gradient, clg__sparse *out)

@@ -15,7 +15,7 @@ import sys
 # Layer of each public header; clgrad.h includes them all and is for applications.
 PUBLIC_LAYER = {
     "base": "base", "device": "device", "tensor": "tensor", "ops": "ops", "pointwise": "ops", "bench": "ops",
-    "autodiff": "autodiff", "program": "program", "gradcheck": "program", "nn": "nn", "optimizer": "nn", "schedule": "nn", "data": "io", "io": "io",
+    "autodiff": "autodiff", "program": "program", "gradcheck": "program", "nn": "nn", "optimizer": "nn", "schedule": "nn", "sequence": "nn", "data": "io", "io": "io",
     "bench": "ops", "augment": "ops", "checkpoint": "io",
 }
 WITHOUT_OPENCL = ("base", "tensor", "nn", "io", "tools", "public")

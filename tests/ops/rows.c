@@ -306,6 +306,34 @@ START_TEST(gradients_are_found_by_rows)
 }
 END_TEST
 
+START_TEST(an_embedding_is_a_gather_of_its_variable)
+{
+    clg_context *ctx = op_check_context();
+    clg_graph *g = clg_graph_create(NULL);
+    clg_tensor *index = clg_input(g, "index", CLG_I32, CLG_SHAPE(2, 2)), *gradient;
+    const clg_init ones = {.kind = CLG_INIT_CONSTANT, .value = 1};
+    clg_tensor *y =
+        clg_embedding_layer(index, "words", 3, 2, clg_embedding_options(.weight_init = &ones));
+    clg_tensor *table = clg_graph_find(g, "words.weight");
+    TEST_OK(clg_gradients(clg_sum(clg_square(y), 0, false), &table, 1, &gradient));
+    op_check_differentiated(y, 1);
+    clg_tensor *outputs[] = {y, gradient};
+    clg_program *p = op_check_compile(ctx, g, outputs, 2, CLG_INFERENCE);
+    TEST_OK(clg_program_feed(p, index, (int32_t[]){2, 0, 2, 2}, 16));
+    TEST_OK(clg_program_run(p));
+    float got[8];
+    op_check_read(p, y, got, 8);
+    op_check_close("embedding_layer", "value", got, (double[]){1, 1, 1, 1, 1, 1, 1, 1}, 8, 0);
+    op_check_read(p, gradient, got, 6);
+    op_check_close("embedding_layer", "gradient", got, (double[]){2, 2, 0, 0, 6, 6}, 6, 0);
+    clg_program_destroy(p);
+    ck_assert_ptr_null(clg_embedding_layer(index, "none", 0, 2, NULL));
+    TEST_FAILS(clg_graph_status(g), CLG_ERROR_ARGUMENT, "none: a table of 0 x 2");
+    clg_graph_destroy(g);
+    clg_context_destroy(ctx);
+}
+END_TEST
+
 static clg_tensor *update_of(clg_tensor *table, clg_tensor *index, clg_tensor *rows)
 {
     clg_tensor *numbers = clg__row_index(&index, 1, &table->shape);
@@ -440,6 +468,7 @@ void ops_rows_cases(Suite *suite)
     tcase_add_test(rows, values_and_derivatives);
     tcase_add_test(rows, indices_of_all_types_read_the_same_rows);
     tcase_add_test(rows, gradients_are_found_by_rows);
+    tcase_add_test(rows, an_embedding_is_a_gather_of_its_variable);
     tcase_add_test(rows, rows_are_assigned_in_place_after_all_reads);
     tcase_add_test(rows, a_table_that_is_not_assigned_stays_as_it_is);
     tcase_add_test(rows, mistakes_are_named);
