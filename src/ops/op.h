@@ -75,8 +75,13 @@ typedef struct clg__op {
     void (*view)(const clg_tensor *out, const clg_shape *in, const clg_shape *out_shape,
                  int64_t *offset, int64_t *strides);
     /**
+     * CLG__ALIAS: where in the input's memory the result begins, in elements at the graph's batch
+     * size; it scales with the batch if the result follows it. NULL: at the beginning.
+     */
+    int64_t (*alias)(const clg_tensor *out);
+    /**
      * True if an input may be written straight into the result's memory, at this element offset,
-     * so that nothing has to be copied for it. NULL: never.
+     * so that nothing has to be copied for it. Offsets are as those of `alias`. NULL: never.
      */
     bool (*places)(const clg_tensor *node, int input, int64_t *offset);
 } clg__op;

@@ -69,7 +69,7 @@ static bool concat_places(const clg_tensor *node, int input, int64_t *offset)
     int axis = ((const concat_attr *)node->attr)->axis;
     for (int i = 0; i < axis; i++)
         if (node->shape.dim[i] != 1 || node->shape.batched >> i & 1) return false;
-    if (node->shape.batched) return false; /* offsets must not follow the batch */
+    if (clg__batched_count(&node->shape) > 1) return false; /* offsets scale with the batch once */
     *offset = 0;
     for (int i = 0; i < input; i++) *offset += clg_shape_count(&node->inputs[i]->shape);
     return true;

@@ -1,6 +1,7 @@
 /*
  * Views that take some of the elements: slices with a step along any axes, reversed axes, and
- * samples. They cost nothing where the reader can use strides (negative ones too). The gradient of
+ * samples. They cost nothing where the reader can use strides (negative ones too). A slice that is
+ * one range of memory costs nothing anywhere: it is an alias. The gradient of
  * a slice puts the elements back with zeros around and between them.
  */
 #include "ops/record.h"
@@ -41,6 +42,32 @@ const clg__op clg__op_slice = {.name = "slice",
                                .gradient = slice_gradient,
                                .view = slice_view};
 
+/* ---- a range of memory ---- */
+
+static int64_t part_offset(const clg_tensor *out)
+{
+    int64_t offset, strides[CLG_MAX_DIMS];
+    slice_view(out, &out->inputs[0]->shape, &out->shape, &offset, strides);
+    return offset;
+}
+const clg__op clg__op_part = {.name = "part",
+                              .formula = "a slice that is one range of its input's memory",
+                              .class_ = CLG__ALIAS,
+                              .attr_size = sizeof(slice_attr),
+                              .gradient = slice_gradient,
+                              .alias = part_offset};
+
+/* Only extents of 1 come before the one axis that is cut, and the offset scales with the batch. */
+static bool is_part(const clg_tensor *x, const slice_attr *attr, const clg_shape *shape)
+{
+    int first = 0;
+    while (first < shape->ndim - 1 && shape->dim[first] == 1 && !clg__batched(shape, first))
+        first++;
+    for (int i = first; i < shape->ndim; i++)
+        if (attr->step[i] != 1 || (i > first && shape->dim[i] != x->shape.dim[i])) return false;
+    return clg__batched_count(shape) <= 1;
+}
+
 /* The range of one axis; false, and the graph failed, if it is not within the axis. */
 static bool check_range(const clg_tensor *x, int axis, int64_t begin, int64_t count, int64_t step)
 {
@@ -74,7 +101,7 @@ static slice_attr whole_slice(void)
 static clg_tensor *slice_node(clg_tensor *x, slice_attr attr, const clg_shape *shape)
 {
     if (clg__same_shape(&x->shape, shape)) return x;
-    if (x->op == &clg__op_slice) {
+    if (x->op == &clg__op_slice || x->op == &clg__op_part) {
         const slice_attr *outer = x->attr;
         for (int i = 0; i < x->shape.ndim; i++) {
             attr.begin[i] = outer->begin[i] + attr.begin[i] * outer->step[i];
@@ -82,7 +109,8 @@ static clg_tensor *slice_node(clg_tensor *x, slice_attr attr, const clg_shape *s
         }
         x = x->inputs[0];
     }
-    return clg__node(x->graph, &clg__op_slice, x->dtype, *shape, &attr, 1, &x);
+    const clg__op *op = is_part(x, &attr, shape) ? &clg__op_part : &clg__op_slice;
+    return clg__node(x->graph, op, x->dtype, *shape, &attr, 1, &x);
 }
 
 clg_tensor *clg__slice_axis(clg_tensor *x, int axis, int64_t begin, int64_t count, int64_t step)

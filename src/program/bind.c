@@ -346,15 +346,15 @@ clg_status clg__program_build(clg_program *p)
 
 clg__address clg__program_address(const clg_program *p, int value)
 {
-    int64_t offset;
-    int root = clg__ir_root(&p->ir, value, &offset);
-    const clg__value *v = &p->ir.values[root];
+    int64_t offset = clg__ir_offset(&p->ir, value, p->batch);
+    const clg__value *v = &p->ir.values[clg__ir_root(&p->ir, value, NULL)];
     if (clg__is_variable_node(v->node)) {
         const clg__variable_attr *attr = v->node->attr;
         return (clg__address){attr->storage->buffer->mem, (size_t)(attr->offset + offset)};
     }
+    int64_t unit = (int64_t)(sizeof(float) / clg_dtype_size(v->node->dtype)); /* of the plan */
     if (v->chunk >= 0)
-        return (clg__address){p->chunks[v->chunk]->mem, (size_t)(v->address + offset)};
+        return (clg__address){p->chunks[v->chunk]->mem, (size_t)(v->address * unit + offset)};
     for (int i = 0; i < p->n_feeds; i++)
         if (p->feeds[i].input == v->node)
             return (clg__address){p->feeds[i].buffer->mem, (size_t)offset};

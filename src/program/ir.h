@@ -36,7 +36,8 @@ typedef struct clg__value {
     bool stored; /* has memory: read by another cluster, a kernel, or the caller */
     /* memory, after place.c */
     int parent;      /* value whose memory this one is part of; -1: memory of its own */
-    int64_t offset;  /* elements into the parent */
+    int64_t offset;  /* elements into the parent, at the graph's batch size */
+    bool follows;    /* the offset scales with the batch */
     int first, last; /* steps between which the memory is in use (roots) */
     int chunk;       /* of the arena; -1: not in the arena */
     int64_t address; /* elements into the chunk (roots in the arena) */
@@ -126,8 +127,10 @@ typedef struct clg__scratch_plan {
 } clg__scratch_plan;
 clg_status clg__ir_plan(clg__ir *ir, int64_t batch, clg__scratch_plan *scratch, size_t n_scratch);
 
-/** Root of a value's memory, and the element offset in it. */
+/** Root of a value's memory, and the element offset in it at the graph's batch size. */
 int clg__ir_root(const clg__ir *ir, int id, int64_t *offset);
+/** That offset at a batch size. */
+int64_t clg__ir_offset(const clg__ir *ir, int id, int64_t batch);
 
 /** A view that nobody needs in memory: its readers use the input's memory with other strides. */
 bool clg__ir_virtual_view(const clg__ir *ir, int id);

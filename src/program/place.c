@@ -23,6 +23,16 @@ int clg__ir_root(const clg__ir *ir, int id, int64_t *offset)
     return id;
 }
 
+int64_t clg__ir_offset(const clg__ir *ir, int id, int64_t batch)
+{
+    int64_t sum = 0;
+    for (; ir->values[id].parent >= 0; id = ir->values[id].parent) {
+        const clg__value *v = &ir->values[id];
+        sum += v->follows ? v->offset / ir->graph->batch * batch : v->offset;
+    }
+    return sum;
+}
+
 static int64_t count_of(const clg__ir *ir, int id)
 {
     return clg_shape_count(&ir->values[id].node->shape);
@@ -50,7 +60,15 @@ static void place_parts(clg__ir *ir, int id)
         if (root < 0 || root == id) continue;
         ir->values[root].parent = id;
         ir->values[root].offset = offset;
+        ir->values[root].follows = v->node->shape.batched != 0;
     }
+}
+
+static void place_alias(clg__value *v)
+{
+    v->parent = v->inputs[0];
+    v->offset = v->node->op->alias ? v->node->op->alias(v->node) : 0;
+    v->follows = v->node->shape.batched != 0;
 }
 
 clg_status clg__ir_alias(clg__ir *ir)
@@ -58,10 +76,7 @@ clg_status clg__ir_alias(clg__ir *ir)
     for (int id = 0; id < ir->n_values; id++) {
         clg__value *v = &ir->values[id];
         if (!v->live || v->uniform || v->same != id) continue;
-        if (v->node->op->class_ == CLG__ALIAS) {
-            v->parent = v->inputs[0];
-            v->offset = 0;
-        }
+        if (v->node->op->class_ == CLG__ALIAS) place_alias(v);
     }
     /* Outermost first, so that the parts of an inner concatenation find their final place. */
     for (int id = ir->n_values - 1; id >= 0; id--)
@@ -192,7 +207,8 @@ static void check_read(clg__ir *ir, int cluster, int value, const clg__space *sp
                        void *user)
 {
     hazard *h = user;
-    int root = clg__ir_root(ir, value, NULL);
+    int64_t at;
+    int root = clg__ir_root(ir, value, &at);
     const clg_tensor *node = ir->values[root].node;
     if (!space && is_kept_in_place(ir, cluster, value, h)) return;
     if (!clg__is_variable_node(node) || ir->clusters[cluster].order < h->step) return;
@@ -201,8 +217,8 @@ static void check_read(clg__ir *ir, int cluster, int value, const clg__space *sp
     bool overlap = read->storage == h->variable->storage &&
                    read->offset < h->variable->offset + h->count && h->variable->offset < end;
     if (!overlap) return;
-    bool harmless =
-        ir->clusters[cluster].order == h->step && reads_same_element(ir, space, load, read, h);
+    bool harmless = ir->clusters[cluster].order == h->step && at == 0 &&
+                    reads_same_element(ir, space, load, read, h);
     if (!harmless) h->conflict = true;
 }
 

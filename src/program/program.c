@@ -208,9 +208,11 @@ clg_status clg_program_set_batch(clg_program *p, int64_t batch)
     if (batch < 1 || batch > p->max_batch)
         return clg__fail(CLG_ERROR_ARGUMENT, "program: batch %lld is not in 1 .. %lld",
                          (long long)batch, (long long)p->max_batch);
+    int64_t before = p->batch;
     clg_status status = clg__program_lower(p, batch);
+    p->batch = batch; /* addresses of parts follow it */
     if (status == CLG_OK) status = clg__program_bind(p);
-    if (status == CLG_OK) p->batch = batch;
+    if (status != CLG_OK) p->batch = before;
     for (int i = 0; i < p->n_feeds; i++) p->feeds[i].fed = false; /* their sizes changed */
     return status;
 }
