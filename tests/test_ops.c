@@ -47,6 +47,7 @@ int main(void)
     ops_matmul_cases(suite);
     ops_conv2d_cases(suite);
     ops_pool2d_cases(suite);
+    ops_recurrent_cases(suite);
     ops_rows_cases(suite);
     ops_compose_cases(suite);
     ops_augment_cases(suite);

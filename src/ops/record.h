@@ -25,6 +25,21 @@ clg_tensor *clg__full_like(const clg_tensor *x, double value);
  */
 clg_tensor *clg__concat_rows(clg_tensor *const *x, int n);
 
+/* A gradient rule that belongs to a value, not to an operation. */
+typedef struct clg__rule_attr {
+    /** As clg__op.gradient; operand i is input CLG__FIRST_OPERAND + i of `out`, the value input 0.
+     */
+    void (*rule)(clg_tensor *out, clg_tensor *g, clg_tensor **dx);
+    int32_t p[8]; /* the rule's own */
+} clg__rule_attr;
+enum { CLG__FIRST_OPERAND = 2 };
+/**
+ * f32 `value` with gradients by `attr->rule` (zero the attribute's padding): it gives those of the
+ * operands, of which there are at most CLG__MAX_INPUTS - 2.
+ */
+clg_tensor *clg__with_gradient(clg_tensor *value, clg_tensor *const *operands, int n,
+                               const clg__rule_attr *attr);
+
 /** True if extent `axis` follows the batch. */
 static inline bool clg__batched(const clg_shape *shape, int axis)
 {

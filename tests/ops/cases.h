@@ -16,6 +16,7 @@ void ops_normalize_cases(Suite *suite);
 void ops_pad_cases(Suite *suite);
 void ops_pointwise_cases(Suite *suite);
 void ops_pool2d_cases(Suite *suite);
+void ops_recurrent_cases(Suite *suite);
 void ops_reduce_cases(Suite *suite);
 void ops_rows_cases(Suite *suite);
 void ops_slice_cases(Suite *suite);
