@@ -48,7 +48,7 @@ static inline network network_create(void)
     clg_tensor *x = clg_constant(net.graph, CLG_SHAPE(5, 3), golden_x);
     clg_tensor *target = clg_constant(net.graph, CLG_SHAPE(5, 2), golden_target);
     clg_tensor *h = clg_tanh(clg_linear_layer(x, "1", 4, NULL));
-    net.loss = clg_mse(clg_linear_layer(h, "2", 2, NULL), target);
+    net.loss = clg_mse(clg_linear_layer(h, "2", 2, NULL), target, NULL);
     TEST_OK(clg_graph_status(net.graph));
     set_parameters(net.graph, golden_start);
     return net;

@@ -22,7 +22,7 @@ static fed fed_create(double dropout)
     f.target = clg_input(f.net.graph, "target", CLG_F32, CLG_SHAPE(CLG_BATCH, 2));
     clg_tensor *h = clg_tanh(clg_linear_layer(f.x, "1", 4, NULL));
     h = clg_dropout(h, dropout);
-    f.net.loss = clg_mse(clg_linear_layer(h, "2", 2, NULL), f.target);
+    f.net.loss = clg_mse(clg_linear_layer(h, "2", 2, NULL), f.target, NULL);
     TEST_OK(clg_graph_status(f.net.graph));
     set_parameters(f.net.graph, golden_start);
     return f;

@@ -454,7 +454,7 @@ static network build_network(clg_graph *g)
     clg_tensor *h = clg_conv2d(n.x, w, clg_conv2d_options(.padding = CLG_PADDING_SAME));
     h = clg_max_pool2d(clg_relu(clg_batch_norm(h, (clg_tensor *[4]){scale}, NULL)), NULL);
     n.out[4] = clg_matmul(clg_flatten(h), v, NULL);
-    n.out[0] = clg_softmax_cross_entropy(n.out[4], n.t);
+    n.out[0] = clg_softmax_cross_entropy(n.out[4], n.t, NULL);
     TEST_OK(clg_gradients(n.out[0], (clg_tensor *[]){w, scale, v}, 3, &n.out[1]));
     return n;
 }

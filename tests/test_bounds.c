@@ -215,7 +215,7 @@ static clg_tensor *build_network(clg_graph *graph)
     h = clg_dropout(clg_flatten(h), 0.25);
     clg_tensor *logits = clg_linear_layer(h, "output", 3, NULL);
     clg_tensor *labels = clg_constant(graph, CLG_SHAPE(3), (float[]){2, 0, 1});
-    return clg_softmax_cross_entropy(logits, labels);
+    return clg_softmax_cross_entropy(logits, labels, NULL);
 }
 
 /* One Check test case each, so that CK_RUN_CASE=conv2d runs a single one. */

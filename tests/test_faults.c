@@ -34,7 +34,7 @@ static clg_status build(life *l)
     l->labels = clg_input(l->graph, "labels", CLG_I32, CLG_SHAPE(CLG_BATCH));
     clg_tensor *h = clg_relu(clg_conv2d_layer(l->x, "conv", 3, 3, NULL));
     clg_tensor *logits = clg_linear_layer(clg_flatten(clg_max_pool2d(h, NULL)), "fc", 5, NULL);
-    l->loss = clg_softmax_cross_entropy(logits, l->labels);
+    l->loss = clg_softmax_cross_entropy(logits, l->labels, NULL);
     return clg_minimize(l->loss, clg_optimizer_options(.kind = CLG_ADAM, .lr = 1e-2), NULL);
 }
 

@@ -29,7 +29,7 @@ static void build(network *n)
     clg_tensor *h = clg_conv2d_layer(n->x, "conv", 5, 3, NULL);
     h = clg_dropout(clg_tanh(clg_batch_norm_layer(h, "norm", NULL)), 0.25);
     h = clg_flatten(clg_average_pool2d(h, NULL));
-    n->y = clg_softmax_cross_entropy(clg_linear_layer(h, "fc", CLASSES, NULL), n->labels);
+    n->y = clg_softmax_cross_entropy(clg_linear_layer(h, "fc", CLASSES, NULL), n->labels, NULL);
     n->w = clg_graph_find(n->g, "conv.weight");
     TEST_OK(clg_graph_status(n->g));
     for (size_t i = 0; i < CLG__COUNT(n->x_data); i++) n->x_data[i] = sinf(1.7f * (float)i);

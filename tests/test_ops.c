@@ -41,6 +41,7 @@ int main(void)
     ops_slice_cases(suite);
     ops_pad_cases(suite);
     ops_normalize_cases(suite);
+    ops_slopes_cases(suite);
     ops_state_cases(suite);
     ops_reduce_cases(suite);
     ops_segments_cases(suite);
@@ -50,8 +51,10 @@ int main(void)
     ops_recurrent_cases(suite);
     ops_rows_cases(suite);
     ops_compose_cases(suite);
+    ops_activations_cases(suite);
     ops_augment_cases(suite);
     ops_layers_cases(suite);
+    ops_losses_cases(suite);
     TCase *table = testing_case(suite, "table");
     tcase_add_test(table, the_table_describes_itself);
     if (!getenv("CK_RUN_CASE")) tcase_add_test(table, every_row_was_exercised);

@@ -30,7 +30,7 @@ static void make_net(net *n, clg_context *ctx)
     h = clg_max_pool2d(clg_relu(clg_batch_norm_layer(h, "norm", NULL)), NULL);
     h = clg_dropout(clg_relu(clg_linear_layer(clg_flatten(h), "fc1", 64, NULL)), 0.1);
     clg_tensor *logits = clg_linear_layer(h, "fc2", 10, NULL);
-    n->loss = clg_softmax_cross_entropy(logits, n->labels);
+    n->loss = clg_softmax_cross_entropy(logits, n->labels, NULL);
     n->accuracy = clg_accuracy(logits, n->labels);
     TEST_OK(clg_minimize(n->loss, clg_optimizer_options(.kind = CLG_ADAM, .lr = 2e-3), NULL));
     TEST_OK(clg_program_compile(

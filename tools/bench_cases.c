@@ -49,7 +49,7 @@ static void add_inputs(struct bench_setup *setup)
 
 static void add_adam(struct bench_setup *setup, clg_tensor *logits)
 {
-    clg_tensor *loss = clg_softmax_cross_entropy(logits, setup->label);
+    clg_tensor *loss = clg_softmax_cross_entropy(logits, setup->label, NULL);
     clg_minimize(loss, clg_optimizer_options(.kind = CLG_ADAM, .lr = 1e-3), NULL);
     setup->outputs[setup->n_outputs++] = loss;
 }

@@ -15,12 +15,12 @@ enum { MAX_CLASSES = 1 << 24 };
 
 static clg_tensor *softmax_cross_entropy(clg_tensor *x, clg_tensor *target)
 {
-    return clg_softmax_cross_entropy(x, target);
+    return clg_softmax_cross_entropy(x, target, NULL);
 }
 
 static clg_tensor *binary_cross_entropy(clg_tensor *x, clg_tensor *target)
 {
-    return clg_binary_cross_entropy_logits(x, target);
+    return clg_binary_cross_entropy_logits(x, target, NULL);
 }
 
 /* 0 and 1 -> -1 and 1 */
@@ -30,30 +30,29 @@ static clg_tensor *as_signs(clg_tensor *target)
     return clg_sub(clg_mul(target, clg_scalar(graph, 2)), clg_scalar(graph, 1));
 }
 
-static clg_tensor *mean_of(clg_tensor *x)
-{
-    return clg_mean(x, 0, false);
-}
-
 static clg_tensor *hinge(clg_tensor *x, clg_tensor *target)
 {
-    clg_tensor *margin = clg_mul(as_signs(target), x);
-    return mean_of(clg_relu(clg_sub(clg_scalar(clg_tensor_graph(x), 1), margin)));
+    return clg_hinge_loss(x, as_signs(target), NULL);
 }
 
 static clg_tensor *perceptron(clg_tensor *x, clg_tensor *target)
 {
-    return mean_of(clg_relu(clg_neg(clg_mul(as_signs(target), x))));
+    return clg_perceptron_loss(x, as_signs(target), NULL);
 }
 
 static clg_tensor *mse(clg_tensor *x, clg_tensor *target)
 {
-    return clg_mse(x, target);
+    return clg_mse(x, target, NULL);
 }
 
 static clg_tensor *mae(clg_tensor *x, clg_tensor *target)
 {
-    return mean_of(clg_abs(clg_sub(x, target)));
+    return clg_mae(x, target, NULL);
+}
+
+static clg_tensor *huber(clg_tensor *x, clg_tensor *target)
+{
+    return clg_huber(x, target, NULL);
 }
 
 static const struct loss_kind kinds[] = {
@@ -63,6 +62,7 @@ static const struct loss_kind kinds[] = {
     {"perceptron", LOSS_BINARY, perceptron},
     {"mse", LOSS_NUMBERS, mse},
     {"mae", LOSS_NUMBERS, mae},
+    {"huber", LOSS_NUMBERS, huber},
 };
 enum { N_KINDS = sizeof kinds / sizeof *kinds };
 
@@ -123,7 +123,7 @@ int loss_check(struct model_file *file)
     if (loss_of_input(model) &&
         (kind->target == LOSS_CLASSES || kind->build == hinge || kind->build == perceptron))
         return yaml_source_error(&file->source, "model.target",
-                                 "an input as target needs numbers: loss mse, mae or "
+                                 "an input as target needs numbers: loss mse, mae, huber or "
                                  "binary_cross_entropy");
     return check_counts(file, kind);
 }
@@ -195,7 +195,7 @@ static clg_tensor *data_target(struct network *network, enum loss_target target)
 static clg_tensor *binary_accuracy(clg_tensor *x, clg_tensor *target)
 {
     clg_tensor *guess = clg_greater(x, clg_scalar(clg_tensor_graph(x), 0));
-    return mean_of(clg_equal(guess, target));
+    return clg_mean(clg_equal(guess, target), 0, false);
 }
 
 static void build_measures(struct network *network, enum loss_target kind, clg_tensor *target)

@@ -5,6 +5,7 @@
 #define CLGRAD_H
 
 /* clang-format off: the order is the order of the layers */
+#include "clgrad/activations.h"
 #include "clgrad/augment.h"
 #include "clgrad/autodiff.h"
 #include "clgrad/base.h"
@@ -13,6 +14,7 @@
 #include "clgrad/data.h"
 #include "clgrad/device.h"
 #include "clgrad/gradcheck.h"
+#include "clgrad/losses.h"
 #include "clgrad/nn.h"
 #include "clgrad/ops.h"
 #include "clgrad/optimizer.h"

@@ -6,7 +6,9 @@
 #ifndef CLGRAD_NN_H
 #define CLGRAD_NN_H
 
+#include "clgrad/activations.h"
 #include "clgrad/augment.h"
+#include "clgrad/losses.h"
 #include "clgrad/ops.h"
 #include "clgrad/optimizer.h"
 #include "clgrad/schedule.h"
@@ -85,6 +87,46 @@ CLG_API clg_tensor *clg_group_norm_layer(clg_tensor *x, const char *name, int64_
  * them: they are kept in checkpoints, so that new data is treated as the training data was.
  */
 CLG_API clg_tensor *clg_normalize_layer(clg_tensor *x, const char *name);
+
+/* ---- activations with variables (activations.h has the formulas) ---- */
+
+typedef struct clg_learned_activation_params {
+    bool per_channel; /* one number for each channel of x (its last axis) instead of one for all */
+    const clg_init *init; /* NULL: the layer's own, see there */
+} clg_learned_activation_params;
+/** clg_learned_activation_options(.per_channel = true) */
+#define clg_learned_activation_options(...) (&(clg_learned_activation_params){__VA_ARGS__})
+
+/** clg_prelu with the variable <name>.weight, (1) or (C); 0.25 at first. */
+CLG_API clg_tensor *clg_prelu_layer(clg_tensor *x, const char *name,
+                                    const clg_learned_activation_params *params);
+/** clg_swish_learned with the variable <name>.beta, (1) or (C); 1 at first. */
+CLG_API clg_tensor *clg_swish_layer(clg_tensor *x, const char *name,
+                                    const clg_learned_activation_params *params);
+/** clg_soft_exponential with the variable <name>.a, (1) or (C); 0 at first: the identity. */
+CLG_API clg_tensor *clg_soft_exponential_layer(clg_tensor *x, const char *name,
+                                               const clg_learned_activation_params *params);
+
+typedef struct clg_apl_layer_params {
+    int pieces;                      /* S; 0 = 2 */
+    const clg_init *a_init, *b_init; /* NULL: zeros (relu at first); uniform in -1 .. 1 */
+} clg_apl_layer_params;
+#define clg_apl_layer_options(...) (&(clg_apl_layer_params){__VA_ARGS__})
+/** x (..., C): clg_apl with the variables <name>.a and <name>.b, (S, C). */
+CLG_API clg_tensor *clg_apl_layer(clg_tensor *x, const char *name,
+                                  const clg_apl_layer_params *params);
+
+typedef struct clg_maxout_layer_params {
+    int pieces;               /* linear functions per output; 0 = 2 */
+    clg_linear_params linear; /* initializers, no_bias */
+} clg_maxout_layer_params;
+#define clg_maxout_layer_options(...) (&(clg_maxout_layer_params){__VA_ARGS__})
+/**
+ * x (..., IC) -> (..., features): the maximum of several linear functions. Variables: <name>.weight
+ * (IC, pieces features), <name>.bias (pieces features), piece by piece.
+ */
+CLG_API clg_tensor *clg_maxout_layer(clg_tensor *x, const char *name, int64_t features,
+                                     const clg_maxout_layer_params *params);
 
 #ifdef __cplusplus
 }

@@ -247,15 +247,6 @@ CLG_API clg_tensor *clg_dropout(clg_tensor *x, double p);
 /** x (N, ..., C): whole channels of a sample are dropped together (PyTorch's dropout2d). */
 CLG_API clg_tensor *clg_channel_dropout(clg_tensor *x, double p);
 
-/* ---- losses: scalars, the mean over all rows or elements ---- */
-/** Logits (rows, classes) and class indices (rows), i32 or f32. */
-CLG_API clg_tensor *clg_softmax_cross_entropy(clg_tensor *logits, clg_tensor *labels);
-CLG_API clg_tensor *clg_mse(clg_tensor *x, clg_tensor *target);
-/** Stable form; targets in 0 .. 1. */
-CLG_API clg_tensor *clg_binary_cross_entropy_logits(clg_tensor *logits, clg_tensor *target);
-/** Fraction of rows whose largest logit is at the label. No gradient. */
-CLG_API clg_tensor *clg_accuracy(clg_tensor *logits, clg_tensor *labels);
-
 /* ---- state ---- */
 /**
  * Says that a variable becomes `value` (same shape, or with extents of 1 in front) at the end of a

@@ -53,6 +53,22 @@ static clg_tensor *clg__share(clg_tensor *wins, clg_tensor *x, clg_tensor *y)
     return clg_add(wins, clg_mul(clg__number(wins, 0.5), clg_equal(x, y)));
 }
 
+/* y x^(y - 1), and 0 for 0^0. */
+static clg_tensor *clg__pow_gradient(clg_tensor *x, clg_tensor *y, clg_tensor *g)
+{
+    clg_tensor *zeros = clg_mul(clg_equal(x, NUM(0.0)), clg_equal(y, NUM(0.0)));
+    clg_tensor *power = clg_pow(clg_where(zeros, NUM(1.0), x), clg_sub(y, NUM(1.0)));
+    return clg_mul(g, clg_mul(y, power));
+}
+
+/* x^y ln x, and 0 at x = 0 where y >= 0. */
+static clg_tensor *clg__pow_exponent_gradient(clg_tensor *x, clg_tensor *y, clg_tensor *out,
+                                              clg_tensor *g)
+{
+    clg_tensor *flat = clg_mul(clg_equal(x, NUM(0.0)), clg_greater_equal(y, NUM(0.0)));
+    return clg_mul(g, clg_mul(out, clg_log(clg_where(flat, NUM(1.0), x))));
+}
+
 /* (1 + tanh u) / 2 is the sigmoid of 2 u, and 1 - tanh^2 u four times the product of both sides of
  * it: written so, nothing cancels where the tanh is near 1 and x is large. */
 static clg_tensor *clg__gelu_tanh_gradient(clg_tensor *x, clg_tensor *g)

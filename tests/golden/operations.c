@@ -148,9 +148,9 @@ BUILD(local_response_norm,
                                                 .k = golden_number(c, "k", 0, 0)));)
 BUILD(window_sum, return clg_window_sum(x[0], INT("before", 0), INT("after", 0));)
 BUILD(normalize, return clg_normalize(x[0], x[1], x[2]);)
-BUILD(softmax_cross_entropy, return clg_softmax_cross_entropy(x[0], x[1]);)
-BUILD(mse, return clg_mse(x[0], x[1]);)
-BUILD(binary_cross_entropy_logits, return clg_binary_cross_entropy_logits(x[0], x[1]);)
+BUILD(softmax_cross_entropy, return clg_softmax_cross_entropy(x[0], x[1], NULL);)
+BUILD(mse, return clg_mse(x[0], x[1], NULL);)
+BUILD(binary_cross_entropy_logits, return clg_binary_cross_entropy_logits(x[0], x[1], NULL);)
 BUILD(accuracy, return clg_accuracy(x[0], x[1]);)
 
 /* Rows of pointwise.def need no builder here. */

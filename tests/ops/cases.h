@@ -7,10 +7,12 @@
 
 #include <check.h>
 
+void ops_activations_cases(Suite *suite);
 void ops_augment_cases(Suite *suite);
 void ops_compose_cases(Suite *suite);
 void ops_conv2d_cases(Suite *suite);
 void ops_layers_cases(Suite *suite);
+void ops_losses_cases(Suite *suite);
 void ops_matmul_cases(Suite *suite);
 void ops_normalize_cases(Suite *suite);
 void ops_pad_cases(Suite *suite);
@@ -21,6 +23,7 @@ void ops_reduce_cases(Suite *suite);
 void ops_rows_cases(Suite *suite);
 void ops_slice_cases(Suite *suite);
 void ops_segments_cases(Suite *suite);
+void ops_slopes_cases(Suite *suite);
 void ops_state_cases(Suite *suite);
 void ops_structure_cases(Suite *suite);
 

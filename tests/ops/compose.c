@@ -1,61 +1,12 @@
 /*
- * What is composed of other operations: one-hot codes, losses, batch normalization, dropout.
+ * What is composed of other operations: one-hot codes, batch normalization, dropout.
  */
 #include <math.h>
 
 #include "ops/cases.h"
 #include "ops/op_check.h"
 
-/* ---- losses against references ---- */
-
-/* The label of row i is i. */
-static clg_tensor *cross_entropy(const op_case *c, clg_tensor *const *x)
-{
-    clg_tensor *labels = clg_iota(clg_max(x[0], CLG_AXIS(1), false), 0);
-    return clg_softmax_cross_entropy(x[0], labels);
-}
-
-static void crossed(const op_case *c, const clg_shape *in, const double *const *x,
-                    const clg_shape *out, double *y)
-{
-    int64_t rows = in->dim[0], classes = in->dim[1];
-    *y = 0;
-    for (int64_t i = 0; i < rows; i++) {
-        const double *row = x[0] + i * classes;
-        double total = 0;
-        for (int64_t j = 0; j < classes; j++) total += exp(row[j]);
-        *y += (log(total) - row[i]) / (double)rows;
-    }
-}
-
-static clg_tensor *mse(const op_case *c, clg_tensor *const *x)
-{
-    return clg_mse(x[0], x[1]);
-}
-
-static void mean_squared(const op_case *c, const clg_shape *in, const double *const *x,
-                         const clg_shape *out, double *y)
-{
-    int64_t n = clg_shape_count(in);
-    *y = 0;
-    for (int64_t i = 0; i < n; i++) *y += pow(x[0][i] - x[1][i], 2) / (double)n;
-}
-
-static clg_tensor *bce(const op_case *c, clg_tensor *const *x)
-{
-    return clg_binary_cross_entropy_logits(x[0], clg_sigmoid(x[1]));
-}
-
-static void binary_crossed(const op_case *c, const clg_shape *in, const double *const *x,
-                           const clg_shape *out, double *y)
-{
-    int64_t n = clg_shape_count(in);
-    *y = 0;
-    for (int64_t i = 0; i < n; i++) {
-        double p = 1 / (1 + exp(-x[0][i])), t = 1 / (1 + exp(-x[1][i]));
-        *y -= (t * log(p) + (1 - t) * log(1 - p)) / (double)n;
-    }
-}
+/* ---- normalization against references ---- */
 
 /* x, scale, shift, with the statistics of the batch */
 static clg_tensor *batch_norm(const op_case *c, clg_tensor *const *x)
@@ -89,26 +40,6 @@ static void normalized(const op_case *c, const clg_shape *in, const double *cons
 }
 
 static const op_case cases[] = {
-    {"cross entropy", 1, {OP_SHAPE(5, 7)}, cross_entropy, crossed},
-    {"cross entropy of the batch",
-     1,
-     {OP_SHAPE(CLG_BATCH, 10)},
-     cross_entropy,
-     crossed,
-     .batch = {6, 9, 1}},
-    {"mse", 2, {OP_SHAPE(3, 5), OP_SHAPE(3, 5)}, mse, mean_squared},
-    {"mse of the batch",
-     2,
-     {OP_SHAPE(CLG_BATCH, 3), OP_SHAPE(CLG_BATCH, 3)},
-     mse,
-     mean_squared,
-     .batch = {6, 9, 1}},
-    {"binary cross entropy",
-     2,
-     {OP_SHAPE(CLG_BATCH, 3), OP_SHAPE(CLG_BATCH, 3)},
-     bce,
-     binary_crossed,
-     .batch = {6, 9, 1}},
     {"batch norm of rows",
      3,
      {OP_SHAPE(CLG_BATCH, 3), OP_SHAPE(3), OP_SHAPE(3)},
@@ -171,48 +102,21 @@ static void expect(fixture *f, clg_tensor *t, const double *want, int64_t count)
     op_check_close(clg_tensor_op(t), "value", got, want, count, 1e-6);
 }
 
-START_TEST(class_indices_of_both_types)
+START_TEST(one_hot_codes_of_both_types)
 {
     static const clg_dtype types[] = {CLG_I32, CLG_F32};
     for (int k = 0; k < 2; k++) {
         fixture f = start(1);
-        clg_tensor *logits = clg_input(f.g, "logits", CLG_F32, CLG_SHAPE(3, 4)), *d;
-        clg_tensor *labels = clg_input(f.g, "labels", types[k], CLG_SHAPE(3));
-        clg_tensor *loss = clg_softmax_cross_entropy(logits, labels);
-        TEST_OK(clg_gradients(loss, &logits, 1, &d));
-        clg_tensor *outputs[] = {loss, d, clg_accuracy(logits, labels), clg_one_hot(labels, 4)};
-        compile(&f, outputs, 4, CLG_INFERENCE);
-        const float x[] = {0, 0, 0, 0, 1000, 0, 0, -1000, -INFINITY, 2, 2, -INFINITY};
-        op_check_feed(f.program, logits, x, 12);
-        const int32_t as_int[] = {3, 0, 1};
-        const float as_float[] = {3, 0, 1};
-        TEST_OK(clg_program_feed(f.program, labels, k ? (const void *)as_float : as_int, 12));
+        clg_tensor *index = clg_input(f.g, "index", types[k], CLG_SHAPE(3));
+        clg_tensor *hot = clg_one_hot(index, 4);
+        compile(&f, &hot, 1, CLG_INFERENCE);
+        const int32_t as_int[] = {3, 0, -1};
+        const float as_float[] = {3, 0, 7};
+        TEST_OK(clg_program_feed(f.program, index, k ? (const void *)as_float : as_int, 12));
         TEST_OK(clg_program_run(f.program));
-        expect(&f, loss, (double[]){(log(4) + log(2)) / 3}, 1);
-        expect(&f, d,
-               (double[]){1 / 12.0, 1 / 12.0, 1 / 12.0, -0.25, 0, 0, 0, 0, 0, -1 / 6.0, 1 / 6.0, 0},
-               12);
-        expect(&f, outputs[2], (double[]){2.0 / 3}, 1);
-        expect(&f, outputs[3], (double[]){0, 0, 0, 1, 1, 0, 0, 0, 0, 1, 0, 0}, 12);
+        expect(&f, hot, (double[]){0, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0}, 12);
         finish(&f);
     }
-}
-END_TEST
-
-START_TEST(binary_cross_entropy_is_stable_and_has_the_slope_at_zero)
-{
-    fixture f = start(1);
-    clg_tensor *x = clg_input(f.g, "x", CLG_F32, CLG_SHAPE(4)), *d;
-    clg_tensor *t = clg_input(f.g, "t", CLG_F32, CLG_SHAPE(4));
-    clg_tensor *loss = clg_binary_cross_entropy_logits(x, t);
-    TEST_OK(clg_gradients(loss, &x, 1, &d));
-    compile(&f, (clg_tensor *[]){loss, d}, 2, CLG_INFERENCE);
-    op_check_feed(f.program, x, (float[]){0, 0, 200, -200}, 4);
-    op_check_feed(f.program, t, (float[]){0, 1, 0, 1}, 4);
-    TEST_OK(clg_program_run(f.program));
-    expect(&f, loss, (double[]){(2 * log(2) + 400) / 4}, 1);
-    expect(&f, d, (double[]){0.125, -0.125, 0.25, -0.25}, 4);
-    finish(&f);
 }
 END_TEST
 
@@ -298,18 +202,6 @@ END_TEST
 
 /* ---- arguments ---- */
 
-static clg_tensor *rows_differ(clg_graph *g, clg_tensor *x)
-{
-    return clg_softmax_cross_entropy(x, clg_full(g, CLG_SHAPE(3), 0));
-}
-static clg_tensor *accuracy_of_vectors(clg_graph *g, clg_tensor *x)
-{
-    return clg_accuracy(clg_full(g, CLG_SHAPE(3), 0), clg_full(g, CLG_SHAPE(3), 0));
-}
-static clg_tensor *targets_broadcast(clg_graph *g, clg_tensor *x)
-{
-    return clg_mse(x, clg_full(g, CLG_SHAPE(5), 0));
-}
 static clg_tensor *no_classes(clg_graph *g, clg_tensor *x)
 {
     return clg_one_hot(x, 0);
@@ -339,10 +231,6 @@ static const struct {
     clg_tensor *(*build)(clg_graph *g, clg_tensor *x); /* x (4, 5) */
     const char *message;
 } mistakes[] = {
-    {rows_differ, "softmax_cross_entropy: expected logits (rows, classes) and labels (rows), got "
-                  "(4, 5) and (3)"},
-    {accuracy_of_vectors, "accuracy: expected logits"},
-    {targets_broadcast, "mse: shapes (4, 5) and (5) differ"},
     {no_classes, "one_hot: 0 classes"},
     {all_dropped, "dropout: the probability 1 is not within"},
     {dropped_nan, "dropout: the probability"},
@@ -363,12 +251,11 @@ END_TEST
 
 void ops_compose_cases(Suite *suite)
 {
-    TCase *values = testing_case(suite, "losses and normalization");
+    TCase *values = testing_case(suite, "normalization and dropout");
     tcase_add_test(values, compositions_in_value_and_gradient);
-    tcase_add_test(values, class_indices_of_both_types);
-    tcase_add_test(values, binary_cross_entropy_is_stable_and_has_the_slope_at_zero);
+    tcase_add_test(values, one_hot_codes_of_both_types);
     tcase_add_test(values, running_statistics_follow_and_serve_inference);
     tcase_add_test(values, dropout_keeps_the_mean_and_masks_the_gradient_alike);
-    TCase *arguments = testing_case(suite, "losses and normalization: arguments");
+    TCase *arguments = testing_case(suite, "normalization and dropout: arguments");
     tcase_add_loop_test(arguments, a_mistake_is_named, 0, CLG__COUNT(mistakes));
 }

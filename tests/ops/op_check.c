@@ -522,3 +522,41 @@ void op_check_table_of(const char *file, const op_case *cases, int n)
     }
     free(done);
 }
+
+/* ---- known answers ---- */
+
+op_fixture op_fixture_start(clg_shape x)
+{
+    op_fixture f = {.ctx = op_check_context(),
+                    .g = clg_graph_create(clg_graph_options(.batch = 4, .seed = 5))};
+    f.x = clg_input(f.g, "x", CLG_F32, x);
+    return f;
+}
+
+void op_fixture_run_of(const char *file, op_fixture *f, clg_tensor *const *outputs, size_t n,
+                       clg_program_mode mode, const float *data)
+{
+    for (size_t i = 0; i < n; i++) ck_assert_msg(outputs[i] != NULL, "%s", clg_last_error());
+    clg_program_destroy(f->program);
+    f->program = op_check_compile_of(file, f->ctx, f->g, outputs, n, mode);
+    if (data) op_check_feed(f->program, f->x, data, clg_shape_count(&f->x->shape));
+    TEST_OK(clg_program_run(f->program));
+}
+
+void op_fixture_expect(op_fixture *f, const char *what, const clg_tensor *output,
+                       const double *want, double tolerance)
+{
+    const char *name = clg_tensor_composition(output);
+    int64_t count = clg_shape_count(&output->shape);
+    float *got = malloc((size_t)count * sizeof *got);
+    op_check_read(f->program, output, got, count);
+    op_check_close(*name ? name : clg_tensor_op(output), what, got, want, count, tolerance);
+    free(got);
+}
+
+void op_fixture_finish(op_fixture *f)
+{
+    clg_program_destroy(f->program);
+    clg_graph_destroy(f->g);
+    clg_context_destroy(f->ctx);
+}

@@ -71,6 +71,23 @@ void op_check_feed(clg_program *program, clg_tensor *input, const float *data, i
 /** Reads an output of `count` elements. */
 void op_check_read(clg_program *program, const clg_tensor *output, float *data, int64_t count);
 
+/* A graph with one input x, for tests of known answers; x may be left unused. */
+typedef struct op_fixture {
+    clg_context *ctx;
+    clg_graph *g;
+    clg_tensor *x;
+    clg_program *program;
+} op_fixture;
+op_fixture op_fixture_start(clg_shape x);
+/** Compiles the outputs, feeds `data` (NULL: nothing) to x and runs once. */
+#define op_fixture_run(...) op_fixture_run_of(__FILE__, __VA_ARGS__)
+void op_fixture_run_of(const char *file, op_fixture *f, clg_tensor *const *outputs, size_t n,
+                       clg_program_mode mode, const float *data);
+/** Reads an output and compares it as op_check_close does. */
+void op_fixture_expect(op_fixture *f, const char *what, const clg_tensor *output,
+                       const double *want, double tolerance);
+void op_fixture_finish(op_fixture *f);
+
 /** Deterministic numbers in lo .. hi, rounded to f32; equal `stream`s give equal numbers. */
 void op_check_random(double *out, int64_t count, double lo, double hi, uint64_t stream);
 
