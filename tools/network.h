@@ -6,7 +6,7 @@
 #define CLTRAIN_NETWORK_H
 
 #include "clgrad/data.h"
-#include "clgrad/losses.h"
+#include "clgrad/ops.h"
 #include "model_file.h"
 
 struct network;

@@ -41,8 +41,8 @@ CLG_API clg_tensor *clg_swish_learned(clg_tensor *x, clg_tensor *beta);
  * Soft exponential (Godfrey and Gashler 2015), from a logarithm over the line to an exponential:
  *     a < 0: -ln(1 - a (x + a)) / a      a = 0: x      a > 0: (e^(a x) - 1) / a + a
  * Smooth in a through 0, and computed so. Where that cannot be computed - logarithms of less than
- * 2^-23 (for a < 0 they exist for x > 1/a - a only), exponents a x above 80 - it goes on as a straight
- * line.
+ * 2^-23 (for a < 0 they exist for x > 1/a - a only), exponents a x above 80 - it goes on as a
+ * straight line.
  */
 CLG_API clg_tensor *clg_soft_exponential(clg_tensor *x, clg_tensor *a);
 

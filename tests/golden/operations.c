@@ -129,7 +129,7 @@ BUILD(adaptive_average_pool2d,
 BUILD(adaptive_max_pool2d, return clg_adaptive_max_pool2d(x[0], INT("size", 0), INT("size", 1));)
 BUILD(global_average_pool2d, return clg_global_average_pool2d(x[0]);)
 
-/* ---- normalization, losses ---- */
+/* ---- normalization ---- */
 
 BUILD(batch_norm,
       return clg_batch_norm(x[0], x + 1,
@@ -148,10 +148,47 @@ BUILD(local_response_norm,
                                                 .k = golden_number(c, "k", 0, 0)));)
 BUILD(window_sum, return clg_window_sum(x[0], INT("before", 0), INT("after", 0));)
 BUILD(normalize, return clg_normalize(x[0], x[1], x[2]);)
-BUILD(softmax_cross_entropy, return clg_softmax_cross_entropy(x[0], x[1], NULL);)
-BUILD(mse, return clg_mse(x[0], x[1], NULL);)
-BUILD(binary_cross_entropy_logits, return clg_binary_cross_entropy_logits(x[0], x[1], NULL);)
+
+/* ---- activations ---- */
+
+BUILD(apl, return clg_apl(x[0], x[1], x[2]);)
+BUILD(brelu, return clg_brelu(x[0]);)
+BUILD(maxout, return clg_maxout(x[0], INT("pieces", 0));)
+BUILD(prelu, return clg_prelu(x[0], x[1]);)
+BUILD(rrelu,
+      return clg_rrelu(x[0], golden_number(c, "lower", 0, 0), golden_number(c, "upper", 0, 0));)
+BUILD(soft_exponential, return clg_soft_exponential(x[0], x[1]);)
+BUILD(swish_learned, return clg_swish_learned(x[0], x[1]);)
+
+/* ---- losses ---- */
+
+static clg_loss_params loss_options(const json_t *c, clg_tensor *const *x)
+{
+    int64_t ignored = golden_int(c, "ignore_index", 0, -1);
+    return (clg_loss_params){.reduction = INT("sum", 0) ? CLG_REDUCTION_SUM : CLG_REDUCTION_MEAN,
+                             .label_smoothing = golden_number(c, "label_smoothing", 0, 0),
+                             .class_weights = INT("weights", 0) ? x[2] : NULL,
+                             .ignore = ignored >= 0,
+                             .ignore_index = ignored >= 0 ? ignored : 0,
+                             .delta = golden_number(c, "delta", 0, 0),
+                             .beta = golden_number(c, "beta", 0, 0)};
+}
+#define LOSS(name)                                                                                 \
+    BUILD(name, clg_loss_params p = loss_options(c, x); return clg_##name(x[0], x[1], &p);)
+LOSS(binary_cross_entropy)
+LOSS(binary_cross_entropy_logits)
+LOSS(hinge_loss)
+LOSS(huber)
+LOSS(mae)
+LOSS(mse)
+LOSS(perceptron_loss)
+LOSS(smooth_l1)
+LOSS(softmax_cross_entropy)
 BUILD(accuracy, return clg_accuracy(x[0], x[1]);)
+#define FACTOR golden_number(c, "factor", 0, 0)
+BUILD(l1_penalty, return clg_l1_penalty(x[0], FACTOR);)
+BUILD(l2_penalty, return clg_l2_penalty(x[0], FACTOR);)
+BUILD(l1_activity_penalty, return clg_l1_activity_penalty(x[0], FACTOR);)
 
 /* Rows of pointwise.def need no builder here. */
 #define ROW(name)                                                                                  \
@@ -163,11 +200,14 @@ const golden_builder golden_builders[] = {
     ROW(adaptive_average_pool2d),
     ROW(adaptive_max_pool2d),
     ROW(affine_warp),
+    ROW(apl),
     ROW(argmax),
     ROW(argmin),
     ROW(average_pool2d),
     ROW(batch_norm),
+    ROW(binary_cross_entropy),
     ROW(binary_cross_entropy_logits),
+    ROW(brelu),
     ROW(broadcast),
     ROW(concat),
     ROW(conv2d),
@@ -178,15 +218,22 @@ const golden_builder golden_builders[] = {
     ROW(gather),
     ROW(global_average_pool2d),
     ROW(group_norm),
+    ROW(hinge_loss),
+    ROW(huber),
     ROW(instance_norm),
     ROW(iota),
+    ROW(l1_activity_penalty),
+    ROW(l1_penalty),
+    ROW(l2_penalty),
     ROW(layer_norm),
     ROW(local_response_norm),
     ROW(log_softmax),
     ROW(log_sum_exp),
+    ROW(mae),
     ROW(matmul),
     ROW(max),
     ROW(max_pool2d),
+    ROW(maxout),
     ROW(mean),
     ROW(min),
     ROW(mse),
@@ -195,17 +242,23 @@ const golden_builder golden_builders[] = {
     ROW(one_hot),
     ROW(pad),
     ROW(pad_axes),
+    ROW(perceptron_loss),
+    ROW(prelu),
     ROW(reshape),
     ROW(rms_norm),
+    ROW(rrelu),
     ROW(scatter_add),
     ROW(slice),
     ROW(slice_axes),
+    ROW(smooth_l1),
+    ROW(soft_exponential),
     ROW(softmax),
     ROW(softmax_cross_entropy),
     ROW(stack),
     ROW(standard_deviation),
     ROW(stop_gradient),
     ROW(sum),
+    ROW(swish_learned),
     ROW(take_along_axis),
     ROW(transpose),
     ROW(variance),
