@@ -166,6 +166,33 @@ START_TEST(a_layer_built_again_shares_the_weights)
 }
 END_TEST
 
+/* Running mean of 1 and 3, then 10 and 20, by halves: ((0 + 2) / 2 + 15) / 2. */
+START_TEST(a_shared_batch_norm_follows_its_uses_in_order)
+{
+    clg_context *ctx;
+    TEST_OK(clg_context_create(&ctx, NULL));
+    clg_graph *g = clg_graph_create(NULL);
+    clg_batch_norm_params half = {.momentum = 0.5};
+    const float first[2] = {1, 3}, second[2] = {10, 20};
+    clg_tensor *y[2] = {
+        clg_batch_norm_layer(clg_constant(g, CLG_SHAPE(2, 1), first), "norm", &half)};
+    clg_graph_share_variables(g, true);
+    y[1] = clg_batch_norm_layer(clg_constant(g, CLG_SHAPE(2, 1), second), "norm", &half);
+    clg_program *step = NULL;
+    TEST_OK(clg_program_compile(
+        &step, ctx, g, clg_program_options(.outputs = y, .n_outputs = 2, .mode = CLG_TRAINING)));
+    TEST_OK(clg_program_run(step));
+    float mean, variance;
+    TEST_OK(clg_variable_read(clg_graph_find(g, "norm.running_mean"), &mean, 1));
+    TEST_OK(clg_variable_read(clg_graph_find(g, "norm.running_var"), &variance, 1));
+    ck_assert_double_eq_tol(mean, 8, 1e-5);
+    ck_assert_double_eq_tol(variance, ((1 + 2) / 2.0 + 50) / 2, 1e-4);
+    clg_program_destroy(step);
+    clg_graph_destroy(g);
+    clg_context_destroy(ctx);
+}
+END_TEST
+
 static clg_status build_everything(void)
 {
     clg_graph *g = clg_graph_create(NULL);
@@ -206,6 +233,7 @@ int main(void)
     tcase_add_test(layers, weights_start_as_in_torch_unless_told_otherwise);
     tcase_add_test(layers, batch_norm_tracks_statistics_for_inference);
     tcase_add_test(layers, a_layer_built_again_shares_the_weights);
+    tcase_add_test(layers, a_shared_batch_norm_follows_its_uses_in_order);
     tcase_set_timeout(layers, 300);
     TCase *faults = testing_case(suite, "faults");
     tcase_set_timeout(faults, 300);

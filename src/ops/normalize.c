@@ -91,11 +91,15 @@ static bool check_batch_norm(clg_tensor *x, clg_tensor *const parameters[4])
     return false;
 }
 
-/* running += momentum (value - running), at the end of each training step. */
+/*
+ * running += momentum (value - running), at the end of each training step. A layer that is used
+ * several times (clg_graph_share_variables) follows its uses one after the other.
+ */
 static void follow(clg_tensor *running, clg_tensor *value, double momentum)
 {
-    clg_tensor *step = clg_mul(clg_sub(value, running), clg__number(running, momentum));
-    clg_graph_update(clg_assign(running, clg_add(running, step)));
+    clg_tensor *before = clg__updated(running);
+    clg_tensor *step = clg_mul(clg_sub(value, before), clg__number(running, momentum));
+    clg__update_further(running, clg_add(before, step));
 }
 
 /* The variance over n - 1 for n rows at the batch size of the run; unchanged if there is one row.

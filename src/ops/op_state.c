@@ -78,6 +78,30 @@ void clg_graph_update(clg_tensor *assignment)
     clg__graph_update_in(assignment, CLG__PHASE_TRAINING | CLG__PHASE_ACCUMULATION);
 }
 
+static clg__update_node *update_of(const clg_tensor *variable)
+{
+    clg_graph *g = variable->graph;
+    for (size_t i = 0; i < g->n_updates; i++)
+        if (g->updates[i].assignment->inputs[0] == variable) return &g->updates[i];
+    return NULL;
+}
+
+clg_tensor *clg__updated(clg_tensor *variable)
+{
+    clg__update_node *update = variable ? update_of(variable) : NULL;
+    return update ? update->assignment->inputs[1] : variable;
+}
+
+void clg__update_further(clg_tensor *variable, clg_tensor *value)
+{
+    clg_tensor *assignment = clg_assign(variable, value);
+    clg__update_node *update = assignment ? update_of(variable) : NULL;
+    if (update)
+        update->assignment = assignment;
+    else
+        clg_graph_update(assignment);
+}
+
 /* ---- values that depend on what a program is for ---- */
 
 static clg_tensor *choice(const clg__op *op, clg_tensor *first, clg_tensor *second)

@@ -106,4 +106,9 @@ typedef struct clg__moments {
 } clg__moments;
 clg__moments clg__moments_over(clg_tensor *x, uint32_t axes);
 
+/** What the updates recorded so far make of a variable: the variable itself if there are none. */
+clg_tensor *clg__updated(clg_tensor *variable);
+/** Update to a value made from clg__updated, in place of the update so far. */
+void clg__update_further(clg_tensor *variable, clg_tensor *value);
+
 #endif
