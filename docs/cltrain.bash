@@ -3,9 +3,9 @@ _cltrain() {
     local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
     local commands='train eval predict compare landscape devices ops bench graph summary models cache'
     local models='perceptron linear_regression logistic_regression softmax_regression approximator
-        mlp deep_mlp_sigmoid deep_mlp_relu deep_mlp_batch_norm lenet5 lenet alexnet vgg11_cifar
-        vgg16 inception_v1 resnet20 resnet32 resnet56 resnet18 linear_autoencoder autoencoder
-        denoising_autoencoder'
+        mlp maxout deep_mlp_sigmoid deep_mlp_relu deep_mlp_batch_norm lenet5 lenet alexnet
+        vgg11_cifar vgg16 inception_v1 resnet20 resnet32 resnet56 resnet18 linear_autoencoder
+        autoencoder denoising_autoencoder sparse_autoencoder'
     local common='--device --json --help' options='' words=''
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then

@@ -190,6 +190,8 @@ def ending(keys, last="{kind: linear, units: 1}"):
 
 
 BAD += [
+    (ending("  loss: mse\n") + "training: {label_smoothing: 0.1}\n", r"7:29: label_smoothing is for softmax"),
+    (ending("  loss: mse\n", "{kind: linear, units: 1, activity_l1: -1}"), r"activity_l1 must not be negative"),
     (ending("  classes: 1\n"), r"4:12: classes must be in 2"),
     (ending("  loss: mse\n  classes: 4\n"), r"5:12: there are no classes for mse: use 'outputs'"),
     (ending("  classes: 4\n  outputs: 3\n"), r"5:12: outputs is for losses of numbers"),
@@ -227,6 +229,7 @@ class BadFiles(Case):
 
 # Published numbers of parameters; see docs/model-files.md.
 PARAMETERS = {
+    "maxout": 784 * 720 + 720 + 240 * 720 + 720 + 2410, "sparse_autoencoder": 784 * 1024 + 1024 + 1024 * 784 + 784,
     "perceptron": 5, "linear_regression": 10, "logistic_regression": 5, "approximator": 193,
     "linear_autoencoder": 50992, "autoencoder": 944176, "denoising_autoencoder": 944176,
     "softmax_regression": 7850, "mlp": 407050, "deep_mlp_sigmoid": 250378, "deep_mlp_relu": 250378,
@@ -444,6 +447,23 @@ class Transfer(Case):
         (self.folder / "model.yaml").write_text(TRANSFER[:-2] + ", lr_factors: 'c.*'}\n")
         self.assertRegex(self.train("run", code=3).stderr, r"'c.\*' is not a pattern and a positive factor")
         self.assertFalse((self.folder / "run").exists())
+
+    def test_penalties(self):
+        """l1, activity_l1 and label smoothing are in the loss of the training and in no other."""
+        def losses(out, text):
+            (self.folder / "model.yaml").write_text(text)
+            line = json.loads(self.train(out, "--init-from", "pt.safetensors", "--json").stdout.splitlines()[0])
+            return line["train_loss"], line["val_loss"]
+        plain = losses("plain", TRANSFER)
+        weights = sum(abs(x) for name, values in self.arrays.items() if "weight" in name for x in values)
+        cases = {"l1": TRANSFER[:-2] + ", l1: 0.01}\n", "smooth": TRANSFER[:-2] + ", label_smoothing: 0.5}\n",
+                 "activity": TRANSFER.replace("units: 10,", "units: 10, activity_l1: 0.25,")}
+        found = {name: losses(name, text) for name, text in cases.items()}
+        for name in cases:
+            self.assertAlmostEqual(found[name][1], plain[1], places=5)
+            self.assertNotAlmostEqual(found[name][0], plain[0], places=3)
+        self.assertAlmostEqual(found["l1"][0] - plain[0], 0.01 * weights, places=3)
+        self.assertGreater(found["activity"][0], plain[0])
 
     def test_early_stopping(self):
         (self.folder / "model.yaml").write_text(TRANSFER[:-2] + ", patience: 2, validation: 0.5}\n")

@@ -61,7 +61,7 @@ bool layer_read_options(struct layer_site *site, struct layer_values *values)
 /* ---- which options a kind has ---- */
 
 /* Options with every kind, and those whose values are lists. */
-static const char *const common = "repeat share";
+static const char *const common = "repeat share activity_l1";
 enum { N_LISTS = 3, N_ALL = N_OPTIONS + N_LISTS };
 
 static bool option_at(const struct layer_site *site, size_t i, const char **name)

@@ -170,6 +170,19 @@ static clg_tensor *build_linear(struct layer_site *site, clg_tensor *x)
     return clg_linear_layer(x, site->name, units, &params);
 }
 
+static clg_tensor *build_maxout(struct layer_site *site, clg_tensor *x)
+{
+    const struct layer_spec *spec = site->spec;
+    clg_maxout_layer_params params = {.linear.no_bias = spec->bias && !*spec->bias};
+    clg_init init = {0};
+    int units = 0;
+    if (!read_count(site, "units", spec->units, &units) ||
+        !read_count(site, "pieces", spec->pieces, &params.pieces) ||
+        !read_init(site, &init, &params.linear.weight_init))
+        return NULL;
+    return clg_maxout_layer(x, site->name, units, &params);
+}
+
 static clg_tensor *build_batch_norm(struct layer_site *site, clg_tensor *x)
 {
     clg_batch_norm_params params = {0};
@@ -368,6 +381,7 @@ static const struct layer_kind layer_kinds[] = {
      "stride padding output_padding dilation groups bias init name", "conv_transpose",
      build_conv_transpose2d},
     {"linear", "units", "bias init name", "linear", build_linear},
+    {"maxout", "units", "pieces bias init name", "maxout", build_maxout},
     {"batch_norm", "", "momentum epsilon name", "norm", build_batch_norm},
     {"layer_norm", "", "axes epsilon name", "layer_norm", build_layer_norm},
     {"rms_norm", "", "axes epsilon name", "rms_norm", build_rms_norm},
@@ -552,9 +566,21 @@ static clg_tensor *build_shared(struct layer_site *site, const struct layer_kind
     return y;
 }
 
+/* Adds the layer's activity_l1 times the sum of |y|, a mean over the batch, to the loss. */
+static clg_tensor *penalize(struct layer_site *site, clg_tensor *y)
+{
+    struct network *network = site->network;
+    if (!(*site->spec->activity_l1 >= 0))
+        return layer_error(site, "activity_l1", "activity_l1 must not be negative");
+    clg_tensor *penalty = clg_l1_activity_penalty(y, *site->spec->activity_l1);
+    network->penalty = network->penalty ? clg_add(network->penalty, penalty) : penalty;
+    return penalty ? y : NULL;
+}
+
 clg_tensor *layer_build(struct layer_site *site, int64_t turn, clg_tensor *x)
 {
     const struct layer_kind *kind = find_kind(site);
     if (!kind || !layer_check_options(site, kind) || !name_layer(site, kind, turn)) return NULL;
-    return site->spec->share ? build_shared(site, kind, x) : kind->build(site, x);
+    clg_tensor *y = site->spec->share ? build_shared(site, kind, x) : kind->build(site, x);
+    return y && site->spec->activity_l1 ? penalize(site, y) : y;
 }

@@ -13,16 +13,6 @@ enum { MAX_CLASSES = 1 << 24 };
 
 /* ---- the table ---- */
 
-static clg_tensor *softmax_cross_entropy(clg_tensor *x, clg_tensor *target)
-{
-    return clg_softmax_cross_entropy(x, target, NULL);
-}
-
-static clg_tensor *binary_cross_entropy(clg_tensor *x, clg_tensor *target)
-{
-    return clg_binary_cross_entropy_logits(x, target, NULL);
-}
-
 /* 0 and 1 -> -1 and 1 */
 static clg_tensor *as_signs(clg_tensor *target)
 {
@@ -30,39 +20,24 @@ static clg_tensor *as_signs(clg_tensor *target)
     return clg_sub(clg_mul(target, clg_scalar(graph, 2)), clg_scalar(graph, 1));
 }
 
-static clg_tensor *hinge(clg_tensor *x, clg_tensor *target)
+static clg_tensor *hinge(clg_tensor *x, clg_tensor *target, const clg_loss_params *params)
 {
-    return clg_hinge_loss(x, as_signs(target), NULL);
+    return clg_hinge_loss(x, as_signs(target), params);
 }
 
-static clg_tensor *perceptron(clg_tensor *x, clg_tensor *target)
+static clg_tensor *perceptron(clg_tensor *x, clg_tensor *target, const clg_loss_params *params)
 {
-    return clg_perceptron_loss(x, as_signs(target), NULL);
-}
-
-static clg_tensor *mse(clg_tensor *x, clg_tensor *target)
-{
-    return clg_mse(x, target, NULL);
-}
-
-static clg_tensor *mae(clg_tensor *x, clg_tensor *target)
-{
-    return clg_mae(x, target, NULL);
-}
-
-static clg_tensor *huber(clg_tensor *x, clg_tensor *target)
-{
-    return clg_huber(x, target, NULL);
+    return clg_perceptron_loss(x, as_signs(target), params);
 }
 
 static const struct loss_kind kinds[] = {
-    {"softmax_cross_entropy", LOSS_CLASSES, softmax_cross_entropy},
-    {"binary_cross_entropy", LOSS_BINARY, binary_cross_entropy},
+    {"softmax_cross_entropy", LOSS_CLASSES, clg_softmax_cross_entropy},
+    {"binary_cross_entropy", LOSS_BINARY, clg_binary_cross_entropy_logits},
     {"hinge", LOSS_BINARY, hinge},
     {"perceptron", LOSS_BINARY, perceptron},
-    {"mse", LOSS_NUMBERS, mse},
-    {"mae", LOSS_NUMBERS, mae},
-    {"huber", LOSS_NUMBERS, huber},
+    {"mse", LOSS_NUMBERS, clg_mse},
+    {"mae", LOSS_NUMBERS, clg_mae},
+    {"huber", LOSS_NUMBERS, clg_huber},
 };
 enum { N_KINDS = sizeof kinds / sizeof *kinds };
 
@@ -125,6 +100,11 @@ int loss_check(struct model_file *file)
         return yaml_source_error(&file->source, "model.target",
                                  "an input as target needs numbers: loss mse, mae, huber or "
                                  "binary_cross_entropy");
+    const double *smoothing = file->content->training.label_smoothing;
+    if (smoothing && *smoothing > 0 && kind->target != LOSS_CLASSES)
+        return yaml_source_error(&file->source, "training.label_smoothing",
+                                 "label_smoothing is for softmax_cross_entropy, not %s",
+                                 kind->name);
     return check_counts(file, kind);
 }
 
@@ -225,6 +205,29 @@ int64_t loss_outputs(const struct network *network)
     return clg_shape_count(shape) / shape->dim[0];
 }
 
+static void add_l1(struct network *network, double factor)
+{
+    clg_tensor *w;
+    for (size_t i = 0; factor > 0 && (w = clg_graph_variable(network->graph, i)); i++) {
+        if (!clg_tensor_trainable(w) || clg_tensor_shape(w)->ndim < 2) continue;
+        clg_tensor *penalty = clg_l1_penalty(w, factor);
+        network->penalty = network->penalty ? clg_add(network->penalty, penalty) : penalty;
+    }
+}
+
+/* Label smoothing and penalties are of the training only: what is measured is the plain loss. */
+static void add_loss(struct network *network, const struct loss_kind *kind, clg_tensor *target,
+                     const struct settings *settings)
+{
+    clg_tensor *plain = kind->build(network->logits, target, NULL), *trained = plain;
+    if (*settings->label_smoothing > 0)
+        trained = kind->build(network->logits, target,
+                              clg_loss_options(.label_smoothing = *settings->label_smoothing));
+    add_l1(network, *settings->l1);
+    if (network->penalty) trained = clg_add(trained, network->penalty);
+    network->loss = trained == plain ? plain : clg_by_mode(trained, plain);
+}
+
 int loss_build(struct network *network, struct model_file *file)
 {
     const struct model_spec *model = &file->content->model;
@@ -240,7 +243,7 @@ int loss_build(struct network *network, struct model_file *file)
         if (target) build_measures(network, kind->target, target);
     }
     if (code != DONE) return code;
-    network->loss = kind->build(network->logits, target);
+    add_loss(network, kind, target, &file->content->training);
     clg_status status = clg_graph_status(network->graph);
     return status == CLG_OK ? DONE : report_status(status, NULL);
 }

@@ -7,6 +7,7 @@
 #define CLTRAIN_LOSS_H
 
 #include "clgrad/data.h"
+#include "clgrad/losses.h"
 #include "network.h"
 
 enum loss_target {
@@ -18,7 +19,7 @@ enum loss_target {
 struct loss_kind {
     const char *name;
     enum loss_target target;
-    clg_tensor *(*build)(clg_tensor *x, clg_tensor *target);
+    clg_tensor *(*build)(clg_tensor *x, clg_tensor *target, const clg_loss_params *params);
 };
 
 /** Of a file that loss_check found right. */

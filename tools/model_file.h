@@ -40,6 +40,8 @@ enum { MAX_NAME = 200, MAX_FULL_NAME = 190 }; /* characters of a word; of a laye
     WHOLE(checkpoint_every, 0, 0, 1000000000, "")                                                  \
     WHOLE(keep, 3, 1, 1000000, "")                                                                 \
     FLAG(gradient_norms, true, "")                                                                 \
+    REAL(label_smoothing, 0, 0, 1, "")                                                             \
+    REAL(l1, 0, 0, 1e6, "")                                                                        \
     WHOLE(patience, 0, 0, 1000000, "")                                                             \
     TEXT(init_from, NULL, "")                                                                      \
     TEXT(fresh, NULL, "")                                                                          \
@@ -59,14 +61,16 @@ enum { MAX_NAME = 200, MAX_FULL_NAME = 190 }; /* characters of a word; of a laye
     WHOLE(memory, 1024, 1, 1 << 30, "")
 
 /*
- * Options of layers; which kind takes which, and the defaults, is said in layers.c. `repeat` and
- * `share` go with every kind.
+ * Options of layers; which kind takes which, and the defaults, is said in layers.c. `repeat`,
+ * `share` and `activity_l1` go with every kind.
  */
 #define LAYER_OPTION_ROWS(TEXT, WHOLE, REAL, FLAG)                                                 \
     TEXT(name)                                                                                     \
     WHOLE(repeat)                                                                                  \
     TEXT(share)                                                                                    \
     TEXT(projection)                                                                               \
+    REAL(activity_l1)                                                                              \
+    WHOLE(pieces)                                                                                  \
     WHOLE(channels)                                                                                \
     WHOLE(units)                                                                                   \
     TEXT(kernel)                                                                                   \

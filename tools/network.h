@@ -123,6 +123,7 @@ struct network {
     clg_tensor *label;      /* input: i32 labels (batch), f32 numbers (batch, outputs); or NULL */
     clg_tensor *logits;     /* (batch, classes or outputs): what the last layer gives */
     clg_tensor *loss;       /* scalar: mean over the batch */
+    clg_tensor *penalty;    /* scalar that is added to the loss in training, or NULL */
     clg_tensor *accuracy;   /* scalar; NULL where there are no classes */
     clg_tensor *prediction; /* probabilities of the classes, or the outputs */
 };
