@@ -64,6 +64,11 @@ CLG_API clg_tensor *clg_standard_deviation(clg_tensor *x, uint32_t axes, bool un
 CLG_API clg_tensor *clg_vector_norm(clg_tensor *x, double p, uint32_t axes, bool keep);
 /** clg_vector_norm with p = 2 of everything. */
 CLG_API clg_tensor *clg_norm(clg_tensor *x);
+/**
+ * x (..., units): the share of units (channels of images) that are 0 in all rows and at all
+ * positions of the batch: a relu network's dead units. A scalar. No gradient.
+ */
+CLG_API clg_tensor *clg_dead_units(clg_tensor *x);
 /** ln(sum of e^x), shifted by the maximum. */
 CLG_API clg_tensor *clg_log_sum_exp(clg_tensor *x, uint32_t axes, bool keep);
 /** y[i] = x[i - before] + ... + x[i + after] along the last axis, with zeros outside. */

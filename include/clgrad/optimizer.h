@@ -97,12 +97,13 @@ typedef struct clg_optimizer_params {
     double clip_tensor_norm; /* > 0: then each variable's gradient is scaled to at most this norm */
     double clip_norm; /* > 0: then all are scaled so that their common norm is at most this */
     clg_accumulation accumulate; /* 4 bytes per parameter, and programs of CLG_ACCUMULATION */
-    double ema_decay;  /* > 0, below 1: averages of the parameters, 4 bytes each; see below */
-    clg_tensor *guard; /* scalar: where it is 0, a step changes nothing. NULL: none */
-    bool monitor;      /* build the norms of clg_minimized: no cost in programs without them */
-    bool dense_tables; /* tables read by clg_gather alone (embeddings) are updated whole, not only
-                          the rows that the batch reads: see clg_minimize */
-    const char *name;  /* tells several optimizers of a graph apart; NULL: none */
+    double ema_decay;    /* > 0, below 1: averages of the parameters, 4 bytes each; see below */
+    clg_tensor *guard;   /* scalar: where it is 0, a step changes nothing. NULL: none */
+    bool skip_nonfinite; /* so do steps whose loss or gradient norm is NaN or Inf: costs the norm */
+    bool monitor;        /* build the norms of clg_minimized: no cost in programs without them */
+    bool dense_tables;   /* tables read by clg_gather alone (embeddings) are updated whole, not only
+                            the rows that the batch reads: see clg_minimize */
+    const char *name;    /* tells several optimizers of a graph apart; NULL: none */
     clg_tensor *const *variables; /* what to train; NULL: all trainable variables of the loss */
     size_t n_variables;
     const clg_parameter_group *groups; /* what differs from these options */

@@ -87,6 +87,24 @@ typedef struct clg_profile_row {
  */
 CLG_API clg_status clg_program_profile(clg_program *program, clg_profile_row **out, size_t *count);
 
+/* Where a NaN or Inf came up first. */
+typedef struct clg_nonfinite {
+    const clg_tensor *tensor; /* NULL: all values are finite */
+    int64_t index;            /* of its first such element */
+    float value;
+    uint64_t step;  /* number of the training step, from 1 */
+    char text[192]; /* for people: "conv1.weight (variable), (3, 3, 1, 8)", "log of x, fc.weight,
+                       ..." */
+} clg_nonfinite;
+/**
+ * Repeats the program's last run without its updates and names the first tensor, in order of
+ * computation, that holds a NaN or Inf: an input, a variable, or the result of an operation, also
+ * of one inside a fused kernel. Inputs are those that were fed last. Variables are as they are now:
+ * if a step has already spread the NaN over the parameters, these are what is found (a `guard` of
+ * clg_minimize keeps them). Compiles programs that are large and slow; costs nothing before.
+ */
+CLG_API clg_status clg_program_find_nonfinite(clg_program *program, clg_nonfinite *out);
+
 #ifdef __cplusplus
 }
 #endif

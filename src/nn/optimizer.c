@@ -43,9 +43,20 @@ static clg_tensor *join(clg_tensor **parts, size_t n)
     return parts[0];
 }
 
+/* For people who look for a NaN. */
+static void name_gradient(clg_tensor *gradient, const clg_tensor *variable)
+{
+    clg__str name = {0};
+    clg__str_addf(&name, "gradient of %s", clg_tensor_name(variable));
+    if (!name.failed && gradient && gradient->n_inputs && !gradient->name)
+        clg_tensor_set_name(gradient, name.text);
+    clg__str_free(&name);
+}
+
 /* Flattens and joins the group's gradients, taking them from `grads` on. */
 static clg_tensor *flat_gradient(const clg__group *group, clg_tensor **grads)
 {
+    for (size_t i = 0; i < group->count; i++) name_gradient(grads[i], group->items[i]);
     for (size_t i = 0; i < group->count; i++)
         grads[i] = clg_reshape(grads[i], CLG_SHAPE(clg_shape_count(&group->items[i]->shape)));
     return join(grads, group->count);
@@ -94,16 +105,49 @@ static clg_status make_gradients(step *s, clg_tensor *loss, const clg__groups *g
     return status == CLG_OK ? clg__graph_check(s->graph) : status;
 }
 
-/* ---- accumulation ---- */
-
-/* The guard is a value of the forward pass: CLG_UPDATE programs have none, and need none, because
- * nothing bad was accumulated. */
-static void guard(step *s, clg_tensor *keep)
+/* The gradients, one after the other: those of groups, then rows of tables. */
+static clg_tensor **gradient_at(const step *s, size_t i)
 {
+    return i < s->count ? &s->packs[i].g : &s->tables[i - s->count].gradient.rows;
+}
+
+/* The square root of all squares. */
+static clg_tensor *common_norm(const step *s)
+{
+    clg_tensor *sum = NULL;
+    for (size_t i = 0; i < s->count + s->n_tables; i++) {
+        clg_tensor *squares = clg_sum(clg_square(*gradient_at(s, i)), 0, false);
+        sum = sum ? clg_add(sum, squares) : squares;
+    }
+    return clg_sqrt(sum);
+}
+
+/* ---- guards ---- */
+
+static clg_tensor *is_finite(clg_tensor *x)
+{
+    return clg_less(clg_abs(x), clg_scalar(x->graph, 3e38)); /* comparisons with NaN are false */
+}
+
+/*
+ * Guards are values of the forward and backward pass: CLG_UPDATE programs have none, and need none,
+ * because nothing bad was accumulated.
+ */
+static void make_guard(step *s, clg_tensor *loss)
+{
+    clg_tensor *keep = s->params->guard;
+    if (s->params->skip_nonfinite) {
+        clg_tensor *norm = common_norm(s);
+        clg_tensor *finite = norm ? clg_mul(is_finite(loss), is_finite(norm)) : NULL;
+        keep = keep ? clg_mul(keep, finite) : finite;
+    }
+    if (keep && keep->shape.ndim) keep = clg_reshape(keep, CLG_SCALAR);
     if (keep && s->params->accumulate) keep = clg__by_accumulation(keep, clg_scalar(s->graph, 1));
     for (size_t i = 0; i < s->count; i++) s->packs[i].guard = keep;
     for (size_t i = 0; i < s->n_tables; i++) s->tables[i].guard = keep;
 }
+
+/* ---- accumulation ---- */
 
 /*
  * Means over micro-batches are weighed by the micro-batches' sizes, so that the result is the mean
@@ -158,23 +202,6 @@ static void clip_table(clg__table *table)
     if (!(p->clip_tensor_norm > 0) || !*rows) return;
     clg_tensor *norm = clg__table_norm(table, *rows);
     *rows = clg_mul(*rows, clip_factor((*rows)->graph, norm, p->clip_tensor_norm));
-}
-
-/* The gradients, one after the other: those of groups, then rows of tables. */
-static clg_tensor **gradient_at(const step *s, size_t i)
-{
-    return i < s->count ? &s->packs[i].g : &s->tables[i - s->count].gradient.rows;
-}
-
-/* The square root of all squares. */
-static clg_tensor *common_norm(const step *s)
-{
-    clg_tensor *sum = NULL;
-    for (size_t i = 0; i < s->count + s->n_tables; i++) {
-        clg_tensor *squares = clg_sum(clg_square(*gradient_at(s, i)), 0, false);
-        sum = sum ? clg_add(sum, squares) : squares;
-    }
-    return clg_sqrt(sum);
 }
 
 /* Returns the norm of all gradients before clipping. */
@@ -238,9 +265,9 @@ static clg_tensor *rate_of(clg_graph *graph, double lr)
 }
 
 /* `x` is room for a tensor per group and table. */
-static clg_status build_step(step *s, clg_minimized *made, clg_tensor **x)
+static clg_status build_step(step *s, clg_tensor *loss, clg_minimized *made, clg_tensor **x)
 {
-    guard(s, s->params->guard);
+    make_guard(s, loss);
     if (s->params->accumulate) accumulate(s);
     CLG_TRY(clg__graph_check(s->graph));
     made->lr = rate_of(s->graph, s->params->lr);
@@ -271,7 +298,7 @@ static clg_status build(clg_tensor *loss, const clg_optimizer_params *p, const c
     clg_tensor **x = clg__calloc(groups->count + total, sizeof(clg_tensor *));
     clg_status status = s.packs && s.tables && x ? CLG_OK : CLG_ERROR_MEMORY;
     if (status == CLG_OK) status = make_gradients(&s, loss, groups, total);
-    if (status == CLG_OK) status = build_step(&s, made, x);
+    if (status == CLG_OK) status = build_step(&s, loss, made, x);
     clg__free(s.packs);
     clg__free(s.tables);
     clg__free(x);

@@ -96,3 +96,15 @@ clg_tensor *clg_log_sum_exp(clg_tensor *x, uint32_t axes, bool keep)
     clg_tensor *sum = clg_sum(clg_exp(clg_sub(x, top)), axes, true);
     return CLG__COMPOSED(log_sum_exp, finish(clg_add(clg_log(sum), top), axes, keep));
 }
+
+clg_tensor *clg_dead_units(clg_tensor *x)
+{
+    if (!x) return NULL;
+    if (x->shape.ndim < 2)
+        return clg__graph_fail(x->graph, CLG_ERROR_ARGUMENT,
+                               "dead_units: expected (..., units) with at least two axes, got %s",
+                               CLG__SHAPE_TEXT(&x->shape));
+    uint32_t rows = (1u << (x->shape.ndim - 1)) - 1;
+    clg_tensor *largest = clg_max(clg_abs(x), rows, false);
+    return CLG__COMPOSED(dead_units, clg_mean(clg_equal(largest, clg__number(x, 0)), 0, false));
+}

@@ -254,8 +254,8 @@ static clg_status collect_updates(clg__ir *ir)
     return CLG_OK;
 }
 
-/* Outputs and the graph's updates. */
-static clg_status collect_roots(clg__ir *ir, const clg_program_params *params)
+/* Outputs and, if wanted, the graph's updates. */
+static clg_status collect_roots(clg__ir *ir, const clg_program_params *params, bool updates)
 {
     ir->assignments =
         clg__calloc(params->n_outputs + ir->graph->n_updates + 1, sizeof *ir->assignments);
@@ -268,11 +268,11 @@ static clg_status collect_roots(clg__ir *ir, const clg_program_params *params)
         ir->values[t->id].live = true;
         if (t->op->class_ == CLG__ASSIGN) CLG_TRY(add_assignment(ir, t));
     }
-    return collect_updates(ir);
+    return updates ? collect_updates(ir) : CLG_OK;
 }
 
 clg_status clg__ir_build(clg__ir *ir, clg_context *ctx, const clg_graph *graph,
-                         const clg_program_params *params)
+                         const clg_program_params *params, bool updates)
 {
     *ir = (clg__ir){.ctx = ctx, .graph = graph, .mode = params->mode};
     ir->n_values = (int)graph->n_nodes;
@@ -284,7 +284,7 @@ clg_status clg__ir_build(clg__ir *ir, clg_context *ctx, const clg_graph *graph,
         v->same = id;
         v->cluster = v->parent = v->chunk = -1;
     }
-    CLG_TRY(collect_roots(ir, params));
+    CLG_TRY(collect_roots(ir, params, updates));
     for (int id = ir->n_values - 1; id >= 0; id--)
         if (ir->values[id].live) mark_inputs_before_simplify(ir, id);
     CLG_TRY(simplify(ir));

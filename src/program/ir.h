@@ -93,9 +93,9 @@ typedef struct clg__ir {
     int64_t unshared; /* elements that the same values would take without sharing */
 } clg__ir;
 
-/** Prunes and simplifies what `outputs` (and the graph's updates in training) need. */
+/** Prunes and simplifies what `outputs` (and with `updates` those of the mode) need. */
 clg_status clg__ir_build(clg__ir *ir, clg_context *ctx, const clg_graph *graph,
-                         const clg_program_params *params);
+                         const clg_program_params *params, bool updates);
 void clg__ir_free(clg__ir *ir);
 
 /** The value that stands for a tensor. */

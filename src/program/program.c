@@ -135,7 +135,7 @@ static clg_status make_steps(clg_program *p)
 
 static clg_status compile(clg_program *p, const clg_program_params *params)
 {
-    CLG_TRY(clg__ir_build(&p->ir, p->ctx, p->graph, params));
+    CLG_TRY(clg__ir_build(&p->ir, p->ctx, p->graph, params, !p->replayed));
     CLG_TRY(clg__ir_fuse(&p->ir));
     CLG_TRY(clg__ir_alias(&p->ir));
     CLG_TRY(clg__ir_order(&p->ir));
@@ -150,8 +150,8 @@ static clg_status compile(clg_program *p, const clg_program_params *params)
     return clg__program_bind(p);
 }
 
-clg_status clg_program_compile(clg_program **out, clg_context *ctx, clg_graph *graph,
-                               const clg_program_params *params)
+clg_status clg__program_create(clg_program **out, clg_context *ctx, clg_graph *graph,
+                               const clg_program_params *params, const clg_program *replayed)
 {
     CLG_TRY(clg__graph_check(graph));
     if (!ctx || !params || (params->n_outputs && !params->outputs) || params->batch < 0)
@@ -161,6 +161,7 @@ clg_status clg_program_compile(clg_program **out, clg_context *ctx, clg_graph *g
     clg__object_created();
     p->ctx = clg__context_retain(ctx);
     p->graph = graph;
+    p->replayed = replayed;
     p->batch = p->max_batch = params->batch ? params->batch : graph->batch;
     clg_status status = compile(p, params);
     if (status == CLG_OK)
@@ -168,6 +169,12 @@ clg_status clg_program_compile(clg_program **out, clg_context *ctx, clg_graph *g
     else
         clg_program_destroy(p);
     return status;
+}
+
+clg_status clg_program_compile(clg_program **out, clg_context *ctx, clg_graph *graph,
+                               const clg_program_params *params)
+{
+    return clg__program_create(out, ctx, graph, params, NULL);
 }
 
 static void free_feed(clg__feed *feed)
@@ -272,6 +279,7 @@ static clg_status set_step_number(const clg__launch *launch, cl_kernel kernel, c
 /* Number of the step, from 1, and in the upper bits that of the micro-batch, from 0. */
 static cl_ulong step_number(const clg_program *p)
 {
+    if (p->replayed) return p->replayed->last_step;
     uint64_t part = p->ir.mode == CLG_ACCUMULATION ? p->graph->accumulated : 0;
     return (p->graph->steps + 1) | part << 48;
 }
@@ -279,6 +287,8 @@ static cl_ulong step_number(const clg_program *p)
 /* What a run changes in the graph. */
 static void count_run(clg_program *p)
 {
+    p->last_step = step_number(p);
+    if (p->replayed) return;
     bool steps = p->ir.mode == CLG_TRAINING || p->ir.mode == CLG_UPDATE;
     if (steps) p->graph->steps++;
     if (p->ir.mode == CLG_UPDATE) p->graph->accumulated = 0;
@@ -327,7 +337,7 @@ static clg_status copy_assignments(clg_program *p)
 
 static clg_status check_ready(const clg_program *p)
 {
-    if (p->ir.mode == CLG_UPDATE && p->graph->accumulated == 0)
+    if (p->ir.mode == CLG_UPDATE && p->graph->accumulated == 0 && !p->replayed)
         return clg__fail(CLG_ERROR_ARGUMENT,
                          "run: no gradients were accumulated since the last step");
     for (int i = 0; i < p->n_feeds; i++)

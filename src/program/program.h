@@ -43,7 +43,16 @@ struct clg_program {
     size_t n_scratch;
     clg__feed *feeds;
     int n_feeds;
+    const clg_program *replayed; /* the program whose last run this one repeats; NULL: none */
+    uint64_t last_step; /* what the last run gave to kernels as the step; 0: there was none */
 };
+
+/* The upper bits of a kernel's step number are those of the micro-batch. */
+#define CLG__STEP_MASK 0xFFFFFFFFFFFFull
+
+/** clg_program_compile; with `replayed` no updates are carried out and no steps are counted. */
+clg_status clg__program_create(clg_program **out, clg_context *ctx, clg_graph *graph,
+                               const clg_program_params *params, const clg_program *replayed);
 
 /** Gives the graph's variables device memory and their first values, on this context. */
 clg_status clg__variables_realize(clg_context *ctx, clg_graph *graph);

@@ -292,6 +292,7 @@ const golden_exemption golden_exemptions[] = {
     {"channel_dropout", NULL, RANDOM},
     {"color_jitter", NULL, RANDOM},
     {"cutout", NULL, RANDOM},
+    {"dead_units", NULL, "a count for monitoring: PyTorch has no such function"},
     {"dropout", NULL, RANDOM},
     {"first_equal", NULL, SPARSE},
     {"gaussian_noise", NULL, RANDOM},

@@ -102,6 +102,29 @@ static void expect(fixture *f, clg_tensor *t, const double *want, int64_t count)
     op_check_close(clg_tensor_op(t), "value", got, want, count, 1e-6);
 }
 
+/* Of four channels one is 0 everywhere, one in all rows but one; of two none. */
+START_TEST(dead_units_are_counted)
+{
+    static const float x[12] = {0, 1, 0, -2, 0, 0, 0, 3, 0, 5, 1e-30f, 0};
+    clg_context *ctx = op_check_context();
+    clg_graph *g = clg_graph_create(NULL);
+    clg_tensor *dead[] = {clg_dead_units(clg_constant(g, CLG_SHAPE(3, 4), x)),
+                          clg_dead_units(clg_constant(g, CLG_SHAPE(1, 3, 2, 2), x))};
+    clg_program *program = op_check_compile(ctx, g, dead, 2, CLG_INFERENCE);
+    TEST_OK(clg_program_run(program));
+    float share[2];
+    for (int i = 0; i < 2; i++) op_check_read(program, dead[i], &share[i], 1);
+    ck_assert_float_eq(share[0], 0.25f);
+    ck_assert_float_eq(share[1], 0.0f);
+    ck_assert_ptr_null(clg_dead_units(NULL));
+    ck_assert_ptr_null(clg_dead_units(clg_full(g, CLG_SHAPE(3), 1)));
+    TEST_FAILS(clg_graph_status(g), CLG_ERROR_ARGUMENT, "dead_units: expected (..., units)");
+    clg_program_destroy(program);
+    clg_graph_destroy(g);
+    clg_context_destroy(ctx);
+}
+END_TEST
+
 START_TEST(one_hot_codes_of_both_types)
 {
     static const clg_dtype types[] = {CLG_I32, CLG_F32};
@@ -254,6 +277,7 @@ void ops_compose_cases(Suite *suite)
     TCase *values = testing_case(suite, "normalization and dropout");
     tcase_add_test(values, compositions_in_value_and_gradient);
     tcase_add_test(values, one_hot_codes_of_both_types);
+    tcase_add_test(values, dead_units_are_counted);
     tcase_add_test(values, running_statistics_follow_and_serve_inference);
     tcase_add_test(values, dropout_keeps_the_mean_and_masks_the_gradient_alike);
     TCase *arguments = testing_case(suite, "normalization and dropout: arguments");
