@@ -1,6 +1,7 @@
 /*
  * Embeddings: lazy optimizer steps against a reference in double precision and against the dense
- * step, and that what they cost does not know how large the table is.
+ * step, and that what they cost does not know how large the table is. Recurrent layers: launches
+ * per step, and state that is carried from run to run.
  */
 #include <math.h>
 
@@ -203,6 +204,134 @@ START_TEST(an_embedding_step_does_not_know_the_size_of_the_table)
 }
 END_TEST
 
+/* ---- recurrent layers ---- */
+
+typedef clg_tensor *(*layer_builder)(clg_tensor *x, const char *name, int64_t units,
+                                     const clg_recurrent_layer_params *params,
+                                     clg_recurrent_layer_result *out);
+
+/* Launches of a program with a layer over `steps` steps, forward or with training. */
+static size_t launches_of(const char *engine, layer_builder layer, int64_t steps, bool training)
+{
+    clg_context *ctx = engine_context(engine);
+    clg_graph *g = clg_graph_create(clg_graph_options(.batch = 4));
+    clg_tensor *x = clg_input(g, "x", CLG_F32, CLG_SHAPE(steps, CLG_BATCH, 3));
+    clg_tensor *y = layer(x, "r", 8, clg_recurrent_layer_options(.time_first = true), NULL);
+    clg_tensor *loss = clg_mean(clg_square(y), 0, false);
+    if (training)
+        TEST_OK(clg_minimize(loss, clg_optimizer_options(.kind = CLG_SGD, .lr = 0.1), NULL));
+    clg_program *p = NULL;
+    clg_program_mode mode = training ? CLG_TRAINING : CLG_INFERENCE;
+    TEST_OK(clg_program_compile(
+        &p, ctx, g, clg_program_options(.outputs = &loss, .n_outputs = 1, .mode = mode)));
+    clg_program_stats stats;
+    clg_program_query(p, &stats);
+    clg_program_destroy(p);
+    clg_graph_destroy(g);
+    clg_context_destroy(ctx);
+    return stats.launches;
+}
+
+/* A step is a product and a fused kernel, in rnn even one, and the same again backward; on GPUs
+ * products of the library fuse nothing. Everything else does not grow with the number of steps. */
+START_TEST(a_step_of_a_layer_is_two_launches)
+{
+    static const struct {
+        layer_builder layer;
+        size_t forward;
+    } rows[] = {{clg_rnn_layer, 1}, {clg_lstm_layer, 2}, {clg_gru_layer, 2}};
+    for (size_t k = 0; k < CLG__COUNT(rows); k++)
+        for (int training = 0; training < 2; training++) {
+            size_t five = launches_of("cpu", rows[k].layer, 5, training);
+            size_t eleven = launches_of("cpu", rows[k].layer, 11, training);
+            ck_assert_uint_eq(eleven - five, 6 * rows[k].forward * (size_t)(1 + training));
+        }
+    size_t few = launches_of("gpu", clg_lstm_layer, 5, true);
+    ck_assert_uint_eq(launches_of("gpu", clg_lstm_layer, 11, true) - few, 6 * 4);
+}
+END_TEST
+
+enum { PIECE = 3, UNITS = 4 };
+
+/* Two runs of PIECE steps that carry their state are one of twice the steps. */
+START_TEST(a_carried_state_continues_the_last_run)
+{
+    clg_context *ctx = engine_context("cpu");
+    clg_graph *g[2];
+    clg_tensor *x[2], *y[2];
+    clg_program *p[2] = {NULL, NULL};
+    clg_recurrent_layer_result out;
+    for (int k = 0; k < 2; k++) {
+        g[k] = clg_graph_create(clg_graph_options(.seed = 4));
+        x[k] = clg_input(g[k], "x", CLG_F32, CLG_SHAPE(2, k ? 2 * PIECE : PIECE, 3));
+        y[k] = clg_lstm_layer(x[k], "r", UNITS,
+                              clg_recurrent_layer_options(.layers = 2, .carry = k == 0), &out);
+        if (k == 0) ck_assert_uint_eq(out.n_carry, 4);
+        TEST_OK(clg_program_compile(
+            &p[k], ctx, g[k],
+            clg_program_options(.outputs = &y[k], .n_outputs = 1, .mode = CLG_TRAINING)));
+    }
+    float data[2][2 * PIECE][3], piece[2][PIECE][3], want[2][2 * PIECE][UNITS],
+        got[2][PIECE][UNITS];
+    for (int i = 0; i < 12 * PIECE; i++) (&data[0][0][0])[i] = (float)(i * 5 % 13) / 6 - 1;
+    TEST_OK(clg_program_feed(p[1], x[1], data, sizeof data));
+    TEST_OK(clg_program_run(p[1]));
+    TEST_OK(clg_program_read(p[1], y[1], want, sizeof want));
+    for (int run = 0; run < 4; run++) { /* the third begins anew */
+        if (run == 2) TEST_OK(clg_recurrent_reset(g[0], "r"));
+        int first = run % 2 * PIECE;
+        for (int n = 0; n < 2; n++) memcpy(piece[n], data[n][first], sizeof piece[n]);
+        TEST_OK(clg_program_feed(p[0], x[0], piece, sizeof piece));
+        TEST_OK(clg_program_run(p[0]));
+        TEST_OK(clg_program_read(p[0], y[0], got, sizeof got));
+        for (int i = 0; i < 2 * PIECE * UNITS; i++) {
+            int n = i / (PIECE * UNITS), t = i / UNITS % PIECE;
+            ck_assert_float_eq_tol(got[n][t][i % UNITS], want[n][first + t][i % UNITS], 1e-6f);
+        }
+    }
+    TEST_FAILS(clg_recurrent_reset(g[1], "r"), CLG_ERROR_ARGUMENT, "\"r\" carries no state");
+    for (int k = 0; k < 2; k++) {
+        clg_program_destroy(p[k]);
+        clg_graph_destroy(g[k]);
+    }
+    clg_context_destroy(ctx);
+}
+END_TEST
+
+/* The gradient goes back to the beginning of the run: the carried state counts as a constant. */
+START_TEST(gradients_stop_at_the_carried_state)
+{
+    clg_context *ctx = engine_context("cpu");
+    clg_graph *g = clg_graph_create(clg_graph_options(.seed = 4));
+    clg_tensor *x = clg_input(g, "x", CLG_F32, CLG_SHAPE(1, 1, 1)), *grads[2];
+    clg_init half = {.kind = CLG_INIT_CONSTANT, .value = 0.5};
+    clg_tensor *y = clg_rnn_layer(
+        x, "r", 1,
+        clg_recurrent_layer_options(.carry = true, .relu = true, .no_bias = true, .init = &half),
+        NULL);
+    clg_tensor *wrt[] = {clg_graph_find(g, "r.weight_ih_l0"), clg_graph_find(g, "r.weight_hh_l0")};
+    TEST_OK(clg_gradients(clg_sum(y, 0, false), wrt, 2, grads));
+    clg_program *p = NULL;
+    clg_tensor *outputs[] = {y, grads[0], grads[1]};
+    TEST_OK(clg_program_compile(
+        &p, ctx, g, clg_program_options(.outputs = outputs, .n_outputs = 3, .mode = CLG_TRAINING)));
+    /* h = 0.5 x + 0.5 h: 1, 1.5, 1.75 for x = 2; d/dw_ih is x, d/dw_hh the h before. */
+    static const float want[3][3] = {{1, 2, 0}, {1.5f, 2, 1}, {1.75f, 2, 1.5f}};
+    for (int run = 0; run < 3; run++) {
+        TEST_OK(clg_program_feed(p, x, &(float){2}, sizeof(float)));
+        TEST_OK(clg_program_run(p));
+        for (int i = 0; i < 3; i++) {
+            float got;
+            TEST_OK(clg_program_read(p, outputs[i], &got, sizeof got));
+            ck_assert_float_eq(got, want[run][i]);
+        }
+    }
+    clg_program_destroy(p);
+    clg_graph_destroy(g);
+    clg_context_destroy(ctx);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("sequence");
@@ -210,5 +339,9 @@ int main(void)
     tcase_add_test(embeddings, lazy_steps_equal_dense_ones_where_zero_gradients_change_nothing);
     tcase_add_test(embeddings, lazy_adam_leaves_state_of_other_rows_alone);
     tcase_add_test(embeddings, an_embedding_step_does_not_know_the_size_of_the_table);
+    TCase *recurrent = testing_case(suite, "recurrent");
+    tcase_add_test(recurrent, a_step_of_a_layer_is_two_launches);
+    tcase_add_test(recurrent, a_carried_state_continues_the_last_run);
+    tcase_add_test(recurrent, gradients_stop_at_the_carried_state);
     return testing_run(suite);
 }

@@ -202,6 +202,53 @@ CLG_API clg_tensor *clg_adaptive_max_pool2d(clg_tensor *x, int height, int width
 /** (N, H, W, C) -> (N, C), the mean over H and W. */
 CLG_API clg_tensor *clg_global_average_pool2d(clg_tensor *x);
 
+/* ---- recurrent cells and sequences ---- */
+
+/*
+ * Weights of G gates, one block of H columns for each: rnn G = 1; lstm 4, in the order i f g o; gru
+ * 3, in the order r z n. PyTorch has the transposes.
+ */
+typedef struct clg_recurrent_params {
+    clg_tensor *weight_ih;         /* (F, G H) */
+    clg_tensor *weight_hh;         /* (H, G H) */
+    clg_tensor *bias_ih, *bias_hh; /* (G H) each; both NULL: none */
+    clg_tensor *h, *c;             /* before the first step; NULL: zeros. Cell: (N, H); sequence:
+                                      (1, N, H). c: of lstm only */
+    bool relu;                     /* rnn: relu instead of tanh */
+} clg_recurrent_params;
+#define clg_recurrent_options(...) (&(clg_recurrent_params){__VA_ARGS__})
+
+/* After the last step, shaped like those before the first; c is NULL where there is none. */
+typedef struct clg_recurrent_state {
+    clg_tensor *h, *c;
+} clg_recurrent_state;
+
+/**
+ * One step: x (N, F) -> h' (N, H). `next` may be NULL. With W = weight_ih, U = weight_hh and b, d
+ * the two biases:
+ *   rnn:  h' = tanh(x W + b + h U + d)
+ *   lstm: i, f, o = sigmoid, g = tanh of x W + b + h U + d;  c' = f c + i g;  h' = o tanh(c')
+ *   gru:  r, z = sigmoid(x W + b + h U + d);  n = tanh(x W_n + b_n + r (h U_n + d_n));
+ *         h' = (1 - z) n + z h
+ */
+CLG_API clg_tensor *clg_rnn_cell(clg_tensor *x, const clg_recurrent_params *params,
+                                 clg_recurrent_state *next);
+CLG_API clg_tensor *clg_lstm_cell(clg_tensor *x, const clg_recurrent_params *params,
+                                  clg_recurrent_state *next);
+CLG_API clg_tensor *clg_gru_cell(clg_tensor *x, const clg_recurrent_params *params,
+                                 clg_recurrent_state *next);
+/**
+ * All steps: x (T, N, F) -> h of each step (T, N, H). `last` may be NULL. Unrolled: T steps are T
+ * products and T fused kernels, forward and backward; the products with weight_ih, and the
+ * gradients of both weights, are one for all steps. T does not follow the batch.
+ */
+CLG_API clg_tensor *clg_rnn(clg_tensor *x, const clg_recurrent_params *params,
+                            clg_recurrent_state *last);
+CLG_API clg_tensor *clg_lstm(clg_tensor *x, const clg_recurrent_params *params,
+                             clg_recurrent_state *last);
+CLG_API clg_tensor *clg_gru(clg_tensor *x, const clg_recurrent_params *params,
+                            clg_recurrent_state *last);
+
 /* ---- normalization, regularization ---- */
 typedef struct clg_batch_norm_params {
     double momentum; /* of the running statistics; 0 = 0.1 */

@@ -25,6 +25,53 @@ typedef struct clg_embedding_params {
 CLG_API clg_tensor *clg_embedding_layer(clg_tensor *index, const char *name, int64_t rows,
                                         int64_t features, const clg_embedding_params *params);
 
+/* ---- recurrent layers ---- */
+
+enum { CLG_MAX_RECURRENT_LAYERS = 8 };
+
+typedef struct clg_recurrent_layer_params {
+    int layers;      /* one above the other, at most CLG_MAX_RECURRENT_LAYERS; 0 = 1 */
+    bool time_first; /* x and the result are (T, N, ...) instead of (N, T, ...) */
+    bool no_bias;
+    bool relu;            /* rnn: relu instead of tanh */
+    double dropout;       /* of what goes from one layer to the next, 0 .. below 1 */
+    clg_tensor *h, *c;    /* (layers, N, H) before the first step; NULL: zeros. c: of lstm only */
+    bool carry;           /* a run starts where the last training run ended: see below */
+    const clg_init *init; /* of all variables; NULL: uniform in +-1 / sqrt(H), as in PyTorch */
+} clg_recurrent_layer_params;
+#define clg_recurrent_layer_options(...) (&(clg_recurrent_layer_params){__VA_ARGS__})
+
+typedef struct clg_recurrent_layer_result {
+    clg_tensor *h, *c; /* (layers, N, H) after the last step; c is NULL where there is none */
+    /* With `carry`: the assignments, for programs that are not CLG_TRAINING. */
+    clg_tensor *carry[2 * CLG_MAX_RECURRENT_LAYERS];
+    size_t n_carry;
+} clg_recurrent_layer_result;
+
+/**
+ * x (N, T, F) -> h of the last layer at each step, (N, T, units); formulas at clg_rnn_cell.
+ * Variables, for layer k from 0: <name>.weight_ih_l<k> (F or units, G units), <name>.weight_hh_l<k>
+ * (units, G units), <name>.bias_ih_l<k> and <name>.bias_hh_l<k> (G units): PyTorch's names, and the
+ * transposes of its weights. `params` and `out` may be NULL.
+ *
+ * Truncated back-propagation through time: with `carry`, state lives in variables <name>.h_l<k> and
+ * <name>.c_l<k> (N, units). A run starts from them, and CLG_TRAINING programs assign them at its
+ * end; gradients do not go back into the run before. So a long sequence is fed in pieces of T
+ * steps. The batch is fixed then: N is given as a number, not as CLG_BATCH. clg_recurrent_reset
+ * starts anew.
+ */
+CLG_API clg_tensor *clg_rnn_layer(clg_tensor *x, const char *name, int64_t units,
+                                  const clg_recurrent_layer_params *params,
+                                  clg_recurrent_layer_result *out);
+CLG_API clg_tensor *clg_lstm_layer(clg_tensor *x, const char *name, int64_t units,
+                                   const clg_recurrent_layer_params *params,
+                                   clg_recurrent_layer_result *out);
+CLG_API clg_tensor *clg_gru_layer(clg_tensor *x, const char *name, int64_t units,
+                                  const clg_recurrent_layer_params *params,
+                                  clg_recurrent_layer_result *out);
+/** Zeros in the carried state of a layer. */
+CLG_API clg_status clg_recurrent_reset(clg_graph *graph, const char *name);
+
 #ifdef __cplusplus
 }
 #endif

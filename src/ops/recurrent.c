@@ -17,6 +17,7 @@
  */
 #include "ops/recurrent.h"
 
+#include "ops/composition.h"
 #include "ops/record.h"
 
 enum { MAX_SAVED = 6, MAX_GATES = 4 };
@@ -109,7 +110,7 @@ static void gru_step(step *s)
 
 /* Inputs are wide already; outputs are wide too. */
 typedef struct back_step {
-    clg_tensor *gate;             /* number of the gate: 0 .. G - 1 */
+    clg_tensor *gate;             /* number of the gate: 0 .. G - 1; NULL if there is one */
     clg_tensor *dh, *dc;          /* of h' and c'; dc NULL: zero */
     clg_tensor *new_h, *old_h;    /* old_h NULL: zeros */
     clg_tensor *saved[MAX_SAVED]; /* NULL: zeros */
@@ -191,11 +192,6 @@ static const struct cell_row {
     [CLG__LSTM] = {"lstm", 4, 6, true, false, lstm_step, lstm_back},
     [CLG__GRU] = {"gru", 3, 4, false, true, gru_step, gru_back},
 };
-
-const char *clg__cell_name(clg__cell_kind kind)
-{
-    return rows[kind].name;
-}
 
 int clg__cell_gates(clg__cell_kind kind)
 {
@@ -280,10 +276,11 @@ static clg_tensor *at_step(clg_tensor *x, int64_t t)
     return clg_slice(x, 0, t, 1);
 }
 
-/* (1, N, H) -> (1, N, G, H), for every gate the same. */
+/* (1, N, H) -> (1, N, G, H), for every gate the same. Where there is one gate only, what is wide
+ * has no axis of gates: then the step can be fused behind the product. */
 static clg_tensor *wide(clg_tensor *x, int gates)
 {
-    if (!x) return NULL;
+    if (!x || gates == 1) return x;
     clg_shape shape = x->shape;
     shape.dim[3] = shape.dim[2];
     shape.dim[2] = 1;
@@ -296,7 +293,7 @@ static clg_tensor *wide(clg_tensor *x, int gates)
 /* Back again, from any gate. */
 static clg_tensor *narrow(clg_tensor *x)
 {
-    if (!x) return NULL;
+    if (!x || x->shape.ndim == 3) return x;
     x = clg_slice(x, 2, 0, 1);
     if (!x) return NULL;
     clg_shape shape = x->shape;
@@ -308,7 +305,7 @@ static clg_tensor *narrow(clg_tensor *x)
 /* (1, N, G, H) -> (1, N, G H) */
 static clg_tensor *flat(clg_tensor *x)
 {
-    if (!x) return NULL;
+    if (!x || x->shape.ndim == 3) return x;
     clg_shape shape = x->shape;
     shape.dim[2] *= shape.dim[3];
     shape.ndim = 3;
@@ -357,7 +354,7 @@ static void step_back(walk *w, int64_t t)
     back_step b = {.dh = sum_of(dh, w->dh), .dc = w->dc};
     b.new_h = wide(at_step(q->states, t + lead), gates);
     if (t + lead > 0) b.old_h = wide(at_step(q->states, t + lead - 1), gates);
-    b.gate = b.dh ? clg_iota(b.dh, 2) : NULL;
+    b.gate = b.dh && gates > 1 ? clg_iota(b.dh, 2) : NULL;
     read_saved(q, t, b.saved);
     q->row->back(&b);
     w->dxw[t] = flat(b.dxw);
@@ -410,12 +407,10 @@ static void sequence_gradient(clg_tensor *out, clg_tensor *g, clg_tensor **dx)
 
 /* ---- forward ---- */
 
-static bool is_shape(const clg_tensor *t, int ndim, int64_t d0, int64_t d1, int64_t d2)
+static bool is_shape(const clg_tensor *t, int ndim, int64_t d0, int64_t d1)
 {
-    const int64_t wanted[] = {d0, d1, d2};
-    bool same = t->shape.ndim == ndim;
-    for (int i = 0; i < ndim && same; i++) same = t->shape.dim[i] == wanted[i];
-    return same;
+    const clg_shape wanted = {.ndim = ndim, .dim = {d0, d1}};
+    return clg__same_shape(&t->shape, &wanted);
 }
 
 /* The state before the first step fits x: (N, H) or (1, N, H), N following the batch as x's does.
@@ -429,60 +424,84 @@ static bool state_fits(const clg_tensor *x, const clg_tensor *state, int64_t wid
     return clg__same_shape(&state->shape, &wanted);
 }
 
-static bool check_sequence(const clg__recurrent *in, int ndim)
+/* A sequence or a cell being built: x is (T, N, F) or (N, F). */
+typedef struct problem {
+    const struct cell_row *row;
+    clg_tensor *x;
+    const clg_recurrent_params *p;
+} problem;
+
+static bool fits_together(const problem *in)
 {
-    const struct cell_row *row = &rows[in->kind];
-    const clg_tensor *x = in->x, *ih = in->weight_ih, *hh = in->weight_hh;
-    if (!x || !ih || !hh) return false;
-    int64_t h = hh->shape.dim[0], wide_h = row->gates * h;
-    bool fits = x->shape.ndim == ndim && !clg__batched(&x->shape, ndim - 1) &&
-                (ndim == 2 || !clg__batched(&x->shape, 0)) &&
-                is_shape(ih, 2, x->shape.dim[ndim - 1], wide_h, 0) && is_shape(hh, 2, h, wide_h, 0);
-    if (fits && in->bias_ih)
-        fits = in->bias_hh && is_shape(in->bias_ih, 1, wide_h, 0, 0) &&
-               is_shape(in->bias_hh, 1, wide_h, 0, 0);
-    fits = fits && state_fits(x, in->h, h) && state_fits(x, in->c, h) && (row->has_c || !in->c);
-    if (fits) return true;
-    clg__graph_fail(x->graph, CLG_ERROR_ARGUMENT,
-                    "%s: x %s does not fit weights %s and %s, or biases and states do not: x is "
-                    "(%sN, F), weights (F, %d H) and (H, %d H), states (%sN, H)",
-                    row->name, CLG__SHAPE_TEXT(&x->shape), CLG__SHAPE_TEXT(&ih->shape),
-                    CLG__SHAPE_TEXT(&hh->shape), ndim == 3 ? "T, " : "", row->gates, row->gates,
-                    ndim == 3 ? "1, " : "");
+    const clg_shape *x = &in->x->shape;
+    const clg_recurrent_params *p = in->p;
+    int last = x->ndim - 1;
+    int64_t h = p->weight_hh->shape.dim[0], wide_h = in->row->gates * h;
+    bool fits = !clg__batched(x, last) && (last == 1 || !clg__batched(x, 0)) &&
+                is_shape(p->weight_ih, 2, x->dim[last], wide_h) &&
+                is_shape(p->weight_hh, 2, h, wide_h);
+    if (p->bias_ih || p->bias_hh)
+        fits = fits && p->bias_ih && p->bias_hh && is_shape(p->bias_ih, 1, wide_h, 0) &&
+               is_shape(p->bias_hh, 1, wide_h, 0);
+    return fits && state_fits(in->x, p->h, h) && state_fits(in->x, p->c, h) &&
+           (in->row->has_c || !p->c);
+}
+
+/* Everything is there and fits; else the graph has failed. */
+static bool check_problem(const problem *in, int ndim)
+{
+    const clg_recurrent_params *p = in->p;
+    if (!p || !p->weight_ih || !p->weight_hh) {
+        clg__graph_fail(in->x->graph, CLG_ERROR_ARGUMENT, "%s: no weights", in->row->name);
+        return false;
+    }
+    if (in->x->shape.ndim == ndim && p->weight_hh->shape.ndim == 2 && fits_together(in))
+        return true;
+    const char *lead = ndim == 3 ? "T, " : "";
+    clg__graph_fail(in->x->graph, CLG_ERROR_ARGUMENT,
+                    "%s: x %s, weights %s and %s do not fit together, or biases or states do not "
+                    "fit them: expected x (%sN, F), weights (F, %d H) and (H, %d H), both biases "
+                    "(%d H), states (%sN, H)",
+                    in->row->name, CLG__SHAPE_TEXT(&in->x->shape),
+                    CLG__SHAPE_TEXT(&p->weight_ih->shape), CLG__SHAPE_TEXT(&p->weight_hh->shape),
+                    lead, in->row->gates, in->row->gates, in->row->gates, ndim == 3 ? "1, " : "");
     return false;
 }
 
 /* x W_ih and the biases that are simply added. */
-static clg_tensor *input_part(const clg__recurrent *in)
+static clg_tensor *input_part(const problem *in)
 {
-    clg_tensor *xw = clg_matmul(in->x, in->weight_ih, NULL);
-    if (in->bias_ih) xw = clg_add(xw, in->bias_ih);
-    if (in->bias_hh && !rows[in->kind].separate_bias) xw = clg_add(xw, in->bias_hh);
+    clg_tensor *xw = clg_matmul(in->x, in->p->weight_ih, NULL);
+    if (in->p->bias_ih) xw = clg_add(xw, in->p->bias_ih);
+    if (in->p->bias_hh && !in->row->separate_bias) xw = clg_add(xw, in->p->bias_hh);
     return xw;
 }
 
-static step first_step(const clg__recurrent *in)
+static step first_step(const problem *in)
 {
-    step s = {.h = in->h, .c = in->c};
-    if (rows[in->kind].separate_bias) s.bias = in->bias_hh;
+    step s = {.h = in->p->h, .c = in->p->c};
+    if (in->row->separate_bias) s.bias = in->p->bias_hh;
     return s;
 }
 
 /* Goes on by one step with this part of xw. */
-static void advance(const clg__recurrent *in, step *s, clg_tensor *xw)
+static void advance(const problem *in, step *s, clg_tensor *xw)
 {
     s->xw = xw;
-    s->hw = s->h ? clg_matmul(s->h, in->weight_hh, NULL) : NULL;
-    if (s->xw && in->x->graph->status == CLG_OK) rows[in->kind].step(s);
+    s->hw = s->h ? clg_matmul(s->h, in->p->weight_hh, NULL) : NULL;
+    if (s->xw && in->x->graph->status == CLG_OK) in->row->step(s);
 }
 
-bool clg__recurrent_cell(const clg__recurrent *in, clg__recurrent_result *out)
+static clg_tensor *cell(clg__cell_kind kind, clg_tensor *x, const clg_recurrent_params *params,
+                        clg_recurrent_state *next)
 {
-    if (!check_sequence(in, 2)) return false;
-    step s = first_step(in);
-    advance(in, &s, input_part(in));
-    *out = (clg__recurrent_result){.y = s.h, .h = s.h, .c = s.c};
-    return in->x->graph->status == CLG_OK;
+    problem in = {&rows[kind], x, params};
+    if (!x || !check_problem(&in, 2)) return NULL;
+    step s = first_step(&in);
+    advance(&in, &s, input_part(&in));
+    if (x->graph->status != CLG_OK) return NULL;
+    if (next) *next = (clg_recurrent_state){s.h, s.c};
+    return s.h;
 }
 
 /* The arrays of a sequence while its steps are recorded. */
@@ -492,7 +511,7 @@ typedef struct recording {
     clg_tensor **saved[MAX_SAVED]; /* by step; NULL where a step has nothing */
 } recording;
 
-static void record_steps(const clg__recurrent *in, recording *r, sequence *q, step *s)
+static void record_steps(const problem *in, recording *r, const sequence *q, step *s)
 {
     for (int64_t t = 0; t < r->steps && in->x->graph->status == CLG_OK; t++) {
         advance(in, s, at_step(q->part[PART_XW], t));
@@ -510,44 +529,59 @@ static void join_saved(const recording *r, sequence *q)
     }
 }
 
-/* Joins the states and records the sequence; results are parts of it. */
-static bool finish_sequence(const clg__recurrent *in, recording *r, sequence *q, const step *last,
-                            clg__recurrent_result *out)
+/* Joins the states and records the sequence; the results are parts of it. */
+static clg_tensor *finish_sequence(const problem *in, recording *r, sequence *q, const step *s,
+                                   clg_recurrent_state *last)
 {
-    clg_graph *g = in->x->graph;
-    if (g->status != CLG_OK) return false;
-    int64_t lead = in->h != NULL, count = r->steps + lead;
-    r->states[0] = in->h;
-    if (q->row->has_c) r->states[r->steps + 1] = last->c;
+    if (in->x->graph->status != CLG_OK) return NULL;
+    int64_t lead = in->p->h != NULL, count = r->steps + lead;
+    r->states[0] = in->p->h;
+    r->states[r->steps + 1] = s->c;
     q->states = clg_concat(r->states + 1 - lead, (int)(count + q->row->has_c), 0);
     join_saved(r, q);
     clg_tensor *states = record_sequence(q);
-    out->y = clg_slice(states, 0, lead, r->steps);
-    out->h = at_step(states, count - 1);
-    out->c = q->row->has_c ? at_step(states, count) : NULL;
-    return g->status == CLG_OK;
+    if (last) last->h = at_step(states, count - 1);
+    if (last) last->c = q->row->has_c ? at_step(states, count) : NULL;
+    return clg_slice(states, 0, lead, r->steps);
 }
 
-bool clg__recurrent_sequence(const clg__recurrent *in, clg__recurrent_result *out)
+clg_tensor *clg__recurrent(clg__cell_kind kind, clg_tensor *x, const clg_recurrent_params *params,
+                           clg_recurrent_state *last)
 {
-    if (!check_sequence(in, 3)) return false;
-    recording r = {.steps = in->x->shape.dim[0]};
-    sequence q = {.row = &rows[in->kind], .steps = r.steps};
+    problem in = {&rows[kind], x, params};
+    if (!x || !check_problem(&in, 3)) return NULL;
+    recording r = {.steps = x->shape.dim[0]};
+    sequence q = {.row = in.row, .steps = r.steps};
     size_t arrays = (size_t)q.row->saved + 1, length = (size_t)r.steps + 2;
     r.states = clg__calloc(arrays * length, sizeof *r.states);
-    if (!r.states) {
-        clg__graph_fail(in->x->graph, CLG_ERROR_MEMORY, "%s: out of host memory", q.row->name);
-        return false;
-    }
+    if (!r.states)
+        return clg__graph_fail(x->graph, CLG_ERROR_MEMORY, "%s: out of host memory", q.row->name);
     for (int k = 0; k < q.row->saved; k++) r.saved[k] = r.states + ((size_t)k + 1) * length;
-    step s = first_step(in);
-    q.part[PART_XW] = input_part(in);
-    q.part[PART_WEIGHT] = in->weight_hh;
-    q.part[PART_H] = in->h;
-    q.part[PART_C] = in->c;
+    step s = first_step(&in);
+    q.part[PART_XW] = input_part(&in);
+    q.part[PART_WEIGHT] = params->weight_hh;
+    q.part[PART_H] = params->h;
+    q.part[PART_C] = params->c;
     q.part[PART_BIAS] = s.bias;
-    record_steps(in, &r, &q, &s);
-    bool ok = finish_sequence(in, &r, &q, &s, out);
+    record_steps(&in, &r, &q, &s);
+    clg_tensor *y = finish_sequence(&in, &r, &q, &s, last);
     clg__free(r.states);
-    return ok;
+    return y;
 }
+
+/* ---- builders ---- */
+
+#define BUILDERS(name, kind)                                                                       \
+    clg_tensor *clg_##name##_cell(clg_tensor *x, const clg_recurrent_params *params,               \
+                                  clg_recurrent_state *next)                                       \
+    {                                                                                              \
+        return CLG__COMPOSED(name##_cell, cell(kind, x, params, next));                            \
+    }                                                                                              \
+    clg_tensor *clg_##name(clg_tensor *x, const clg_recurrent_params *params,                      \
+                           clg_recurrent_state *last)                                              \
+    {                                                                                              \
+        return CLG__COMPOSED(name, clg__recurrent(kind, x, params, last));                         \
+    }
+BUILDERS(rnn, params && params->relu ? CLG__RNN_RELU : CLG__RNN_TANH)
+BUILDERS(lstm, CLG__LSTM)
+BUILDERS(gru, CLG__GRU)
