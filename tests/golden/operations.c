@@ -90,6 +90,18 @@ BUILD(pad_axes, clg_pad_params p = {{0}}; read_list(c, "before", p.before);
       read_list(c, "after", p.after); p.mode = pad_mode_of(c);
       p.value = golden_number(c, "value", 0, 0); return clg_pad_axes(x[0], &p);)
 
+/* ---- recurrent: x, both weights, both biases, h, c ---- */
+
+#define RECURRENT_OPTIONS                                                                          \
+    clg_recurrent_options(.weight_ih = x[1], .weight_hh = x[2], .bias_ih = x[3], .bias_hh = x[4],  \
+                          .h = x[5], .c = x[6], .relu = INT("relu", 0))
+BUILD(rnn, return clg_rnn(x[0], RECURRENT_OPTIONS, NULL);)
+BUILD(lstm, return clg_lstm(x[0], RECURRENT_OPTIONS, NULL);)
+BUILD(gru, return clg_gru(x[0], RECURRENT_OPTIONS, NULL);)
+BUILD(rnn_cell, return clg_rnn_cell(x[0], RECURRENT_OPTIONS, NULL);)
+BUILD(lstm_cell, return clg_lstm_cell(x[0], RECURRENT_OPTIONS, NULL);)
+BUILD(gru_cell, return clg_gru_cell(x[0], RECURRENT_OPTIONS, NULL);)
+
 /* ---- products, convolution, pooling ---- */
 
 BUILD(matmul, return clg_matmul(x[0], x[1],
@@ -218,6 +230,8 @@ const golden_builder golden_builders[] = {
     ROW(gather),
     ROW(global_average_pool2d),
     ROW(group_norm),
+    ROW(gru),
+    ROW(gru_cell),
     ROW(hinge_loss),
     ROW(huber),
     ROW(instance_norm),
@@ -229,6 +243,8 @@ const golden_builder golden_builders[] = {
     ROW(local_response_norm),
     ROW(log_softmax),
     ROW(log_sum_exp),
+    ROW(lstm),
+    ROW(lstm_cell),
     ROW(mae),
     ROW(matmul),
     ROW(max),
@@ -246,6 +262,8 @@ const golden_builder golden_builders[] = {
     ROW(prelu),
     ROW(reshape),
     ROW(rms_norm),
+    ROW(rnn),
+    ROW(rnn_cell),
     ROW(rrelu),
     ROW(scatter_add),
     ROW(slice),
@@ -286,6 +304,7 @@ const golden_exemption golden_exemptions[] = {
     {"reduce_sum", "sum", "what clg_sum is made of"},
     {"sample", "batch_norm", "the element that variances are taken around"},
     {"variable", "batch_norm", "running statistics"},
+    {"with_gradient", "lstm", "how sequences get their backward pass"},
     /* no twin in PyTorch */
     {"assign_rows", NULL, SPARSE},
     {"by_accumulation", NULL, "which micro-batch a program is for: PyTorch has no such operation"},
@@ -307,6 +326,6 @@ const golden_exemption golden_exemptions[] = {
     {"segment_sum", NULL, SEGMENTS},
     {"step_number", NULL, "the number of the training step: PyTorch has no such operation"},
     {"sum_equal_rows", NULL, SPARSE},
-    {"with_gradient", NULL, "a means of other operations, which have their cases"},
+
     {NULL, NULL, NULL},
 };

@@ -8,6 +8,7 @@ import cases_heavy
 import cases_loss
 import cases_norm
 import cases_pointwise
+import cases_recurrent
 import cases_structure
 from cases import run_all
 
@@ -15,6 +16,7 @@ FAMILIES = (
     cases_pointwise.pointwise, cases_structure.reductions, cases_structure.structure,
     cases_heavy.heavy, cases_norm.normalization, cases_norm.sample_norms,
     cases_activation.activations, cases_loss.losses,
+    cases_recurrent.recurrent,
 )
 
 
