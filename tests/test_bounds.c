@@ -97,7 +97,7 @@ static void engines_agree(build_fn build)
 
 static clg_tensor *normal(clg_graph *graph, const char *name, clg_shape shape)
 {
-    return clg_variable(graph, name, shape, CLG_INIT(CLG_INIT_NORMAL, 1.0, 0), true);
+    return clg_variable(graph, name, shape, CLG_INIT(.kind = CLG_INIT_NORMAL, .value = 1), true);
 }
 
 /* A scalar in which every element has a weight of its own, so that no error cancels. */

@@ -38,14 +38,22 @@ static const struct {
     clg_init init;
     double sigma, limit;
 } moments[] = {
-    {{CLG_INIT_NORMAL, 0.02, 0}, 0.02, 0},
-    {{CLG_INIT_UNIFORM, 0.3, 0}, 0.17320508, 0.3},
-    {{CLG_INIT_FAN_IN_UNIFORM, 0, 0}, 0.03402069, 0.058925565},
-    {{CLG_INIT_FAN_IN_UNIFORM, 0, 100}, 0.05773503, 0.1},
-    {{CLG_INIT_GLOROT_NORMAL, 0, 0}, 0.03726780, 0},
-    {{CLG_INIT_GLOROT_UNIFORM, 0, 0}, 0.03726780, 0.0645497},
-    {{CLG_INIT_HE_NORMAL, 0, 0}, 0.08333333, 0},
-    {{CLG_INIT_HE_UNIFORM, 0, 0}, 0.08333333, 0.1443376},
+    {{.kind = CLG_INIT_NORMAL, .value = 0.02}, 0.02, 0},
+    {{.kind = CLG_INIT_UNIFORM, .value = 0.3}, 0.17320508, 0.3},
+    {{.kind = CLG_INIT_FAN_IN_UNIFORM}, 0.03402069, 0.058925565},
+    {{.kind = CLG_INIT_FAN_IN_UNIFORM, .fan_in = 100}, 0.05773503, 0.1},
+    {{.kind = CLG_INIT_GLOROT_NORMAL}, 0.03726780, 0},
+    {{.kind = CLG_INIT_GLOROT_UNIFORM}, 0.03726780, 0.0645497},
+    {{.kind = CLG_INIT_HE_NORMAL}, 0.08333333, 0},
+    {{.kind = CLG_INIT_HE_UNIFORM}, 0.08333333, 0.1443376},
+    {{.kind = CLG_INIT_HE_NORMAL, .slope = 0.75}, 0.06666667, 0},
+    {{.kind = CLG_INIT_HE_UNIFORM, .slope = 0.75}, 0.06666667, 0.1154701},
+    {{.kind = CLG_INIT_LECUN_NORMAL}, 0.05892557, 0},
+    {{.kind = CLG_INIT_LECUN_UNIFORM}, 0.05892557, 0.1020621},
+    {{.kind = CLG_INIT_TRUNCATED_NORMAL, .value = 0.02}, 0.01759251, 0.04},
+    {{.kind = CLG_INIT_GLOROT_UNIFORM, .gain = 5.0 / 3}, 0.06211300, 0.1075829},
+    {{.kind = CLG_INIT_NORMAL, .value = 0.02, .gain = 0.5}, 0.01, 0},
+    {{.kind = CLG_INIT_ORTHOGONAL}, 0.05892557, 0},
 };
 
 START_TEST(moments_and_bounds_are_those_of_the_kind)
@@ -65,6 +73,85 @@ START_TEST(moments_and_bounds_are_those_of_the_kind)
     ck_assert_double_lt(fabs(sqrt(squares / COUNT) / sigma - 1), 4 / sqrt(COUNT));
     if (limit != 0) ck_assert_double_lt(largest, limit * (1 + 1e-6));
     ck_assert_double_gt(largest, limit != 0 ? 0.999 * limit : 3.5 * sigma);
+}
+END_TEST
+
+/* Both signs are as frequent, and the share within one half of the deviation is the normal's. */
+START_TEST(truncated_normal_keeps_the_shape_of_the_normal)
+{
+    enum { COUNT = 65536 };
+    clg_shape shape = SHAPE(COUNT);
+    static float data[COUNT];
+    TEST_OK(clg__init_fill(&CLG_INIT(.kind = CLG_INIT_TRUNCATED_NORMAL, .value = 2), &shape, 3, "w",
+                           data));
+    int positive = 0, inner = 0;
+    for (int i = 0; i < COUNT; i++) {
+        positive += data[i] > 0;
+        inner += fabs(data[i]) < 1;
+    }
+    double share = 0.3829249225480262 / 0.9544997361036416; /* erf of 1/2 and 2, over sqrt 2 */
+    ck_assert_double_lt(fabs(positive / (double)COUNT - 0.5), 4 * 0.5 / sqrt(COUNT));
+    ck_assert_double_lt(fabs(inner / (double)COUNT - share), 4 * 0.5 / sqrt(COUNT));
+}
+END_TEST
+
+/* W' W or W W', whichever is smaller, is gain^2 on the diagonal and 0 elsewhere. */
+static void assert_orthonormal(const float *w, int64_t rows, int64_t columns, double gain)
+{
+    bool tall = rows >= columns;
+    int64_t n = tall ? columns : rows, length = tall ? rows : columns;
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = 0; j <= i; j++) {
+            double product = 0;
+            for (int64_t k = 0; k < length; k++)
+                product += tall ? (double)w[k * columns + i] * w[k * columns + j]
+                                : (double)w[i * columns + k] * w[j * columns + k];
+            ck_assert_double_lt(fabs(product - (i == j ? gain * gain : 0)), 1e-6 * gain * gain);
+        }
+}
+
+START_TEST(orthogonal_matrices_are_orthogonal)
+{
+    static const struct {
+        int ndim;
+        int64_t dim[4];
+        double gain;
+    } cases[] = {{2, {40, 40}, 0},      {2, {17, 5}, 2}, {2, {5, 17}, 0.5}, {4, {3, 3, 7, 11}, 0},
+                 {4, {1, 1, 3, 50}, 0}, {1, {9}, 0},     {2, {1, 1}, 3}};
+    static float w[4096];
+    for (size_t i = 0; i < CLG__COUNT(cases); i++) {
+        clg_shape shape = shape_of(cases[i].ndim, cases[i].dim);
+        clg_init init = {.kind = CLG_INIT_ORTHOGONAL, .gain = cases[i].gain};
+        TEST_OK(clg__init_fill(&init, &shape, 5, "w", w));
+        int64_t columns = shape.dim[shape.ndim - 1], rows = clg_shape_count(&shape) / columns;
+        assert_orthonormal(w, rows, columns, cases[i].gain ? cases[i].gain : 1);
+    }
+}
+END_TEST
+
+START_TEST(orthogonal_fails_without_memory)
+{
+    clg_shape shape = SHAPE(4, 4);
+    float w[16] = {7};
+    clg__fault_set(CLG__FAULT_ALLOC, 1, false, 0);
+    ck_assert_int_eq(clg__init_fill(&CLG_INIT(.kind = CLG_INIT_ORTHOGONAL), &shape, 1, "w", w),
+                     CLG_ERROR_MEMORY);
+    ck_assert(w[0] == 7);
+}
+END_TEST
+
+START_TEST(kinds_are_found_by_name)
+{
+    clg_init_kind kind = CLG_INIT_ONES;
+    for (int i = 0; i < CLG_INIT_COUNT; i++) {
+        ck_assert(clg_init_find(clg_init_name((clg_init_kind)i), &kind));
+        ck_assert_int_eq(kind, i);
+    }
+    ck_assert(!clg_init_find("he", &kind) && kind == CLG_INIT_COUNT - 1);
+    ck_assert_str_eq(clg_init_name(CLG_INIT_LECUN_NORMAL), "lecun_normal");
+    ck_assert_ptr_null(clg_init_name((clg_init_kind)99));
+    ck_assert(clg_init_takes_value(CLG_INIT_TRUNCATED_NORMAL));
+    ck_assert(!clg_init_takes_value(CLG_INIT_ORTHOGONAL) && !clg_init_takes_value(CLG_INIT_ZEROS));
 }
 END_TEST
 
@@ -98,6 +185,8 @@ START_TEST(constants_are_exact)
     TEST_OK(
         clg__init_fill(&CLG_INIT(.kind = CLG_INIT_CONSTANT, .value = 0.1), &scalar, 1, "b", data));
     ck_assert(data[0] == 0.1f && data[1] == 0.0f);
+    TEST_OK(clg__init_fill(&CLG_INIT(.kind = CLG_INIT_ONES), &vector, 1, "b", data));
+    for (int i = 0; i < 5; i++) ck_assert(data[i] == 1.0f);
 }
 END_TEST
 
@@ -145,6 +234,15 @@ START_TEST(impossible_initializers_are_refused_by_name)
     TEST_FAILS(clg__init_fill(&CLG_INIT(.kind = CLG_INIT_FAN_IN_UNIFORM, .fan_in = -3), &shape, 1,
                               "b", data),
                CLG_ERROR_ARGUMENT, "-3");
+    TEST_FAILS(
+        clg__init_fill(&CLG_INIT(.kind = CLG_INIT_ORTHOGONAL, .gain = -1), &shape, 1, "b", data),
+        CLG_ERROR_ARGUMENT, "b: initial values need a gain that is not negative (got -1)");
+    TEST_FAILS(
+        clg__init_fill(&CLG_INIT(.kind = CLG_INIT_HE_NORMAL, .slope = NAN), &shape, 1, "b", data),
+        CLG_ERROR_ARGUMENT, "a finite slope (got nan)");
+    TEST_FAILS(
+        clg__init_fill(&CLG_INIT(.kind = CLG_INIT_LECUN_NORMAL, .slope = 1), &shape, 1, "b", data),
+        CLG_ERROR_ARGUMENT, "not to lecun_normal");
     ck_assert(data[0] == 1 && data[2] == 3);
 }
 END_TEST
@@ -156,6 +254,10 @@ int main(void)
     tcase_add_test(values, fans_count_the_kernel_area);
     tcase_add_loop_test(values, moments_and_bounds_are_those_of_the_kind, 0,
                         (int)CLG__COUNT(moments));
+    tcase_add_test(values, truncated_normal_keeps_the_shape_of_the_normal);
+    tcase_add_test(values, orthogonal_matrices_are_orthogonal);
+    tcase_add_test(values, orthogonal_fails_without_memory);
+    tcase_add_test(values, kinds_are_found_by_name);
     tcase_add_test(values, neighbours_are_independent);
     tcase_add_test(values, constants_are_exact);
     tcase_add_test(values, numbers_depend_on_seed_name_and_element_only);

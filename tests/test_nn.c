@@ -92,10 +92,10 @@ START_TEST(weights_start_as_in_torch_unless_told_otherwise)
     static const struct {
         const char *name;
         clg_init init;
-    } rows[] = {{"a.weight", {CLG_INIT_FAN_IN_UNIFORM, 0, 36}},
-                {"a.bias", {CLG_INIT_FAN_IN_UNIFORM, 0, 36}},
-                {"b.weight", {CLG_INIT_HE_NORMAL, 0, 36}},
-                {"b.bias", {CLG_INIT_ZEROS, 0, 0}}};
+    } rows[] = {{"a.weight", {.kind = CLG_INIT_FAN_IN_UNIFORM, .fan_in = 36}},
+                {"a.bias", {.kind = CLG_INIT_FAN_IN_UNIFORM, .fan_in = 36}},
+                {"b.weight", {.kind = CLG_INIT_HE_NORMAL, .fan_in = 36}},
+                {"b.bias", {.kind = CLG_INIT_ZEROS}}};
     for (size_t i = 0; i < CLG__COUNT(rows); i++) {
         const clg_tensor *v = clg_graph_find(g, rows[i].name);
         float actual[216], expected[216];

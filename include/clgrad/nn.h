@@ -28,7 +28,7 @@ typedef struct clg_linear_params {
         *bias_init; /* NULL: CLG_INIT_FAN_IN_UNIFORM of the weight's fan-in */
     bool no_bias;
 } clg_linear_params;
-/** clg_linear_options(.weight_init = &CLG_INIT(CLG_INIT_HE_NORMAL)) */
+/** clg_linear_options(.weight_init = &CLG_INIT(.kind = CLG_INIT_HE_NORMAL)) */
 #define clg_linear_options(...) (&(clg_linear_params){__VA_ARGS__})
 /**
  * x (..., IC) -> x weight + bias (..., features). Variables: <name>.weight (IC, features; PyTorch

@@ -94,25 +94,62 @@ CLG_API clg_tensor *clg_full(clg_graph *graph, clg_shape shape, double value);
 /** A constant with data (copied); f32, row-major. */
 CLG_API clg_tensor *clg_constant(clg_graph *graph, clg_shape shape, const float *data);
 
-/* How a variable gets its first values. Fan counts of (.., IC, OC) weights include the kernel area.
+/*
+ * How a variable gets its first values: identifier, name in files. Fan counts of (.., IC, OC)
+ * weights include the kernel area; `value` and the like are fields of clg_init.
+ *
+ *   zeros, ones
+ *   constant                 value
+ *   normal                   mean 0, standard deviation value
+ *   truncated_normal         the same, drawn again outside of +-2 value: deviation 0.88 value
+ *   uniform                  -value .. value
+ *   fan_in_uniform           +-1 / sqrt(fan_in): PyTorch's default for linear and conv layers
+ *   glorot_normal, _uniform  sigma = sqrt(2 / (fan_in + fan_out)), +-sqrt(6 / (fan_in + fan_out))
+ *   he_normal, _uniform      sigma = sqrt(2 / fan_in), +-sqrt(6 / fan_in); see slope
+ *   lecun_normal, _uniform   sigma = sqrt(1 / fan_in), +-sqrt(3 / fan_in)
+ *   orthogonal               as a matrix of OC columns and all other axes as rows: orthonormal
+ *                            columns, or rows if there are fewer of them (Saxe et al. 2013). Costs
+ *                            2 rows columns min(rows, columns) multiplications on the host.
  */
+#define CLG_INIT_ROWS(X)                                                                           \
+    X(ZEROS, zeros)                                                                                \
+    X(ONES, ones)                                                                                  \
+    X(CONSTANT, constant)                                                                          \
+    X(NORMAL, normal)                                                                              \
+    X(TRUNCATED_NORMAL, truncated_normal)                                                          \
+    X(UNIFORM, uniform)                                                                            \
+    X(FAN_IN_UNIFORM, fan_in_uniform)                                                              \
+    X(GLOROT_NORMAL, glorot_normal)                                                                \
+    X(GLOROT_UNIFORM, glorot_uniform)                                                              \
+    X(HE_NORMAL, he_normal)                                                                        \
+    X(HE_UNIFORM, he_uniform)                                                                      \
+    X(LECUN_NORMAL, lecun_normal)                                                                  \
+    X(LECUN_UNIFORM, lecun_uniform)                                                                \
+    X(ORTHOGONAL, orthogonal)
+
 typedef enum clg_init_kind {
-    CLG_INIT_ZEROS,
-    CLG_INIT_CONSTANT,       /* value */
-    CLG_INIT_NORMAL,         /* mean 0, standard deviation `value` */
-    CLG_INIT_UNIFORM,        /* -value .. value */
-    CLG_INIT_FAN_IN_UNIFORM, /* +-1 / sqrt(fan_in) */
-    CLG_INIT_GLOROT_NORMAL,  /* sigma = sqrt(2 / (fan_in + fan_out)) */
-    CLG_INIT_GLOROT_UNIFORM, /* +-sqrt(6 / (fan_in + fan_out)) */
-    CLG_INIT_HE_NORMAL,      /* sigma = sqrt(2 / fan_in) */
-    CLG_INIT_HE_UNIFORM      /* +-sqrt(6 / fan_in) */
+#define CLG_INIT_ENUM(id, name) CLG_INIT_##id,
+    CLG_INIT_ROWS(CLG_INIT_ENUM)
+#undef CLG_INIT_ENUM
+        CLG_INIT_COUNT
 } clg_init_kind;
+
 typedef struct clg_init {
     clg_init_kind kind;
-    double value;
-    int64_t fan_in; /* 0: from the shape; set it for biases with CLG_INIT_FAN_IN_UNIFORM */
+    double value;   /* of the kinds that say so */
+    int64_t fan_in; /* 0: from the shape; set it for biases with CLG_INIT_FAN_IN_UNIFORM, or to the
+                       fan-out where that is wanted */
+    double gain;    /* factor on all numbers, > 0; 0 = 1. PyTorch's for tanh: 5.0 / 3 */
+    double slope;   /* he: of the leaky relu that follows: divides by sqrt(1 + slope^2) */
 } clg_init;
 #define CLG_INIT(...) ((clg_init){__VA_ARGS__})
+
+/** "he_normal"; NULL for an unknown kind. */
+CLG_API const char *clg_init_name(clg_init_kind kind);
+/** The kind with this name; false (and *out untouched) if there is none. */
+CLG_API bool clg_init_find(const char *name, clg_init_kind *out);
+/** True for kinds whose scale is `value`. */
+CLG_API bool clg_init_takes_value(clg_init_kind kind);
 
 /**
  * A value that lives across runs and that programs of this graph share: a trainable parameter
