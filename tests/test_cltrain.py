@@ -329,6 +329,25 @@ class Formats(Case):
             self.assertRegex(result.stderr, pattern)
         self.assertFalse((self.folder / "run").exists())
 
+    def test_regression(self):
+        """y = 3 a - 2 b + 1, measured as RMSE and MAE."""
+        rng = random.Random(8)
+        with open(self.folder / "table.csv", "w") as file:
+            for _ in range(300):
+                a, b = rng.random(), rng.random()
+                file.write(f"{a:.6f},{b:.6f},{3 * a - 2 * b + 1:.6f}\n")
+        self.write(TABLE.replace("input: [3]", "input: [2]").replace("classes: 2", "outputs: 1\n  loss: mse")
+                   .replace("units: 2", "units: 1").replace("  target: kind\n", ""))
+        last = self.lines("train", "model.yaml", "--out", "run", "--epochs", "40")[-1]
+        self.assertIsNone(last["test_accuracy"])
+        self.assertLess(last["test_rmse"], 0.05)
+        self.assertLessEqual(last["test_mae"], last["test_rmse"])
+        self.assertAlmostEqual(last["test_rmse"] ** 2, last["test_loss"], places=6)
+        self.assertRegex(self.cltrain("eval", "run").stdout, r"^RMSE \S+, MAE \S+, loss \S+ \(60 samples\)$")
+        self.write("0.5,0.25\n", "new.csv")
+        line, = self.lines("predict", "run", "new.csv")
+        self.assertAlmostEqual(line["outputs"][0], 2, delta=0.1)
+
     def write_png(self, name, rows):
         """An 8-bit grey image."""
         def chunk(kind, data):

@@ -24,9 +24,10 @@ static const struct option_row options[] = {
 static int print_score(const struct score *score, bool json)
 {
     if (json)
-        return print_json(json_pack("{so so sI}", "accuracy", json_number(score->accuracy), "loss",
-                                    json_number(score->loss), "samples",
-                                    (json_int_t)score->samples));
+        return print_json(json_pack("{so so so so sI}", "accuracy", json_number(score->accuracy),
+                                    "loss", json_number(score->loss), "rmse",
+                                    json_number(score->rmse), "mae", json_number(score->mae),
+                                    "samples", (json_int_t)score->samples));
     score_print(score);
     return DONE;
 }

@@ -14,16 +14,21 @@
 
 clg_status evaluate_compile(clg_program **out, clg_context *context, const struct network *network)
 {
-    clg_tensor *outputs[] = {network->loss, network->logits, network->accuracy};
-    return clg_program_compile(out, context, network->graph,
-                               clg_program_options(.outputs = outputs,
-                                                   .n_outputs = network->accuracy ? 3 : 2,
-                                                   .mode = CLG_INFERENCE));
+    clg_tensor *const candidates[] = {network->loss, network->logits, network->accuracy,
+                                      network->squared_error, network->absolute_error};
+    clg_tensor *outputs[5];
+    size_t count = 0;
+    for (int i = 0; i < 5; i++)
+        if (candidates[i]) outputs[count++] = candidates[i];
+    return clg_program_compile(
+        out, context, network->graph,
+        clg_program_options(.outputs = outputs, .n_outputs = count, .mode = CLG_INFERENCE));
 }
 
 void score_print(const struct score *score)
 {
     if (!isnan(score->accuracy)) printf("accuracy %.2f %%, ", 100 * score->accuracy);
+    if (!isnan(score->rmse)) printf("RMSE %.5g, MAE %.5g, ", score->rmse, score->mae);
     printf("loss %.4f (%" PRId64 " samples)\n", score->loss, score->samples);
 }
 
@@ -46,21 +51,30 @@ clg_status feed_batch(clg_program *program, const struct network *network, int64
     return clg_program_feed(program, network->label, targets, numbers * sizeof(float));
 }
 
+/* Adds count times a scalar of the program to *sum; NULL makes it NaN. */
+static clg_status add_mean(double *sum, clg_program *program, const clg_tensor *scalar,
+                           int64_t count)
+{
+    float value = NAN;
+    clg_status status = CLG_OK;
+    if (scalar) status = clg_program_read(program, scalar, &value, sizeof value);
+    *sum += (double)count * (double)value;
+    return status;
+}
+
+/* rmse holds the sum of squares until the end. */
 static clg_status evaluate_batch(struct score *sums, clg_program *program,
                                  const struct network *network, const clg_batch *batch)
 {
-    float loss, accuracy = NAN;
-    clg_status status =
-        feed_batch(program, network, batch->count, batch->features, batch_targets(batch));
+    int64_t n = batch->count;
+    clg_status status = feed_batch(program, network, n, batch->features, batch_targets(batch));
     if (status == CLG_OK) status = clg_program_run(program);
-    if (status == CLG_OK) status = clg_program_read(program, network->loss, &loss, sizeof loss);
-    if (status == CLG_OK && network->accuracy)
-        status = clg_program_read(program, network->accuracy, &accuracy, sizeof accuracy);
-    if (status != CLG_OK) return status;
-    sums->loss += (double)batch->count * loss;
-    sums->accuracy += (double)batch->count * accuracy;
-    sums->samples += batch->count;
-    return CLG_OK;
+    if (status == CLG_OK) status = add_mean(&sums->loss, program, network->loss, n);
+    if (status == CLG_OK) status = add_mean(&sums->accuracy, program, network->accuracy, n);
+    if (status == CLG_OK) status = add_mean(&sums->rmse, program, network->squared_error, n);
+    if (status == CLG_OK) status = add_mean(&sums->mae, program, network->absolute_error, n);
+    sums->samples += n;
+    return status;
 }
 
 /* `logits` has room for a batch. */
@@ -97,7 +111,11 @@ clg_status evaluate(struct score *out, clg_program *program, const struct networ
     clg_loader_destroy(loader);
     free(logits);
     if (status != CLG_OK) return status;
-    *out = (struct score){sums.loss / (double)sums.samples, sums.accuracy / (double)sums.samples,
-                          sums.samples};
+    double n = (double)sums.samples;
+    *out = (struct score){.loss = sums.loss / n,
+                          .accuracy = sums.accuracy / n,
+                          .samples = sums.samples,
+                          .rmse = sqrt(sums.rmse / n),
+                          .mae = sums.mae / n};
     return CLG_OK;
 }

@@ -12,12 +12,13 @@
 struct score {
     double loss, accuracy; /* means over the samples; NaN: there are no classes */
     int64_t samples;
+    double rmse, mae; /* of numbers: root of the mean squared error, mean absolute error; or NaN */
 };
 
-/** "accuracy 98.10 %, loss 0.0600 (2000 samples)" */
+/** "accuracy 98.10 %, loss 0.0600 (2000 samples)", or "RMSE 2.5, MAE 1.9, loss ..." */
 void score_print(const struct score *score);
 
-/** Compiles the inference program of evaluate(): loss, accuracy and logits. */
+/** Compiles the inference program of evaluate(): loss, logits, and accuracy or errors. */
 clg_status evaluate_compile(clg_program **out, clg_context *context, const struct network *network);
 
 /**

@@ -190,6 +190,8 @@ static void build_measures(struct network *network, enum loss_target kind, clg_t
         network->accuracy = binary_accuracy(logits, target);
     } else {
         network->prediction = logits;
+        network->squared_error = clg_mse(logits, target, NULL);
+        network->absolute_error = clg_mae(logits, target, NULL);
     }
 }
 

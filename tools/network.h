@@ -117,15 +117,16 @@ struct network {
     int n_layers;             /* built so far */
     struct summary_row *rows; /* the layers, for summary.h */
     int n_rows, rows_capacity;
-    size_t n_counted;       /* variables that are in rows */
-    char from[160];         /* where the input of the next layer comes from, for messages */
-    clg_tensor *image;      /* input (batch, sample shape) */
-    clg_tensor *label;      /* input: i32 labels (batch), f32 numbers (batch, outputs); or NULL */
-    clg_tensor *logits;     /* (batch, classes or outputs): what the last layer gives */
-    clg_tensor *loss;       /* scalar: mean over the batch */
-    clg_tensor *penalty;    /* scalar that is added to the loss in training, or NULL */
-    clg_tensor *accuracy;   /* scalar; NULL where there are no classes */
-    clg_tensor *prediction; /* probabilities of the classes, or the outputs */
+    size_t n_counted;     /* variables that are in rows */
+    char from[160];       /* where the input of the next layer comes from, for messages */
+    clg_tensor *image;    /* input (batch, sample shape) */
+    clg_tensor *label;    /* input: i32 labels (batch), f32 numbers (batch, outputs); or NULL */
+    clg_tensor *logits;   /* (batch, classes or outputs): what the last layer gives */
+    clg_tensor *loss;     /* scalar: mean over the batch */
+    clg_tensor *penalty;  /* scalar that is added to the loss in training, or NULL */
+    clg_tensor *accuracy; /* scalar; NULL where there are no classes */
+    clg_tensor *squared_error, *absolute_error; /* scalars, means; NULL where there are classes */
+    clg_tensor *prediction;                     /* probabilities of the classes, or the outputs */
 };
 
 /** Builds it for a resolved file. DONE, or an exit code after a message; destroy it in both cases.

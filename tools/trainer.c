@@ -226,7 +226,7 @@ static int run_batches(struct trainer *trainer, double *mean)
 static int measure(struct trainer *trainer, const char *part, clg_dataset *dataset,
                    struct score *score)
 {
-    *score = (struct score){NAN, NAN, 0};
+    *score = (struct score){NAN, NAN, 0, NAN, NAN};
     if (!dataset) return DONE;
     const clg_dataset_info *info = clg_dataset_describe(dataset);
     const struct network *network = &trainer->network;
@@ -346,10 +346,11 @@ static int finish(struct trainer *trainer)
     if (code != DONE) return code;
     run_show_chart(&trainer->run);
     if (trainer->json)
-        return print_json(json_pack("{sb so so sI so}", "done", 1, "test_accuracy",
-                                    json_number(score.accuracy), "test_loss",
-                                    json_number(score.loss), "samples", (json_int_t)score.samples,
-                                    "run", json_text(trainer->run.path)));
+        return print_json(
+            json_pack("{sb so so so so sI so}", "done", 1, "test_accuracy",
+                      json_number(score.accuracy), "test_loss", json_number(score.loss),
+                      "test_rmse", json_number(score.rmse), "test_mae", json_number(score.mae),
+                      "samples", (json_int_t)score.samples, "run", json_text(trainer->run.path)));
     printf("test ");
     score_print(&score);
     printf("run %s, pictures in %s\n", trainer->run.path,
