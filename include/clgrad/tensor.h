@@ -174,6 +174,7 @@ CLG_API clg_status clg_variable_read(const clg_tensor *variable, float *data, in
 CLG_API const clg_shape *clg_tensor_shape(const clg_tensor *t);
 CLG_API clg_dtype clg_tensor_dtype(const clg_tensor *t);
 CLG_API const char *clg_tensor_name(const clg_tensor *t); /* "" if unnamed */
+/** For people; copied. Out of memory: the graph fails. NULL tensors are ignored. */
 CLG_API void clg_tensor_set_name(clg_tensor *t, const char *name);
 CLG_API const char *clg_tensor_op(const clg_tensor *t); /* "conv2d" */
 CLG_API clg_graph *clg_tensor_graph(const clg_tensor *t);

@@ -48,7 +48,9 @@ static void name_gradient(clg_tensor *gradient, const clg_tensor *variable)
 {
     clg__str name = {0};
     clg__str_addf(&name, "gradient of %s", clg_tensor_name(variable));
-    if (!name.failed && gradient && gradient->n_inputs && !gradient->name)
+    if (name.failed)
+        clg__graph_fail(variable->graph, CLG_ERROR_MEMORY, "minimize: out of host memory");
+    else if (gradient && gradient->n_inputs && !gradient->name)
         clg_tensor_set_name(gradient, name.text);
     clg__str_free(&name);
 }
@@ -159,7 +161,10 @@ static void accumulate(step *s)
     const char *own = s->params->name;
     clg__str_addf(&name, "optimizer.%s%ssamples", own ? own : "", own ? "." : "");
     clg_tensor *seen = NULL;
-    if (!name.failed) seen = clg_variable(s->graph, name.text, CLG_SCALAR, (clg_init){0}, false);
+    if (name.failed)
+        clg__graph_fail(s->graph, CLG_ERROR_MEMORY, "minimize: out of host memory");
+    else
+        seen = clg_variable(s->graph, name.text, CLG_SCALAR, (clg_init){0}, false);
     clg__str_free(&name);
     if (!seen) return;
     bool mean = s->params->accumulate == CLG_ACCUMULATE_MEAN;

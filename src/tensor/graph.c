@@ -278,7 +278,10 @@ void clg_tensor_set_name(clg_tensor *t, const char *name)
 {
     if (!t) return;
     char *copy = clg__strdup(name);
-    if (!copy) return; /* a name is for people: the old one stays */
+    if (!copy) {
+        clg__graph_fail(t->graph, CLG_ERROR_MEMORY, "%s: no memory for a name", name);
+        return;
+    }
     clg__free(t->name);
     t->name = copy;
 }
