@@ -55,6 +55,7 @@ int main(void)
     ops_augment_cases(suite);
     ops_layers_cases(suite);
     ops_losses_cases(suite);
+    ops_sampled_losses_cases(suite);
     TCase *table = testing_case(suite, "table");
     tcase_add_test(table, the_table_describes_itself);
     if (!getenv("CK_RUN_CASE")) tcase_add_test(table, every_row_was_exercised);

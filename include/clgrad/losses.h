@@ -82,6 +82,29 @@ CLG_API clg_tensor *clg_softmax_cross_entropy(clg_tensor *logits, clg_tensor *la
  */
 CLG_API clg_tensor *clg_accuracy(clg_tensor *logits, clg_tensor *labels);
 
+/* ---- many classes, of which few are looked at: word2vec (Mikolov et al. 2013) ----
+ * Rows of the table are read by clg_gather, so that a training step costs in proportion to the rows
+ * used. The mean is over the N rows of x.
+ */
+
+/**
+ * -ln sigmoid(x . table[positive]) - sum over k of ln sigmoid(-x . table[negative_k]), for x (N,
+ * D), a table (V, D), the right class of each row (N) and K classes that are taken for wrong (N,
+ * K), drawn by the caller.
+ */
+CLG_API clg_tensor *clg_negative_sampling_loss(clg_tensor *x, clg_tensor *table,
+                                               clg_tensor *positive, clg_tensor *negative,
+                                               const clg_loss_params *params);
+/**
+ * -ln of the chance to reach a class in a binary tree: -sum over l of ln sigmoid(turn_l x .
+ * table[path_l]), for x (N, D), a table with a row for each inner node (V, D), the nodes from the
+ * root to the row's class (N, L), and f32 turns there (N, L): 1 or -1, and 0 behind the end of a
+ * shorter path, where the node is any valid index.
+ */
+CLG_API clg_tensor *clg_hierarchical_softmax_loss(clg_tensor *x, clg_tensor *table,
+                                                  clg_tensor *path, clg_tensor *turn,
+                                                  const clg_loss_params *params);
+
 /* ---- penalties: scalars to add to a loss ---- */
 
 /** factor * sum |w|; slope 0 at 0. */

@@ -272,6 +272,64 @@ clg_tensor *clg_accuracy(clg_tensor *logits, clg_tensor *labels)
     return CLG__COMPOSED(accuracy, clg_mean(right, 0, false));
 }
 
+/* ---- sampled losses ---- */
+
+/* x (N, D), a table (V, D), and indices (N) or (N, K) with x's batch. */
+static bool check_sampled(clg_tensor *x, const char *loss, const clg_tensor *table,
+                          const clg_tensor *index, int index_axes)
+{
+    const clg_shape *a = &x->shape, *t = &table->shape, *i = &index->shape;
+    if (a->ndim == 2 && t->ndim == 2 && !t->batched && a->dim[1] == t->dim[1] &&
+        i->ndim == index_axes && i->dim[0] == a->dim[0] && clg__batched(i, 0) == clg__batched(a, 0))
+        return true;
+    clg__graph_fail(x->graph, CLG_ERROR_ARGUMENT,
+                    "%s: expected x (N, D), a table (V, D) and indices %s, got %s, %s and %s", loss,
+                    index_axes == 1 ? "(N)" : "(N, K)", CLG__SHAPE_TEXT(a), CLG__SHAPE_TEXT(t),
+                    CLG__SHAPE_TEXT(i));
+    return false;
+}
+
+/* Products of x (N, D) with the rows that index (N, K) or (N) picks, each row with its own. */
+static clg_tensor *picked_scores(clg_tensor *x, clg_tensor *table, clg_tensor *index)
+{
+    clg_shape one = x->shape;
+    one.ndim = 3;
+    one.dim[2] = one.dim[1];
+    one.dim[1] = 1;
+    clg_tensor *picked = clg_gather(table, index);
+    bool single = index->shape.ndim == 1;
+    return clg_sum(clg_mul(picked, single ? x : clg__reshape_to(x, &one)), CLG_AXIS(single ? 1 : 2),
+                   false);
+}
+
+clg_tensor *clg_negative_sampling_loss(clg_tensor *x, clg_tensor *table, clg_tensor *positive,
+                                       clg_tensor *negative, const clg_loss_params *p)
+{
+    static const char name[] = "negative_sampling_loss";
+    if (!p) p = &defaults;
+    if (!x || !table || !positive || !negative || !check_params(x, name, p, 0) ||
+        !check_sampled(x, name, table, positive, 1) || !check_sampled(x, name, table, negative, 2))
+        return NULL;
+    clg_tensor *right = clg_logsigmoid(picked_scores(x, table, positive));
+    clg_tensor *wrong = clg_logsigmoid(clg_neg(picked_scores(x, table, negative)));
+    clg_tensor *losses = clg_neg(clg_add(right, clg_sum(wrong, CLG_AXIS(1), false)));
+    return CLG__COMPOSED(negative_sampling_loss, reduced(losses, p));
+}
+
+clg_tensor *clg_hierarchical_softmax_loss(clg_tensor *x, clg_tensor *table, clg_tensor *path,
+                                          clg_tensor *turn, const clg_loss_params *p)
+{
+    static const char name[] = "hierarchical_softmax_loss";
+    if (!p) p = &defaults;
+    if (!x || !table || !path || !turn || !check_params(x, name, p, 0) ||
+        !check_sampled(x, name, table, path, 2) || !check_targets(path, name, turn))
+        return NULL;
+    clg_tensor *log_chance = clg_logsigmoid(clg_mul(turn, picked_scores(x, table, path)));
+    clg_tensor *chosen = clg_where(turn, log_chance, NUM(0)); /* 0: the path has ended */
+    clg_tensor *losses = clg_neg(clg_sum(chosen, CLG_AXIS(1), false));
+    return CLG__COMPOSED(hierarchical_softmax_loss, reduced(losses, p));
+}
+
 /* ---- penalties ---- */
 
 clg_tensor *clg_l1_penalty(clg_tensor *w, double factor)

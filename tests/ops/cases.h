@@ -21,6 +21,7 @@ void ops_pool2d_cases(Suite *suite);
 void ops_recurrent_cases(Suite *suite);
 void ops_reduce_cases(Suite *suite);
 void ops_rows_cases(Suite *suite);
+void ops_sampled_losses_cases(Suite *suite);
 void ops_slice_cases(Suite *suite);
 void ops_segments_cases(Suite *suite);
 void ops_slopes_cases(Suite *suite);
