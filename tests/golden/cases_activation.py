@@ -44,3 +44,5 @@ def activations():
                label="logarithm")
     for pieces in (2, 3):
         yield Case("maxout", maxout, [Input(5, 4 * pieces)], pieces=pieces)
+    yield Case("maxout", lambda x, pieces: x.unflatten(-1, (pieces, -1)).max(-2).values,
+               [Input(values=[[1, 2, 1, 3], [0, 5, 0, 5]])], label="ties", pieces=2)
