@@ -17,7 +17,7 @@
 #include "signals.h"
 
 static const double WARM_UP = 0.2, MEASURE = 1.0; /* seconds */
-enum { MIN_RUNS = 5, MAX_RUNS = 4096, CLASSES = 10 };
+enum { MIN_RUNS = 5, MAX_RUNS = 4096 };
 
 struct bench_options {
     const char *device;
@@ -70,21 +70,41 @@ static clg_status time_program(clg_context *context, clg_program *program, doubl
 
 /* ---- one case ---- */
 
-/* One batch of pixels and labels; the values do not matter. */
-static clg_status feed(struct bench_setup *setup, clg_program *program)
+/* Numbers that look random; their values do not matter. */
+static uint64_t scattered(int64_t i)
 {
-    static float image[BENCH_MAX_BATCH * 28 * 28];
-    static int32_t label[BENCH_MAX_BATCH];
-    int64_t count = clg_shape_count(clg_tensor_shape(setup->image));
-    int64_t batch = clg_tensor_shape(setup->image)->dim[0];
-    for (int64_t i = 0; i < count; i++)
-        image[i] = (float)((uint64_t)i * 2654435761u % 1024) / 1024.0f;
-    for (int64_t i = 0; i < batch; i++) label[i] = (int32_t)(i % CLASSES);
-    clg_status status =
-        clg_program_feed(program, setup->image, image, (size_t)count * sizeof *image);
-    if (status == CLG_OK)
-        status = clg_program_feed(program, setup->label, label, (size_t)batch * sizeof *label);
+    return (uint64_t)i * 2654435761u % 4294967296u;
+}
+
+static clg_status feed_data(clg_tensor *input, clg_program *program)
+{
+    int64_t count = clg_shape_count(clg_tensor_shape(input));
+    float *data = malloc((size_t)count * sizeof *data);
+    if (!data) return CLG_ERROR_MEMORY;
+    for (int64_t i = 0; i < count; i++) data[i] = (float)(scattered(i) % 1024) / 1024.0f;
+    clg_status status = clg_program_feed(program, input, data, (size_t)count * sizeof *data);
+    free(data);
     return status;
+}
+
+static clg_status feed_labels(const struct bench_setup *setup, clg_program *program)
+{
+    int64_t count = clg_shape_count(clg_tensor_shape(setup->label));
+    int32_t *label = malloc((size_t)count * sizeof *label);
+    if (!label) return CLG_ERROR_MEMORY;
+    for (int64_t i = 0; i < count; i++)
+        label[i] = (int32_t)(scattered(i) % (uint64_t)setup->classes);
+    clg_status status =
+        clg_program_feed(program, setup->label, label, (size_t)count * sizeof *label);
+    free(label);
+    return status;
+}
+
+/* One batch. */
+static clg_status feed(const struct bench_setup *setup, clg_program *program)
+{
+    clg_status status = setup->data ? feed_data(setup->data, program) : CLG_OK;
+    return status == CLG_OK && setup->label ? feed_labels(setup, program) : status;
 }
 
 static clg_status measure_case(struct bench *bench, const struct bench_case *row, double *seconds)
@@ -99,7 +119,7 @@ static clg_status measure_case(struct bench *bench, const struct bench_case *row
         clg_program_compile(&program, bench->context, setup.graph,
                             clg_program_options(.outputs = setup.outputs,
                                                 .n_outputs = setup.n_outputs, .mode = setup.mode));
-    if (status == CLG_OK && setup.image) status = feed(&setup, program);
+    if (status == CLG_OK) status = feed(&setup, program);
     if (status == CLG_OK) status = time_program(bench->context, program, seconds);
     clg_program_destroy(program);
     clg_graph_destroy(setup.graph);
@@ -218,7 +238,8 @@ const struct command command_bench = {
     .summary = "Measures the device.",
     .details =
         "Cases: fma-peak copy matmul-512 matmul-1024 matmul-2048 conv3x3-64-56-b16\n"
-        "conv3x3-64-56-b16-train step-mlp-b128 step-lenet-b64; default: all of them.\n"
+        "conv3x3-64-56-b16-train step-mlp-b128 step-lenet-b64 step-lstm-b32 step-embedding-10k\n"
+        "step-embedding-1m; default: all of them.\n"
         "The times of fma-peak and copy are those of 1e9 multiply-adds and of copying 64 MiB.",
     .options = options,
     .values_size = sizeof(struct bench_options),

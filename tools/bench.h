@@ -7,7 +7,7 @@
 
 #include "clgrad/program.h"
 
-enum { BENCH_OUTPUTS = 4, BENCH_MAX_BATCH = 128 }; /* of training steps */
+enum { BENCH_OUTPUTS = 4 };
 
 /* The graph of one case while it is measured. */
 struct bench_setup {
@@ -15,7 +15,8 @@ struct bench_setup {
     clg_tensor *outputs[BENCH_OUTPUTS];
     size_t n_outputs;
     clg_program_mode mode;
-    clg_tensor *image, *label; /* inputs to be fed once with random data; may be NULL */
+    clg_tensor *data, *label; /* inputs to be fed once with random data; may be NULL */
+    int64_t classes;          /* labels are 0 .. classes - 1 */
 };
 
 struct bench_case {
@@ -23,7 +24,7 @@ struct bench_case {
     double flops; /* of one run */
     int64_t batch;
     void (*build)(struct bench_setup *setup, const struct bench_case *row);
-    int64_t size; /* for the builder: matrix size */
+    int64_t size; /* for the builder: matrix size, rows of a table */
 };
 
 extern const struct bench_case bench_cases[];

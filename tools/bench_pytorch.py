@@ -65,6 +65,41 @@ def lenet():
         nn.Flatten(), nn.Linear(64 * 7 * 7, 512), nn.ReLU(), nn.Linear(512, 10))
 
 
+class LSTM(nn.Module):
+    """A class from the state after the last step."""
+
+    def __init__(self):
+        super().__init__()
+        self.lstm, self.fc = nn.LSTM(64, 128), nn.Linear(128, 10)
+
+    def forward(self, x):
+        return self.fc(self.lstm(x)[0][-1])
+
+
+def lstm_step():
+    model, x, label = LSTM(), torch.rand(64, 32, 64), torch.arange(32) % 10
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+
+    def step():
+        optimizer.zero_grad()
+        functional.cross_entropy(model(x), label).backward()
+        optimizer.step()
+    return step
+
+
+def embedding_step(rows):
+    """Lookup, gradient and lazy Adam of 4096 rows."""
+    table = nn.Embedding(rows, 32, sparse=True, _weight=torch.full((rows, 32), 0.1))
+    index = torch.arange(4096) * 2654435761 % 4294967296 % rows
+    optimizer = torch.optim.SparseAdam(table.parameters(), lr=1e-3)
+
+    def step():
+        optimizer.zero_grad()
+        table(index).square().mean().backward()
+        optimizer.step()
+    return step
+
+
 def copy():
     source = torch.randn(1 << 24)
     target = torch.empty_like(source)
@@ -78,6 +113,8 @@ def conv_flops(batch, side, kernel, inputs, outputs):
 MLP_FLOPS = 3 * 2 * 128 * (784 * 512 + 512 * 10)
 LENET_FLOPS = 3 * (conv_flops(64, 28, 5, 1, 32) + conv_flops(64, 14, 5, 32, 64)
                    + 2 * 64 * (3136 * 512 + 512 * 10))
+LSTM_FLOPS = 3 * 2 * 64 * 32 * 4 * 128 * (64 + 128)
+EMBEDDING_FLOPS = 16 * 4096 * 32
 CONV_FLOPS = conv_flops(16, 56, 3, 64, 64)
 
 # case: (what to run, operations, bytes)
@@ -90,6 +127,9 @@ CASES = {
     "conv3x3-64-56-b16-train": (lambda: conv(True), 3 * CONV_FLOPS, 0),
     "step-mlp-b128": (lambda: training_step(mlp(), 128), MLP_FLOPS, 0),
     "step-lenet-b64": (lambda: training_step(lenet(), 64), LENET_FLOPS, 0),
+    "step-lstm-b32": (lstm_step, LSTM_FLOPS, 0),
+    "step-embedding-10k": (lambda: embedding_step(10_000), EMBEDDING_FLOPS, 0),
+    "step-embedding-1m": (lambda: embedding_step(1_000_000), EMBEDDING_FLOPS, 0),
 }
 
 
