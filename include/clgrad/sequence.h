@@ -72,6 +72,44 @@ CLG_API clg_tensor *clg_gru_layer(clg_tensor *x, const char *name, int64_t units
 /** Zeros in the carried state of a layer. */
 CLG_API clg_status clg_recurrent_reset(clg_graph *graph, const char *name);
 
+/* ---- words: what clg_negative_sampling_loss and clg_hierarchical_softmax_loss are fed with ----
+ * Mikolov, Sutskever, Chen, Corrado, Dean: Distributed representations of words and phrases and
+ * their compositionality (2013): negative sampling is eq. 4, hierarchical softmax eq. 3.
+ */
+
+/* Draws numbers 0 .. n - 1 with given probabilities. */
+typedef struct clg_sampler clg_sampler;
+/**
+ * Number i is drawn with a probability in proportion to weights[i]^power; for negative samples
+ * weights are the words' counts and power is 0.75. Weights are finite and not negative, and one of
+ * them is positive.
+ */
+CLG_API clg_status clg_sampler_create(clg_sampler **out, const double *weights, int64_t n,
+                                      double power);
+CLG_API void clg_sampler_destroy(clg_sampler *sampler);
+/** out[j] for j = 0 .. count - 1 is draw number first + j: a function of that and the seed, so that
+ *  draws can start anywhere. May be called from several threads at once. */
+CLG_API void clg_sampler_draw(const clg_sampler *sampler, uint64_t seed, uint64_t first,
+                              int64_t count, int32_t *out);
+
+/* Codes of words in a binary tree in which frequent words are near the root. */
+typedef struct clg_huffman clg_huffman;
+/** n >= 2 words; the tree has n - 1 inner nodes, the root is the last of them. */
+CLG_API clg_status clg_huffman_create(clg_huffman **out, const uint64_t *counts, int64_t n);
+CLG_API void clg_huffman_destroy(clg_huffman *huffman);
+/** Turns on the way to the rarest word: the length of path and code. */
+CLG_API int clg_huffman_length(const clg_huffman *huffman);
+/** The inner nodes on the way from the root to a word, and 1 or -1 for the turns; behind the end of
+ *  the way path is the root and code 0. */
+CLG_API clg_status clg_huffman_code(const clg_huffman *huffman, int64_t word, int32_t *path,
+                                    float *code);
+
+/**
+ * Probability of keeping an occurrence of a word that makes up count of total: sqrt(threshold total
+ * / count), at most 1. As above, eq. 5, with a threshold of about 1e-5.
+ */
+CLG_API double clg_subsampling_probability(double count, double total, double threshold);
+
 #ifdef __cplusplus
 }
 #endif
