@@ -145,6 +145,12 @@ HEAD = """model:
   layers:
 """
 LINEAR = "    - {kind: flatten}\n    - {kind: linear, units: 10}\n"
+SEQUENCE_HEAD = """model:
+  name: sequence
+  input: [5, 7]
+  classes: 10
+  layers:
+"""
 BAD_MODELS = [
     (HEAD + "    - {kind: conv2d, chanels: 3, kernel: 5}", r":6:22: unknown key 'chanels' .*'channels'"),
     (HEAD + "    - {kind: conv2d, channels: 3}", r":6:7: layer 1 \(conv2d\): option 'kernel' is missing"),
@@ -163,6 +169,7 @@ BAD_MODELS = [
     (HEAD + "    - {kind: clamp, a: 0}", r":6:7: .*'b' is missing"),
     (HEAD + "    - {kind: flatten}\n    - {kind: max_pool2d}", r":7:7: layer 2 \(max_pool2d\): .*784"),
     (HEAD + "    - {kind: flatten}\n    - {kind: linear, units: 11}", r":7:7: .*11.*10 classes"),
+    (SEQUENCE_HEAD + "    - {kind: rnn, units: 4, activation: gelu}\n" + LINEAR, r":6:.*unknown activation 'gelu'"),
     (HEAD + "    - {kind: linear, units: 10, init: xavier}", r":6:39: .*unknown init"),
     (HEAD + "    - relu", r":6:7: .*key: value"),
     (HEAD + LINEAR + "training: {momentum: 0.9}", r":8:22: .*sgd only"),
@@ -199,8 +206,23 @@ LAYERS = [
     ("{kind: channel_dropout, rate: 0.5}", "(64, 28, 28, 1)"),
 ]
 
+SEQUENCE_LAYERS = [
+    ("{kind: rnn, units: 4}", "(64, 5, 4)"),
+    ("{kind: rnn, units: 4, activation: relu, last: true}", "(64, 4)"),
+    ("{kind: lstm, units: 4, repeat: 2, init: glorot_normal}", "(64, 5, 4)"),
+    ("{kind: gru, units: 4, last: true, bias: false}", "(64, 4)"),
+    ("{kind: embedding, units: 3}", "(64, 5, 7, 3)"),
+]
+
 
 class Layers(Case):
+    def test_sequences(self):
+        for layer, shape in SEQUENCE_LAYERS:
+            with self.subTest(layer):
+                summary = self.lines("summary", self.write(f"{SEQUENCE_HEAD}    - {layer}\n{LINEAR}"))[0]
+                outputs = [row["output"] for row in summary["layers"]]
+                self.assertIn([int(n) for n in re.findall(r"\d+", shape)], outputs)
+
     def test_kinds(self):
         for layer, shape in LAYERS:
             with self.subTest(layer):

@@ -85,7 +85,7 @@ static bool read_padding(struct layer_site *site, clg_conv2d_params *params)
     return read_pair(site, "padding", text, params->pad);
 }
 
-static bool read_count(struct layer_site *site, const char *option, const int64_t *value, int *out)
+bool layer_read_count(struct layer_site *site, const char *option, const int64_t *value, int *out)
 {
     if (!value) return true;
     if (*value < 1 || *value > INT_MAX)
@@ -104,7 +104,7 @@ static const struct {
     {"he_uniform", CLG_INIT_HE_UNIFORM},         {"zeros", CLG_INIT_ZEROS},
 };
 
-static bool read_init(struct layer_site *site, clg_init *init, const clg_init **out)
+bool layer_read_init(struct layer_site *site, clg_init *init, const clg_init **out)
 {
     enum { COUNT = sizeof inits / sizeof *inits };
     const char *names[COUNT], *text = site->spec->init;
@@ -127,13 +127,13 @@ static clg_tensor *build_conv2d(struct layer_site *site, clg_tensor *x)
     clg_conv2d_layer_params params = {.no_bias = spec->bias && !*spec->bias};
     clg_init init = {0};
     int kernel[2] = {0}, channels = 0;
-    if (!read_count(site, "channels", spec->channels, &channels) ||
-        !read_count(site, "groups", spec->groups, &params.conv.groups) ||
+    if (!layer_read_count(site, "channels", spec->channels, &channels) ||
+        !layer_read_count(site, "groups", spec->groups, &params.conv.groups) ||
         !read_pair(site, "kernel", spec->kernel, kernel) ||
         !read_pair(site, "stride", spec->stride, params.conv.stride) ||
         !read_pair(site, "dilation", spec->dilation, params.conv.dilation) ||
         !read_padding(site, &params.conv) || !read_padding_mode(site, &params.conv.pad_mode) ||
-        !read_init(site, &init, &params.weight_init))
+        !layer_read_init(site, &init, &params.weight_init))
         return NULL;
     params.width = kernel[1];
     return clg_conv2d_layer(x, site->name, channels, kernel[0], &params);
@@ -145,14 +145,14 @@ static clg_tensor *build_conv_transpose2d(struct layer_site *site, clg_tensor *x
     clg_conv_transpose2d_layer_params params = {.no_bias = spec->bias && !*spec->bias};
     clg_init init = {0};
     int kernel[2] = {0}, channels = 0;
-    if (!read_count(site, "channels", spec->channels, &channels) ||
-        !read_count(site, "groups", spec->groups, &params.conv.groups) ||
+    if (!layer_read_count(site, "channels", spec->channels, &channels) ||
+        !layer_read_count(site, "groups", spec->groups, &params.conv.groups) ||
         !read_pair(site, "kernel", spec->kernel, kernel) ||
         !read_pair(site, "stride", spec->stride, params.conv.stride) ||
         !read_pair(site, "dilation", spec->dilation, params.conv.dilation) ||
         !read_pair(site, "padding", spec->padding, params.conv.pad) ||
         !read_pair(site, "output_padding", spec->output_padding, params.conv.output_padding) ||
-        !read_init(site, &init, &params.weight_init))
+        !layer_read_init(site, &init, &params.weight_init))
         return NULL;
     params.width = kernel[1];
     return clg_conv_transpose2d_layer(x, site->name, channels, kernel[0], &params);
@@ -164,8 +164,8 @@ static clg_tensor *build_linear(struct layer_site *site, clg_tensor *x)
     clg_linear_params params = {.no_bias = spec->bias && !*spec->bias};
     clg_init init = {0};
     int units = 0;
-    if (!read_count(site, "units", spec->units, &units) ||
-        !read_init(site, &init, &params.weight_init))
+    if (!layer_read_count(site, "units", spec->units, &units) ||
+        !layer_read_init(site, &init, &params.weight_init))
         return NULL;
     return clg_linear_layer(x, site->name, units, &params);
 }
@@ -176,9 +176,9 @@ static clg_tensor *build_maxout(struct layer_site *site, clg_tensor *x)
     clg_maxout_layer_params params = {.linear.no_bias = spec->bias && !*spec->bias};
     clg_init init = {0};
     int units = 0;
-    if (!read_count(site, "units", spec->units, &units) ||
-        !read_count(site, "pieces", spec->pieces, &params.pieces) ||
-        !read_init(site, &init, &params.linear.weight_init))
+    if (!layer_read_count(site, "units", spec->units, &units) ||
+        !layer_read_count(site, "pieces", spec->pieces, &params.pieces) ||
+        !layer_read_init(site, &init, &params.linear.weight_init))
         return NULL;
     return clg_maxout_layer(x, site->name, units, &params);
 }
@@ -199,21 +199,21 @@ static double epsilon_of(const struct layer_site *site)
 static clg_tensor *build_layer_norm(struct layer_site *site, clg_tensor *x)
 {
     int axes = 1;
-    if (!read_count(site, "axes", site->spec->axes, &axes)) return NULL;
+    if (!layer_read_count(site, "axes", site->spec->axes, &axes)) return NULL;
     return clg_layer_norm_layer(x, site->name, axes, epsilon_of(site));
 }
 
 static clg_tensor *build_rms_norm(struct layer_site *site, clg_tensor *x)
 {
     int axes = 1;
-    if (!read_count(site, "axes", site->spec->axes, &axes)) return NULL;
+    if (!layer_read_count(site, "axes", site->spec->axes, &axes)) return NULL;
     return clg_rms_norm_layer(x, site->name, axes, epsilon_of(site));
 }
 
 static clg_tensor *build_group_norm(struct layer_site *site, clg_tensor *x)
 {
     int groups = 0;
-    if (!read_count(site, "groups", site->spec->groups, &groups)) return NULL;
+    if (!layer_read_count(site, "groups", site->spec->groups, &groups)) return NULL;
     return clg_group_norm_layer(x, site->name, groups, epsilon_of(site));
 }
 
@@ -382,6 +382,10 @@ static const struct layer_kind layer_kinds[] = {
      build_conv_transpose2d},
     {"linear", "units", "bias init name", "linear", build_linear},
     {"maxout", "units", "pieces bias init name", "maxout", build_maxout},
+    {"embedding", "units", "rows init name", "embedding", build_embedding},
+    {"rnn", "units", "activation last bias init name", "rnn", build_rnn},
+    {"lstm", "units", "last bias init name", "lstm", build_lstm},
+    {"gru", "units", "last bias init name", "gru", build_gru},
     {"batch_norm", "", "momentum epsilon name", "norm", build_batch_norm},
     {"layer_norm", "", "axes epsilon name", "layer_norm", build_layer_norm},
     {"rms_norm", "", "axes epsilon name", "rms_norm", build_rms_norm},

@@ -73,6 +73,9 @@ enum { MAX_NAME = 200, MAX_FULL_NAME = 190 }; /* characters of a word; of a laye
     WHOLE(pieces)                                                                                  \
     WHOLE(channels)                                                                                \
     WHOLE(units)                                                                                   \
+    WHOLE(rows)                                                                                    \
+    TEXT(activation)                                                                               \
+    FLAG(last)                                                                                     \
     TEXT(kernel)                                                                                   \
     TEXT(size)                                                                                     \
     TEXT(stride)                                                                                   \

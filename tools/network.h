@@ -81,6 +81,10 @@ struct layer_values {
     } number[N_OPTIONS];
 };
 
+/** Read a number of at least 1, or initial values by name (`init` is room for them); leave *out
+ *  alone if the option is not given. */
+bool layer_read_count(struct layer_site *site, const char *option, const int64_t *value, int *out);
+bool layer_read_init(struct layer_site *site, clg_init *init, const clg_init **out);
 /** Sets site->spec. These return false, and NULL, after reporting in site->code. */
 bool layer_read_options(struct layer_site *site, struct layer_values *values);
 bool layer_check_options(struct layer_site *site, const struct layer_kind *kind);
@@ -91,6 +95,13 @@ bool block_read_values(struct layer_site *site, const struct block_text *block,
                        const char *values[MAX_PARAMETERS]);
 /** Names and parameters of all blocks make sense: DONE, or an exit code after a message. */
 int blocks_check(struct model_file *file);
+
+/* ---- layers of sequences, in layers_sequence.c ---- */
+
+clg_tensor *build_embedding(struct layer_site *site, clg_tensor *x);
+clg_tensor *build_rnn(struct layer_site *site, clg_tensor *x);
+clg_tensor *build_lstm(struct layer_site *site, clg_tensor *x);
+clg_tensor *build_gru(struct layer_site *site, clg_tensor *x);
 
 /* ---- layers that hold layers, in structure.c ---- */
 
