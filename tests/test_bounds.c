@@ -9,6 +9,7 @@
 #include <math.h>
 
 #include "clgrad/clgrad.h"
+#include "ops/sparse.h"
 #include "testing.h"
 
 enum { MAX_OUTPUTS = 8, MAX_VALUES = 4096 };
@@ -208,6 +209,29 @@ static clg_tensor *build_pooling(clg_graph *graph)
                    clg_add(weighed(shared), weighed(clg_global_average_pool2d(x))));
 }
 
+/* Row numbers that are equal, and some outside, which are dropped. */
+static clg_tensor *build_rows(clg_graph *graph)
+{
+    clg_tensor *table = normal(graph, "table", CLG_SHAPE(7, 19));
+    clg_tensor *rows = normal(graph, "rows", CLG_SHAPE(9, 19));
+    clg_tensor *index = clg_constant(graph, CLG_SHAPE(9), (float[]){6, 0, 6, 2, -1, 9, 2, 2, 0});
+    clg_tensor *inside = clg_constant(graph, CLG_SHAPE(2, 2), (float[]){6, 0, 3, 3});
+    clg_tensor *numbers = clg__row_index(&index, 1, clg_tensor_shape(table));
+    clg_tensor *first = clg__first_equal(numbers);
+    clg_tensor *changed = clg__assign_rows(table, numbers, first, clg__sum_equal_rows(first, rows));
+    return clg_add(
+        weighed(clg_gather(table, inside)),
+        clg_add(weighed(clg_scatter_add(table, index, rows)), weighed(clg_stop_gradient(changed))));
+}
+
+static clg_tensor *build_recurrent(clg_graph *graph)
+{
+    clg_tensor *x = normal(graph, "x", CLG_SHAPE(2, 3, 5));
+    const clg_recurrent_layer_params params = {.time_first = true, .no_bias = true};
+    return clg_add(weighed(clg_lstm_layer(x, "lstm", 3, &params, NULL)),
+                   weighed(clg_gru_layer(x, "gru", 3, &params, NULL)));
+}
+
 static clg_tensor *build_network(clg_graph *graph)
 {
     clg_tensor *x = normal(graph, "x", CLG_SHAPE(3, 4, 4, 2));
@@ -232,6 +256,8 @@ static clg_tensor *build_network(clg_graph *graph)
     X(conv2d_same) \
     X(conv2d_groups) \
     X(pooling) \
+    X(rows) \
+    X(recurrent) \
     X(network)
 /* clang-format on */
 
