@@ -14,9 +14,12 @@ _cltrain() {
     fi
     case $previous in
     --data) words=builtin ;;
-    --optimizer) words='sgd adam adamw' ;;
+    --optimizer) words='sgd adagrad adadelta rmsprop adam adamax nadam radam adamw lars lamb' ;;
+    --schedule)
+        words='constant step multi_step exponential power polynomial cosine cosine_restarts one_cycle'
+        ;;
     --device) words=':cpu :gpu :accelerator' ;;
-    --epochs | --batch | --lr | --seed | --limit | --checkpoint-every | --points | --range | --samples) return ;;
+    --epochs | --batch | --accumulate | --lr | --weight-decay | --seed | --limit | --checkpoint-every | --points | --range | --samples) return ;;
     esac
     if [[ $words ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
@@ -25,7 +28,8 @@ _cltrain() {
     fi
     case ${COMP_WORDS[1]} in
     train)
-        options="$common --data --epochs --batch --lr --optimizer --seed --checkpoint-every
+        options="$common --data --epochs --batch --accumulate --lr --lr-find --optimizer
+            --weight-decay --schedule --seed --checkpoint-every
             --init-from --fresh --freeze --out --resume $models"
         ;;
     eval) options="$common --data" ;;

@@ -10,6 +10,7 @@
 
 #include "clgrad/clgrad.h"
 #include "ops/sparse.h"
+#include "ops/segments.h"
 #include "testing.h"
 
 enum { MAX_OUTPUTS = 8, MAX_VALUES = 4096 };
@@ -232,6 +233,15 @@ static clg_tensor *build_recurrent(clg_graph *graph)
                    weighed(clg_gru_layer(x, "gru", 3, &params, NULL)));
 }
 
+static clg_tensor *build_segments(clg_graph *graph)
+{
+    clg_tensor *x = normal(graph, "x", CLG_SHAPE(77)), *y = normal(graph, "y", CLG_SHAPE(77));
+    clg__segments pieces = clg__segments_make(graph, (int64_t[]){5, 33, 1, 38}, 4);
+    clg_tensor *norms = clg_sqrt(clg__segment_sum(x, &pieces, true));
+    clg_tensor *sums = clg__segment_sum(y, &pieces, false);
+    return weighed(clg_mul(clg__segment_repeat(clg_mul(norms, sums), &pieces), y));
+}
+
 static clg_tensor *build_network(clg_graph *graph)
 {
     clg_tensor *x = normal(graph, "x", CLG_SHAPE(3, 4, 4, 2));
@@ -258,6 +268,7 @@ static clg_tensor *build_network(clg_graph *graph)
     X(pooling) \
     X(rows) \
     X(recurrent) \
+    X(segments) \
     X(network)
 /* clang-format on */
 

@@ -172,10 +172,15 @@ BAD_MODELS = [
     (SEQUENCE_HEAD + "    - {kind: rnn, units: 4, activation: gelu}\n" + LINEAR, r":6:.*unknown activation 'gelu'"),
     (HEAD + "    - {kind: linear, units: 10, init: xavier}", r":6:39: .*unknown init"),
     (HEAD + "    - relu", r":6:7: .*key: value"),
-    (HEAD + LINEAR + "training: {momentum: 0.9}", r":8:22: .*sgd only"),
+    (HEAD + LINEAR + "training: {momentum: 0.9}", r":8:22: .*sgd rmsprop lars only"),
     (HEAD + LINEAR + "training: {epochs: 0}", r":8:20: epochs must be in 1 .. 1000000"),
     (HEAD + LINEAR + "training: {epochs: 2.5}", r":8:20: 'epochs' takes a whole number"),
     (HEAD + LINEAR + "training: {lr: .inf}", r":8:16: 'lr' takes a number"),
+    (HEAD + LINEAR + "training: {optimizer: sgd, beta1: 0.9}", r"beta1 is a setting of adam adamax"),
+    (HEAD + LINEAR + "training: {gamma: 0.9}", r":8:19: gamma is a setting of step multi_step exponential"),
+    (HEAD + LINEAR + "training: {schedule: multi_step, milestones: '3 2'}", r":8:.*milestones are"),
+    (HEAD + LINEAR + "training: {schedule: linear}", r"unknown schedule 'linear'"),
+    (HEAD + LINEAR + "training: {accumulate: 0}", r"accumulate must be in 1"),
     (HEAD + LINEAR + "training: {optimizer: adm}", r":8:23: .*did you mean 'adam'"),
     (HEAD + LINEAR + "training: {optimizer: &a adam, schedule: *a}", r"alias|unknown schedule"),
     (HEAD, r"'layers' takes a list"),
@@ -483,10 +488,54 @@ class Training(Case):
         self.assertIn("$channels", config.read_text())
 
     def test_optimizers(self):
-        for optimizer in ("sgd", "adamw"):
+        for optimizer in ("sgd", "adamw", "rmsprop", "lamb"):
             lines = self.train(optimizer, "--optimizer", optimizer, "--epochs", "1", "--seed", "7")
-            self.assertLess(lines[0]["train_loss"], 2)
+            self.assertLess(lines[0]["train_loss"], 2.2)
         self.assertRegex((self.folder / "sgd" / "config.yaml").read_text(), "momentum: 0.9")
+        self.assertRegex((self.folder / "rmsprop" / "config.yaml").read_text(), "momentum: 0\n  nesterov")
+        self.assertRegex((self.folder / "lamb" / "config.yaml").read_text(), "epsilon: 1e-06")
+
+    def test_schedules(self):
+        # Rates of the last step of each of three epochs, of 19 steps each.
+        for schedule, more, rates in (
+                ("step", "every: 1, gamma: 0.5", (1, 0.5, 0.25)),
+                ("multi_step", "milestones: '0.5 2', gamma: 0.1", (0.1, 0.1, 0.01)),
+                ("polynomial", "power: 2, lr_min: 0", ((1 - 18 / 57) ** 2, (1 - 37 / 57) ** 2, (1 - 56 / 57) ** 2)),
+                ("one_cycle", "up: 0.5", (None, None, 1 / 25 / 10000))):
+            text = MODEL + f"  schedule: {schedule}\n" + "".join(f"  {setting.strip()}\n" for setting in more.split(","))
+            self.write(text, f"{schedule}.yaml")
+            lines = self.lines("train", f"{schedule}.yaml", "--data", "data", "--out", schedule, "--epochs", "3")
+            for line, rate in zip(lines, rates):
+                if rate is not None:
+                    self.assertAlmostEqual(line["lr"] / 0.01, rate, 6, schedule)
+        self.cltrain("train", "step.yaml", "--data", "data", "--schedule", "cosine", "--out", "c")
+        self.assertNotIn("gamma", (self.folder / "c" / "config.yaml").read_text())
+
+    def test_steps_of_several_batches(self):
+        """Accumulated gradients, averaged weights and a plateau, stopped inside an epoch and resumed."""
+        self.write(MODEL + "  accumulate: 4\n  ema: 0.9\n  plateau: 1\n  schedule: constant\n",
+                   "parts.yaml")
+        more = ("parts.yaml", "--data", "data", "--epochs", "6", "--checkpoint-every", "2")
+        whole = self.lines("train", *more, "--out", "whole")
+        self.assertEqual([line["step"] for line in whole[:2]], [5, 10])  # 19 batches each
+        accuracy = self.lines("eval", "whole", "--data", "data")[0]["accuracy"]
+        self.assertEqual(accuracy, whole[-1]["test_accuracy"])  # both with the averaged weights
+        self.lines("train", *more, "--out", "part")
+        for checkpoint in self.checkpoints("part")[1:]:
+            checkpoint.unlink()
+        kept, = self.checkpoints("part")
+        (self.folder / "part" / "checkpoints" / "latest").write_text(kept.name + "\n")
+        self.lines("train", "--resume", "part")
+        self.assertEqual(self.checkpoints("whole")[-1].read_bytes(), self.checkpoints("part")[-1].read_bytes())
+
+    def test_rate_finder(self):
+        lines = self.lines("train", "model.yaml", "--data", "data", "--lr-find", "--optimizer", "adam")
+        rates = [line["lr"] for line in lines[:-1]]
+        self.assertEqual(rates, sorted(rates))
+        self.assertTrue(1e-5 < lines[-1]["suggested_lr"] < 1, lines[-1])
+        self.assertFalse((self.folder / "runs").exists())
+        self.assertRegex(self.cltrain("train", "model.yaml", "--data", "data", "--lr-find").stdout, "fastest at a rate")
+        self.cltrain("train", "--lr-find", "--out", "x", code=2)
 
     def test_stop_and_resume(self):
         self.train("whole", "--epochs", "20")
@@ -541,7 +590,7 @@ class Training(Case):
     def test_diverged(self):
         result = self.cltrain("train", "model.yaml", "--data", "data", "--out", "run", "--optimizer", "sgd",
                               "--lr", "1e6", "--epochs", "50", code=6)
-        self.assertRegex(result.stderr, r"diverged.*step \d+")
+        self.assertRegex(result.stderr, r"diverged.*step \d+ \(epoch \d+\).*the first such tensor: \w+")
         saved = (self.folder / "run/checkpoints").exists()
         self.assertIn("before are in run/checkpoints" if saved else "no checkpoint from before", result.stderr)
 

@@ -113,6 +113,30 @@ START_TEST(operations_inside_kernels_are_found)
 }
 END_TEST
 
+static clg_tensor *normalized(clg_tensor *x)
+{
+    return clg_square(clg_batch_norm_layer(x, "norm", NULL));
+}
+
+/* Running statistics are NaN after the run, because the sum before them was. */
+START_TEST(consequences_are_not_causes)
+{
+    setup s = start(normalized, 0);
+    compile(&s);
+    float bias[2] = {3e38f, 3e38f}, w[10];
+    for (int i = 0; i < 10; i++) w[i] = i % 2 ? 3e38f : 0.1f;
+    TEST_OK(clg_variable_write(clg_graph_find(s.g, "second.bias"), bias, 2));
+    TEST_OK(clg_variable_write(clg_graph_find(s.g, "second.weight"), w, 10));
+    TEST_OK(clg_variable_write(clg_graph_find(s.g, "first.bias"), (float[]){9, 9, 9, 9, 9}, 5));
+    run(&s, 0);
+    float mean[2];
+    TEST_OK(clg_variable_read(clg_graph_find(s.g, "norm.running_mean"), mean, 2));
+    ck_assert(!isfinite(mean[1]));
+    expect(&s, "matmul of second.weight", 1);
+    finish(&s);
+}
+END_TEST
+
 /* sqrt is finite at 0, its gradient is not. */
 static clg_tensor *root(clg_tensor *x)
 {
@@ -192,6 +216,7 @@ int main(void)
     tcase_set_timeout(search, 600);
     tcase_add_test(search, inputs_and_variables_are_found);
     tcase_add_test(search, operations_inside_kernels_are_found);
+    tcase_add_test(search, consequences_are_not_causes);
     tcase_add_test(search, gradients_are_found);
     tcase_add_test(search, chance_is_that_of_the_run);
     tcase_add_test(search, failures_are_reported);

@@ -201,11 +201,18 @@ static clg_status build_everything(void)
     x = clg_relu(clg_batch_norm_layer(clg_conv2d_layer(x, "conv", 3, 3, NULL), "norm", NULL));
     x = clg_linear_layer(clg_flatten(x), "fc", 3, NULL);
     clg_tensor *loss = clg_mean(clg_square(x), 0, false);
-    clg_status status = loss ? clg_minimize(loss,
-                                            clg_optimizer_options(.kind = CLG_ADAMW, .clip_norm = 1,
-                                                                  .decay_weights_only = true),
-                                            NULL)
-                             : clg_graph_status(g);
+    static const clg_parameter_group groups[] = {{.pattern = "fc.*", .lr_factor = 2}};
+    static const clg_optimizer_params params = {.kind = CLG_LAMB,
+                                                .clip_norm = 1,
+                                                .clip_tensor_norm = 1,
+                                                .decay_weights_only = true,
+                                                .accumulate = CLG_ACCUMULATE_MEAN,
+                                                .ema_decay = 0.9,
+                                                .skip_nonfinite = true,
+                                                .monitor = true,
+                                                .groups = groups,
+                                                .n_groups = 1};
+    clg_status status = loss ? clg_minimize(loss, &params, NULL) : clg_graph_status(g);
     clg_graph_destroy(g);
     return status;
 }

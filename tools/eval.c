@@ -36,7 +36,8 @@ static int measure(struct trained *trained, const char *path, clg_dataset *datas
                    struct score *score)
 {
     clg_program *program = NULL;
-    clg_status status = evaluate_compile(&program, trained->context, &trained->network);
+    clg_status status =
+        evaluate_compile(&program, trained->context, &trained->network, CLG_INFERENCE);
     int code = status == CLG_OK ? trained_restore(trained, path) : report_status(status, NULL);
     if (code == DONE) {
         status = evaluate(score, program, &trained->network, dataset, NULL);

@@ -12,7 +12,8 @@
 
 #include "signals.h"
 
-clg_status evaluate_compile(clg_program **out, clg_context *context, const struct network *network)
+clg_status evaluate_compile(clg_program **out, clg_context *context, const struct network *network,
+                            clg_program_mode mode)
 {
     clg_tensor *const candidates[] = {network->loss, network->logits, network->accuracy,
                                       network->squared_error, network->absolute_error};
@@ -22,7 +23,7 @@ clg_status evaluate_compile(clg_program **out, clg_context *context, const struc
         if (candidates[i]) outputs[count++] = candidates[i];
     return clg_program_compile(
         out, context, network->graph,
-        clg_program_options(.outputs = outputs, .n_outputs = count, .mode = CLG_INFERENCE));
+        clg_program_options(.outputs = outputs, .n_outputs = count, .mode = mode));
 }
 
 void score_print(const struct score *score)

@@ -18,8 +18,9 @@ struct score {
 /** "accuracy 98.10 %, loss 0.0600 (2000 samples)", or "RMSE 2.5, MAE 1.9, loss ..." */
 void score_print(const struct score *score);
 
-/** Compiles the inference program of evaluate(): loss, logits, and accuracy or errors. */
-clg_status evaluate_compile(clg_program **out, clg_context *context, const struct network *network);
+/** Compiles the program of evaluate(): loss, logits, and accuracy or errors, in one of the inference modes. */
+clg_status evaluate_compile(clg_program **out, clg_context *context, const struct network *network,
+                            clg_program_mode mode);
 
 /**
  * Goes once over the data. Stops with CLG_ERROR_INTERRUPTED when a signal asks for it. `review`

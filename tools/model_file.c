@@ -14,6 +14,7 @@
 #include "clgrad/nn.h"
 #include "cltrain.h"
 #include "embedded.h"
+#include "optimizer_settings.h"
 
 /* ---- schema ---- */
 
@@ -198,16 +199,35 @@ static bool in_range(const struct key_row *row, const void *value)
     return number >= row->low && number <= row->high;
 }
 
-/* The file's settings for an optimizer that the command line replaces no longer mean anything. */
-static int replace_optimizer(struct settings *settings, const char *name)
+/* `of` lists optimizers or schedules, never both. */
+static bool is_of_schedules(const struct key_row *row)
 {
-    clg_optimizer_kind kind;
-    if (!clg_optimizer_find(name, &kind))
-        return report_error(BAD_USAGE, "--optimizer: unknown optimizer '%s'", name);
+    for (int i = 0; i < CLG_SCHEDULE_COUNT; i++)
+        if (word_in(row->of, clg_schedule_name((clg_schedule_kind)i))) return true;
+    return false;
+}
+
+/* Names that a setting of optimizers or schedules may have on the command line. */
+static bool known_kind(const char *setting, const char *name)
+{
+    clg_optimizer_kind optimizer;
+    clg_schedule_kind schedule;
+    return !strcmp(setting, "schedule") ? clg_schedule_find(name, &schedule)
+                                        : clg_optimizer_find(name, &optimizer);
+}
+
+/*
+ * The file's settings for an optimizer or a schedule that the command line replaces no longer mean
+ * anything.
+ */
+static int replace_kind(struct settings *settings, const char *setting, const char *name)
+{
+    bool of_schedules = !strcmp(setting, "schedule");
+    if (!known_kind(setting, name))
+        return report_error(BAD_USAGE, "--%s: unknown %s '%s'", setting, setting, name);
     for (size_t i = 0; i < n_settings; i++) {
         const struct key_row *row = &setting_rows[i];
-        clg_schedule_kind schedule;
-        if (!*row->of || word_in(row->of, name) || clg_schedule_find(row->of, &schedule)) continue;
+        if (!*row->of || word_in(row->of, name) || is_of_schedules(row) != of_schedules) continue;
         free(*slot_of(settings, row));
         *slot_of(settings, row) = NULL;
     }
@@ -218,14 +238,18 @@ int model_file_override(struct model_file *file, const char *setting, const char
 {
     const struct key_row *row = find_setting(setting);
     struct settings *settings = &file->content->training;
-    if (!strcmp(setting, "optimizer") && replace_optimizer(settings, text) != DONE)
-        return BAD_USAGE;
+    bool kind = !strcmp(setting, "optimizer") || !strcmp(setting, "schedule");
+    if (kind && replace_kind(settings, setting, text) != DONE) return BAD_USAGE;
     void *value = row->type == KEY_TEXT ? strdup(text) : malloc(key_types[row->type].size);
     if (!value) return report_error(NO_MEMORY, "out of memory");
     if (row->type != KEY_TEXT &&
         (!key_types[row->type].parse(text, value) || !in_range(row, value))) {
+        char option[64];
         free(value);
-        return report_error(BAD_USAGE, "--%s takes %s in %.10g .. %.10g, not '%s'", setting,
+        snprintf(option, sizeof option, "%s", setting);
+        for (char *at = option; *at; at++)
+            if (*at == '_') *at = '-';
+        return report_error(BAD_USAGE, "--%s takes %s in %.10g .. %.10g, not '%s'", option,
                             key_types[row->type].wanted, row->low, row->high, text);
     }
     free(*slot_of(settings, row));
@@ -311,16 +335,6 @@ static const char *schedule_name(int kind)
     return clg_schedule_name((clg_schedule_kind)kind);
 }
 
-/* Defaults that depend on the optimizer. The library has none for the rate of sgd. */
-static void resolve_by_optimizer(struct settings *settings)
-{
-    clg_optimizer_kind kind = CLG_SGD;
-    clg_optimizer_find(settings->optimizer, &kind);
-    clg_optimizer_params standard = clg_optimizer_defaults(kind);
-    if (*settings->lr == 0) *settings->lr = standard.lr > 0 ? standard.lr : 0.01;
-    if (*settings->weight_decay < 0) *settings->weight_decay = standard.weight_decay;
-}
-
 int model_file_resolve(struct model_file *file)
 {
     struct settings *settings = &file->content->training;
@@ -338,6 +352,7 @@ int model_file_resolve(struct model_file *file)
     if (code == DONE) code = check_word(file, "fit", "crop stretch");
     if (code == DONE)
         code = check_word(file, "format", "builtin idx npz npy images cifar csv text");
-    if (code == DONE) resolve_by_optimizer(settings);
+    if (code == DONE) code = milestones_check(file);
+    if (code == DONE) optimizer_settings_resolve(settings);
     return code;
 }

@@ -17,9 +17,10 @@ enum { MAX_NAME = 200, MAX_FULL_NAME = 190 }; /* characters of a word; of a laye
 
 /*
  * TEXT(name, default, of), FLAG(name, default, of), WHOLE and REAL(name, default, lowest, highest,
- * of). `of` lists the optimizers or schedules that take the setting; "" is for all. Defaults of lr
- * (0) and weight_decay (-1) depend on the optimizer.
+ * of). `of` lists the optimizers or schedules that take the setting; "" is for all. Defaults of -1,
+ * and of 0 for lr, depend on the optimizer (optimizer_settings.c).
  */
+#define ADAM_FAMILY "adam adamax nadam radam adamw lamb"
 #define SETTING_ROWS(TEXT, WHOLE, REAL, FLAG)                                                      \
     REAL(validation, 0.1, 0, 0.9, "")                                                              \
     WHOLE(epochs, 5, 1, 1000000, "")                                                               \
@@ -27,15 +28,38 @@ enum { MAX_NAME = 200, MAX_FULL_NAME = 190 }; /* characters of a word; of a laye
     WHOLE(seed, 1, 0, INT64_MAX, "")                                                               \
     TEXT(optimizer, "adam", "")                                                                    \
     REAL(lr, 0, 0, 1e6, "")                                                                        \
-    REAL(momentum, 0.9, 0, 0.999999, "sgd")                                                        \
-    FLAG(nesterov, false, "sgd")                                                                   \
-    REAL(beta1, 0.9, 0, 0.999999, "adam adamw")                                                    \
-    REAL(beta2, 0.999, 0, 0.999999, "adam adamw")                                                  \
-    REAL(epsilon, 1e-8, 1e-30, 1, "adam adamw")                                                    \
+    REAL(momentum, -1, 0, 0.999999, "sgd rmsprop lars")                                            \
+    REAL(dampening, 0, 0, 1, "sgd")                                                                \
+    FLAG(nesterov, false, "sgd rmsprop lars")                                                      \
+    REAL(beta1, -1, 0, 0.999999, ADAM_FAMILY)                                                      \
+    REAL(beta2, -1, 0, 0.999999, ADAM_FAMILY)                                                      \
+    REAL(rho, -1, 0, 0.999999, "adadelta rmsprop")                                                 \
+    REAL(epsilon, -1, 1e-30, 1, "adagrad adadelta rmsprop " ADAM_FAMILY)                           \
+    REAL(lr_decay, 0, 0, 1e6, "adagrad")                                                           \
+    REAL(momentum_decay, -1, 0, 1, "nadam")                                                        \
+    FLAG(amsgrad, false, "adam adamw")                                                             \
+    FLAG(centered, false, "rmsprop")                                                               \
+    REAL(trust, -1, 1e-30, 1e6, "lars")                                                            \
     REAL(weight_decay, -1, 0, 1e6, "")                                                             \
+    FLAG(decoupled_decay, false, "sgd adam nadam radam")                                           \
+    FLAG(decay_weights_only, false, "")                                                            \
+    REAL(clip_value, 0, 0, 1e30, "")                                                               \
+    REAL(clip_tensor_norm, 0, 0, 1e30, "")                                                         \
     REAL(clip_norm, 0, 0, 1e30, "")                                                                \
+    WHOLE(accumulate, 1, 1, 65536, "")                                                             \
+    REAL(ema, 0, 0, 0.999999999, "")                                                               \
     TEXT(schedule, "cosine", "")                                                                   \
-    REAL(lr_min, 0, 0, 1e6, "cosine")                                                              \
+    REAL(lr_min, 0, 0, 1e6, "polynomial cosine cosine_restarts")                                   \
+    REAL(every, 1, 1e-6, 1e6, "step exponential power cosine_restarts")                            \
+    TEXT(milestones, "30 60 80", "multi_step")                                                     \
+    REAL(gamma, 0.1, 1e-6, 1, "step multi_step exponential")                                       \
+    REAL(power, 1, 0.01, 100, "power polynomial")                                                  \
+    WHOLE(growth, 1, 1, 1000, "cosine_restarts")                                                   \
+    REAL(up, 0.3, 0.001, 0.999, "one_cycle")                                                       \
+    REAL(start_divisor, 25, 1, 1e9, "one_cycle")                                                   \
+    REAL(end_divisor, 10000, 1, 1e12, "one_cycle")                                                 \
+    WHOLE(plateau, 0, 0, 1000000, "")                                                              \
+    REAL(plateau_factor, 0.1, 1e-6, 0.999999, "")                                                  \
     WHOLE(warmup, 0, 0, 1000000000, "")                                                            \
     WHOLE(checkpoint_every, 0, 0, 1000000000, "")                                                  \
     WHOLE(keep, 3, 1, 1000000, "")                                                                 \

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cltrain.h"
+#include "lr_find.h"
 #include "options.h"
 #include "signals.h"
 #include "summary.h"
@@ -13,10 +14,11 @@
 #include "transfer.h"
 
 struct train_options {
-    const char *data, *epochs, *batch, *lr, *optimizer, *seed, *checkpoint_every;
+    const char *data, *epochs, *batch, *accumulate, *lr, *optimizer, *weight_decay, *schedule;
+    const char *seed, *checkpoint_every;
     const char *init_from, *fresh, *freeze;
     const char *out, *resume, *device;
-    bool json;
+    bool lr_find, json;
 };
 
 #define OPTION(option, field, argument, help)                                                      \
@@ -28,8 +30,16 @@ static const struct option_row options[] = {
            "a file or folder with data of any format, or builtin (drawn digits)"),
     OPTION("epochs", epochs, "N", "passes over the training data"),
     OPTION("batch", batch, "N", "samples per step"),
+    OPTION("accumulate", accumulate, "N", "batches per step of the optimizer"),
     OPTION("lr", lr, "X", "learning rate"),
-    OPTION("optimizer", optimizer, "NAME", "sgd, adam, adamw"),
+    {"lr-find", NULL, OPTION_FLAG, offsetof(struct train_options, lr_find),
+     "do not train: try growing rates for some steps and suggest one"},
+    OPTION("optimizer", optimizer, "NAME",
+           "sgd, adagrad, adadelta, rmsprop, adam, adamax, nadam, radam, adamw, lars, lamb"),
+    OPTION("weight-decay", weight_decay, "X", "of the optimizer"),
+    OPTION("schedule", schedule, "NAME",
+           "constant, step, multi_step, exponential, power, polynomial, cosine, cosine_restarts, "
+           "one_cycle"),
     OPTION("seed", seed, "N", "of initial weights, shuffling and dropout"),
     OPTION("checkpoint-every", checkpoint_every, "N", "also write a checkpoint every N steps"),
     OPTION("init-from", init_from, "FILE", "start from these weights: safetensors, or a run"),
@@ -50,8 +60,11 @@ static const struct {
     {"path", offsetof(struct train_options, data), true},
     {"epochs", offsetof(struct train_options, epochs), true},
     {"batch", offsetof(struct train_options, batch), false},
+    {"accumulate", offsetof(struct train_options, accumulate), false},
     {"lr", offsetof(struct train_options, lr), false},
     {"optimizer", offsetof(struct train_options, optimizer), false},
+    {"weight_decay", offsetof(struct train_options, weight_decay), false},
+    {"schedule", offsetof(struct train_options, schedule), false},
     {"seed", offsetof(struct train_options, seed), false},
     {"init_from", offsetof(struct train_options, init_from), false},
     {"fresh", offsetof(struct train_options, fresh), false},
@@ -132,6 +145,7 @@ static int train(struct trainer *trainer, const struct train_options *given, con
     if (code == DONE && !given->resume) summary_print(&trainer->network, stderr);
     if (code == DONE) code = open_context(trainer, given->device);
     if (code == DONE) code = trainer_prepare(trainer);
+    if (code == DONE && given->lr_find) return lr_find(trainer);
     if (code == DONE) code = open_run(trainer, given);
     return code == DONE ? trainer_run(trainer) : code;
 }
@@ -142,6 +156,9 @@ static int run(const void *values, int argc, char **argv)
     if (given->resume && (argc || given->out))
         return report_error(BAD_USAGE, "--resume takes model and directory from the run: give %s",
                             argc ? "no model file" : "no --out");
+    if (given->lr_find && (given->resume || given->out))
+        return report_error(BAD_USAGE, "--lr-find makes no run: give no %s",
+                            given->out ? "--out" : "--resume");
     struct model_file file = {0};
     struct trainer trainer = {.file = &file, .started = seconds_now(), .json = given->json};
     signals_catch();

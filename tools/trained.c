@@ -1,6 +1,7 @@
 /*
  * Loading a trained model: the network from the run's config.yaml, the weights from the checkpoint
- * (the latest one of a directory; a damaged one is named and the one before it used).
+ * (the latest one of a directory; a damaged one is named and the one before it used). Where a run
+ * kept moving averages of its parameters, these are the weights, as in its own validation.
  */
 #include "trained.h"
 
@@ -30,7 +31,8 @@ int trained_load(struct trained *trained, const char *path, const char *device)
 int trained_restore(struct trained *trained, const char *path)
 {
     clg_graph_state state;
-    clg_status status = clg_graph_load(trained->network.graph, path, NULL, &state);
+    clg_status status = clg_graph_load(trained->network.graph, path,
+                                       clg_graph_restore_options(.averaged = true), &state);
     if (status != CLG_OK) return report_status(status, NULL);
     report_note("Weights: step %" PRIu64, state.step);
     return DONE;

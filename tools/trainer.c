@@ -12,6 +12,7 @@
 
 #include "clgrad/checkpoint.h"
 #include "cltrain.h"
+#include "optimizer_settings.h"
 #include "run_report.h"
 #include "signals.h"
 #include "transfer.h"
@@ -20,41 +21,16 @@ static const double POLL_INTERVAL = 0.25; /* seconds between looks at the loss *
 
 /* ---- preparation ---- */
 
-static clg_status add_optimizer(struct trainer *trainer, const struct transfer_groups *groups)
-{
-    const struct settings *settings = &trainer->file->content->training;
-    clg_optimizer_params params = {.weight_decay = *settings->weight_decay,
-                                   .clip_norm = *settings->clip_norm,
-                                   .groups = groups->group,
-                                   .n_groups = groups->count};
-    clg_optimizer_find(settings->optimizer, &params.kind);
-    /* In the library 0 asks for the default and a negative value for 0; here defaults are filled
-     * in. */
-    if (params.weight_decay == 0) params.weight_decay = -1;
-    if (settings->momentum) params.momentum = *settings->momentum;
-    if (settings->nesterov) params.nesterov = *settings->nesterov;
-    if (settings->beta1) params.beta1 = *settings->beta1 > 0 ? *settings->beta1 : -1;
-    if (settings->beta2) params.beta2 = *settings->beta2 > 0 ? *settings->beta2 : -1;
-    if (settings->epsilon) params.epsilon = *settings->epsilon;
-    clg_status status = clg_minimize(trainer->network.loss, &params, &trainer->minimized);
-    return status == CLG_OK ? trainer_watch_loss(trainer) : status;
-}
-
-static clg_status compile_train(struct trainer *trainer, int64_t batch)
-{
-    return clg_program_compile(&trainer->train, trainer->context, trainer->network.graph,
-                               clg_program_options(.outputs = &trainer->network.loss,
-                                                   .n_outputs = 1, .mode = CLG_TRAINING,
-                                                   .batch = batch));
-}
-
 /* The largest half, quarter ... of the batch that compiles: what to try instead. */
 static int report_too_large(struct trainer *trainer)
 {
     int64_t batch = clg_tensor_shape(trainer->network.image)->dim[0], fits = batch / 2;
     int code = report_status(CLG_ERROR_MEMORY, "the training program does not fit");
-    while (fits >= 1 && compile_train(trainer, fits) == CLG_ERROR_MEMORY) fits /= 2;
-    if (fits >= 1) report_note("A batch of %" PRId64 " fits: --batch %" PRId64, fits, fits);
+    while (fits >= 1 && trainer_compile_step(trainer, fits) == CLG_ERROR_MEMORY) fits /= 2;
+    if (fits >= 1)
+        report_note("A batch of %" PRId64 " fits: --batch %" PRId64 ", with --accumulate %" PRId64
+                    " for the same steps",
+                    fits, fits, (batch + fits - 1) / fits);
     return code;
 }
 
@@ -62,9 +38,11 @@ static int compile_programs(struct trainer *trainer)
 {
     struct slow_notice notice;
     slow_begin(&notice, "Compiling kernels (first run on this device) ...");
-    clg_status status = compile_train(trainer, 0);
+    bool averaged = *trainer->file->content->training.ema > 0;
+    clg_status status = trainer_compile_step(trainer, 0);
     if (status == CLG_OK)
-        status = evaluate_compile(&trainer->measure, trainer->context, &trainer->network);
+        status = evaluate_compile(&trainer->measure, trainer->context, &trainer->network,
+                                  averaged ? CLG_INFERENCE_AVERAGED : CLG_INFERENCE);
     slow_end(&notice);
     if (status == CLG_ERROR_MEMORY) return report_too_large(trainer);
     return status == CLG_OK ? DONE : report_status(status, NULL);
@@ -79,11 +57,9 @@ static int create_loader(struct trainer *trainer)
                                              .seed = (uint64_t)*settings->seed));
     if (status != CLG_OK) return report_status(status, NULL);
     trainer->batches = clg_loader_batches(trainer->loader);
-    clg_schedule_find(settings->schedule, &trainer->schedule.kind);
-    trainer->schedule.lr = *settings->lr;
-    trainer->schedule.lr_min = settings->lr_min ? *settings->lr_min : 0;
-    trainer->schedule.warmup = (uint64_t)*settings->warmup;
-    trainer->schedule.total = (uint64_t)(*settings->epochs * trainer->batches);
+    trainer->schedule = schedule_of(settings, trainer_steps_per_epoch(trainer));
+    trainer->plateau.patience = (int)*settings->plateau;
+    trainer->plateau.factor = *settings->plateau_factor;
     return DONE;
 }
 
@@ -92,7 +68,8 @@ int trainer_build(struct trainer *trainer)
     struct transfer_groups groups = {0};
     int code = network_build(&trainer->network, trainer->file);
     if (code == DONE) code = transfer_groups_read(&groups, &trainer->network, trainer->file);
-    clg_status status = code == DONE ? add_optimizer(trainer, &groups) : CLG_OK;
+    clg_status status =
+        code == DONE ? trainer_add_optimizer(trainer, groups.group, groups.count) : CLG_OK;
     transfer_groups_clear(&groups);
     return status == CLG_OK ? code : report_status(status, NULL);
 }
@@ -107,6 +84,7 @@ void trainer_clear(struct trainer *trainer)
 {
     clg_loader_destroy(trainer->loader);
     clg_program_destroy(trainer->train);
+    clg_program_destroy(trainer->update);
     clg_program_destroy(trainer->measure);
     gradient_norms_clear(&trainer->gradient_norms);
     review_clear(&trainer->review);
@@ -122,16 +100,10 @@ void trainer_clear(struct trainer *trainer)
 
 static clg_status step(struct trainer *trainer, const clg_batch *batch)
 {
-    trainer->lr = clg_schedule_lr(&trainer->schedule, clg_graph_steps(trainer->network.graph));
-    float lr = (float)trainer->lr, samples = (float)batch->count;
-    clg_status status = feed_batch(trainer->train, &trainer->network, batch->count, batch->features,
-                                   batch_targets(batch));
-    if (status == CLG_OK)
-        status = clg_program_feed(trainer->train, trainer->minimized.lr, &lr, sizeof lr);
-    if (status == CLG_OK)
-        status = clg_program_feed(trainer->train, trainer->samples, &samples, sizeof samples);
-    if (status == CLG_OK) status = clg_program_run(trainer->train);
-    return status;
+    double scale = trainer->plateau.scale > 0 ? trainer->plateau.scale : 1;
+    trainer->lr =
+        scale * clg_schedule_lr(&trainer->schedule, clg_graph_steps(trainer->network.graph));
+    return trainer_step(trainer, batch, trainer->lr);
 }
 
 static int stopped_by_signal(struct trainer *trainer)
@@ -185,7 +157,9 @@ static int between_steps(struct trainer *trainer, struct progress_state *state, 
         *polled = seconds_now();
     }
     if (signal_received()) return stopped_by_signal(trainer);
-    bool due = every && clg_graph_steps(trainer->network.graph) % (uint64_t)every == 0 &&
+    const clg_graph *graph = trainer->network.graph;
+    bool due = every && clg_graph_steps(graph) % (uint64_t)every == 0 &&
+               clg_graph_accumulated(graph) == 0 &&
                trainer->batch < trainer->batches; /* the epoch's end saves anyway */
     return due ? trainer_save(trainer, false) : DONE;
 }
@@ -306,6 +280,19 @@ static int keep_record(struct trainer *trainer, struct epoch_record *record)
     return code == DONE ? write_report(trainer) : code;
 }
 
+/* Lowers the rate where the validation loss, or else the training loss, stops falling. */
+static void watch_plateau(struct trainer *trainer, const struct epoch_record *record)
+{
+    if (!*trainer->file->content->training.plateau) return;
+    double before = trainer->plateau.scale;
+    double scale = clg_plateau_update(
+        &trainer->plateau, isnan(record->val_loss) ? record->train_loss : record->val_loss);
+    if (before > 0 && scale < before)
+        report_note("Epoch %" PRId64 ": the loss stopped falling; learning rates times %g from now "
+                    "on",
+                    record->epoch, scale);
+}
+
 /*
  * The position moves to the next epoch only after validation: a signal during it leaves a
  * checkpoint at the end of the old epoch, from where resuming validates again and reports the
@@ -329,6 +316,7 @@ static int run_epoch(struct trainer *trainer)
     record.val_accuracy = score.accuracy;
     code = keep_record(trainer, &record);
     if (code != DONE) return code;
+    watch_plateau(trainer, &record);
     trainer->epoch++;
     trainer->batch = 0;
     clg_status status = trainer_reset_sum(trainer);

@@ -21,14 +21,16 @@ struct trainer {
     struct progress progress;
     clg_context *context;
     clg_program *train, *measure;
+    clg_program *update; /* the optimizer alone, if gradients are accumulated; else NULL */
     clg_loader *loader;
     clg_minimized minimized;
     struct gradient_norms gradient_norms;
-    bool gradients_tried;            /* its program was compiled, or could not be */
-    struct review review;            /* of the last part that was measured */
-    clg_tensor *loss_sum, *bad_step; /* see trainer_state.c */
-    clg_tensor *samples;             /* input: samples in the batch */
+    bool gradients_tried;             /* its program was compiled, or could not be */
+    struct review review;             /* of the last part that was measured */
+    clg_tensor *loss_sum, *bad_batch; /* see trainer_state.c */
+    clg_tensor *samples, *position;   /* inputs: samples in the batch, its number in the epoch */
     clg_schedule schedule;
+    clg_plateau plateau;
     double lr;      /* of the last step */
     char *settings; /* text of config.yaml, kept in checkpoints */
     char *schema;   /* text of data.json */
@@ -58,9 +60,28 @@ void trainer_clear(struct trainer *trainer);
 int trainer_save(struct trainer *trainer, bool best);
 /** Sum of the losses of the epoch's samples so far; DIVERGED if one was NaN or Inf. */
 int trainer_poll(struct trainer *trainer, double *loss_sum);
-/** Adds the nodes behind trainer_poll to the graph. */
+/**
+ * Adds the variables behind trainer_poll to the graph; *guard becomes 1 as long as all is well.
+ */
+clg_status trainer_watch_start(struct trainer *trainer, clg_tensor **guard);
+/** Adds the updates of these variables, once there is an optimizer. */
 clg_status trainer_watch_loss(struct trainer *trainer);
 /** The epoch's sum starts at zero again. */
 clg_status trainer_reset_sum(struct trainer *trainer);
+
+/* ---- parts, in trainer_step.c ---- */
+
+/** Adds the optimizer of trainer->file to the graph. */
+clg_status trainer_add_optimizer(struct trainer *trainer, const clg_parameter_group *groups,
+                                 size_t n_groups);
+/** Compiles the program, or both programs, of a training step for batches of up to `batch`. */
+clg_status trainer_compile_step(struct trainer *trainer, int64_t batch);
+/** Optimizer steps in an epoch: batches, or groups of them if gradients are accumulated. */
+int64_t trainer_steps_per_epoch(const struct trainer *trainer);
+/**
+ * Trains on batch number trainer->batch of the epoch at this rate, without waiting for it. With
+ * accumulation the optimizer's step comes with the last batch of a group or of the epoch.
+ */
+clg_status trainer_step(struct trainer *trainer, const clg_batch *batch, double lr);
 
 #endif

@@ -39,7 +39,8 @@ CLG_API clg_tensor *clg_random_normal(clg_tensor *like);
 CLG_API clg_tensor *clg_step_number(clg_graph *graph);
 /** Same value; gradients do not flow through. */
 CLG_API clg_tensor *clg_stop_gradient(clg_tensor *x);
-/** `training` in programs compiled with CLG_TRAINING, `inference` in others; equal shapes. */
+/** `training` in programs that train (all but those of CLG_INFERENCE and CLG_INFERENCE_AVERAGED),
+ *  else `inference`; equal shapes. */
 CLG_API clg_tensor *clg_by_mode(clg_tensor *training, clg_tensor *inference);
 
 /* ---- reductions; axes: bit i = axis i, 0 = all axes; keep: reduced axes stay with extent 1 ----
@@ -306,7 +307,7 @@ CLG_API clg_tensor *clg_channel_dropout(clg_tensor *x, double p);
  * the old value. The node is an output to ask for, or an update (clg_graph_update).
  */
 CLG_API clg_tensor *clg_assign(clg_tensor *variable, clg_tensor *value);
-/** Programs compiled with CLG_TRAINING run this assignment too. */
+/** Programs compiled with CLG_TRAINING or CLG_ACCUMULATION run this assignment too. */
 CLG_API void clg_graph_update(clg_tensor *assignment);
 
 /* ---- the table of operations, for tools and documentation ---- */

@@ -127,8 +127,8 @@ CLG_API double clg_lr_range_rate(const clg_lr_range *range, size_t i);
  */
 CLG_API bool clg_lr_range_smooth(const double *losses, size_t n, double *smooth);
 /**
- * The rate at which the smoothed losses fall fastest over the logarithm of the rate; 0 if they
- * never fall, or n is less than 4.
+ * The rate at which the smoothed losses, on their way to the lowest one, fall fastest over the
+ * logarithm of the rate; 0 if they never fall, or n is less than 4.
  */
 CLG_API double clg_lr_range_suggest(const clg_lr_range *range, const double *smooth, size_t n);
 

@@ -32,11 +32,24 @@ bool clg_lr_range_smooth(const double *losses, size_t n, double *smooth)
     return n > 0 && !(smooth[n - 1] <= 4 * lowest);
 }
 
+/* Index of the lowest loss: what comes behind it is recovery from an explosion, if it falls again. */
+static size_t lowest_of(const double *smooth, size_t n)
+{
+    size_t lowest = 0;
+    for (size_t i = 1; i < n; i++)
+        if (smooth[i] < smooth[lowest]) lowest = i;
+    return lowest;
+}
+
 double clg_lr_range_suggest(const clg_lr_range *range, const double *smooth, size_t n)
 {
+    const size_t reach = n / 25 + 1; /* the slope is taken over so many steps on both sides */
     double steepest = 0, rate = 0;
-    for (size_t i = 1; i + 1 < n && n >= 4; i++) {
-        double slope = smooth[i + 1] - smooth[i - 1]; /* the rates' logarithms are evenly spaced */
+    size_t end = n < 4 ? 0 : lowest_of(smooth, n);
+    for (size_t i = 1; i < end; i++) {
+        size_t before = i > reach ? i - reach : 0, behind = i + reach < n ? i + reach : n - 1;
+        /* the logarithms of the rates are evenly spaced */
+        double slope = (smooth[behind] - smooth[before]) / (double)(behind - before);
         if (!(slope < steepest)) continue;
         steepest = slope;
         rate = clg_lr_range_rate(range, i);

@@ -5,8 +5,9 @@
  *
  * First come variables and inputs, then the values that the program stores (which needs few new
  * kernels), in order of computation, and at last the steps inside the kernel that stored the first
- * bad one. Values are looked at on the host. What does not fit into memory at once is replayed in
- * halves.
+ * bad one. All that leads to the program's outputs goes before what is there for updates: these
+ * have run once already, and running statistics may be NaN as a consequence. Values are looked at
+ * on the host. What does not fit into memory at once is replayed in halves.
  */
 #include <math.h>
 
@@ -15,6 +16,7 @@
 typedef struct search {
     clg_program *program;
     clg_nonfinite *found; /* found->tensor is NULL as long as nothing is */
+    bool *looked_at;      /* per value: whether it is of interest now */
 } search;
 
 /* ---- telling a tensor to people ---- */
@@ -125,9 +127,23 @@ static clg_status replay_parts(search *s, clg_tensor *const *items, size_t n)
 
 /* ---- what to look at ---- */
 
-static bool computed(const clg__value *v)
+/* First only what leads to outputs, then everything. */
+static void choose(search *s, bool outputs_only)
 {
-    return v->live && !v->uniform && v->cluster >= 0 && v->node->dtype == CLG_F32;
+    const clg__ir *ir = &s->program->ir;
+    for (int id = ir->n_values - 1; id >= 0; id--) {
+        const clg__value *v = &ir->values[id];
+        if (!outputs_only || v->output) s->looked_at[id] = true;
+        for (int i = 0; s->looked_at[id] && !v->uniform && i < v->n_inputs; i++)
+            s->looked_at[v->inputs[i]] = true;
+    }
+}
+
+static bool computed(const search *s, int id)
+{
+    const clg__value *v = &s->program->ir.values[id];
+    return s->looked_at[id] && v->live && !v->uniform && v->cluster >= 0 &&
+           v->node->dtype == CLG_F32;
 }
 
 static clg_status check_leaves(search *s)
@@ -135,8 +151,8 @@ static clg_status check_leaves(search *s)
     clg_program *p = s->program;
     for (int id = 0; id < p->ir.n_values && !s->found->tensor; id++) {
         const clg__value *v = &p->ir.values[id];
-        bool leaf = v->live && !v->uniform && v->n_inputs == 0 && !v->node->op->load &&
-                    v->node->dtype == CLG_F32;
+        bool leaf = s->looked_at[id] && v->live && !v->uniform && v->n_inputs == 0 &&
+                    !v->node->op->load && v->node->dtype == CLG_F32;
         if (leaf) CLG_TRY(check_in(s, p, v->node));
     }
     return CLG_OK;
@@ -147,8 +163,7 @@ static clg_status check_stored(search *s, clg_tensor **items)
     const clg__ir *ir = &s->program->ir;
     size_t n = 0;
     for (int id = 0; id < ir->n_values; id++)
-        if (computed(&ir->values[id]) && ir->values[id].stored)
-            items[n++] = s->program->graph->nodes[id];
+        if (computed(s, id) && ir->values[id].stored) items[n++] = s->program->graph->nodes[id];
     return replay_parts(s, items, n);
 }
 
@@ -160,7 +175,7 @@ static clg_status check_inside(search *s, clg_tensor **items)
     const clg__cluster *c = &ir->clusters[ir->values[outer.tensor->id].cluster];
     size_t n = 0;
     for (int id = 0; id < outer.tensor->id; id++)
-        if (computed(&ir->values[id]) && !ir->values[id].stored &&
+        if (computed(s, id) && !ir->values[id].stored &&
             (clg__stage_has(c, 0, id) || clg__stage_has(c, 1, id)))
             items[n++] = s->program->graph->nodes[id];
     *s->found = (clg_nonfinite){.step = outer.step};
@@ -169,19 +184,29 @@ static clg_status check_inside(search *s, clg_tensor **items)
     return CLG_OK;
 }
 
+static clg_status look(search *s, clg_tensor **items)
+{
+    CLG_TRY(check_leaves(s));
+    if (s->found->tensor) return CLG_OK;
+    CLG_TRY(check_stored(s, items));
+    return s->found->tensor ? check_inside(s, items) : CLG_OK;
+}
+
 clg_status clg_program_find_nonfinite(clg_program *program, clg_nonfinite *out)
 {
     if (!program || !out || !program->last_step)
         return clg__fail(CLG_ERROR_ARGUMENT, "find_nonfinite: the program has not run");
     clg_nonfinite found = {.step = program->last_step & CLG__STEP_MASK};
-    search s = {program, &found};
-    clg_tensor **items = clg__calloc((size_t)program->ir.n_values + 1, sizeof(clg_tensor *));
-    if (!items) return CLG_ERROR_MEMORY;
-    clg_status status = check_leaves(&s);
-    bool leaf = found.tensor != NULL;
-    if (status == CLG_OK && !leaf) status = check_stored(&s, items);
-    if (status == CLG_OK && !leaf && found.tensor) status = check_inside(&s, items);
+    size_t n = (size_t)program->ir.n_values;
+    search s = {program, &found, clg__calloc(n + 1, sizeof(bool))};
+    clg_tensor **items = clg__calloc(n + 1, sizeof(clg_tensor *));
+    clg_status status = items && s.looked_at ? CLG_OK : CLG_ERROR_MEMORY;
+    for (int pass = 0; pass < 2 && status == CLG_OK && !found.tensor; pass++) {
+        choose(&s, pass == 0);
+        status = look(&s, items);
+    }
     clg__free(items);
+    clg__free(s.looked_at);
     if (status == CLG_OK) *out = found;
     return status;
 }
