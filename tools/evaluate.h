@@ -18,7 +18,8 @@ struct score {
 /** "accuracy 98.10 %, loss 0.0600 (2000 samples)", or "RMSE 2.5, MAE 1.9, loss ..." */
 void score_print(const struct score *score);
 
-/** Compiles the program of evaluate(): loss, logits, and accuracy or errors, in one of the inference modes. */
+/** Compiles the program of evaluate(): loss, logits, and accuracy or errors, in one of the
+ * inference modes. */
 clg_status evaluate_compile(clg_program **out, clg_context *context, const struct network *network,
                             clg_program_mode mode);
 

@@ -95,6 +95,38 @@ bool layer_check_options(struct layer_site *site, const struct layer_kind *kind)
     return true;
 }
 
+/* ---- initial weights ---- */
+
+/* The scale that some kinds of initial values have, and factors on that of others. */
+static bool read_init_scale(struct layer_site *site, clg_init *init)
+{
+    const struct layer_spec *spec = site->spec;
+    const char *name = clg_init_name(init->kind);
+    bool by_value = clg_init_takes_value(init->kind);
+    if (by_value && !spec->init_value)
+        return layer_error(site, "init", "init %s needs init_value", name);
+    if (!by_value && spec->init_value)
+        return layer_error(site, "init_value", "init %s has no init_value", name);
+    if (spec->init_value) init->value = *spec->init_value;
+    if (spec->init_gain) init->gain = *spec->init_gain;
+    if (spec->init_slope) init->slope = *spec->init_slope;
+    if (spec->init_gain && !(init->gain > 0))
+        return layer_error(site, "init_gain", "init_gain must be above 0");
+    return true;
+}
+
+bool layer_read_init(struct layer_site *site, clg_init *init, const clg_init **out)
+{
+    const struct layer_spec *spec = site->spec;
+    const char *names[CLG_INIT_COUNT], *word = spec->init ? spec->init : "fan_in_uniform";
+    if (!spec->init && !spec->init_value && !spec->init_gain && !spec->init_slope) return true;
+    *out = init;
+    if (clg_init_find(word, &init->kind)) return read_init_scale(site, init);
+    for (int i = 0; i < CLG_INIT_COUNT; i++) names[i] = clg_init_name((clg_init_kind)i);
+    return layer_error(site, "init", "unknown init '%s'%s", word,
+                       suggestion(word, names, CLG_INIT_COUNT));
+}
+
 /* ---- parameters of a block ---- */
 
 bool block_read_values(struct layer_site *site, const struct block_text *block,

@@ -94,31 +94,6 @@ bool layer_read_count(struct layer_site *site, const char *option, const int64_t
     return true;
 }
 
-/* Initial weights by name; the biases keep the library's default. */
-static const struct {
-    const char *name;
-    clg_init_kind kind;
-} inits[] = {
-    {"fan_in_uniform", CLG_INIT_FAN_IN_UNIFORM}, {"glorot_normal", CLG_INIT_GLOROT_NORMAL},
-    {"glorot_uniform", CLG_INIT_GLOROT_UNIFORM}, {"he_normal", CLG_INIT_HE_NORMAL},
-    {"he_uniform", CLG_INIT_HE_UNIFORM},         {"zeros", CLG_INIT_ZEROS},
-};
-
-bool layer_read_init(struct layer_site *site, clg_init *init, const clg_init **out)
-{
-    enum { COUNT = sizeof inits / sizeof *inits };
-    const char *names[COUNT], *text = site->spec->init;
-    if (!text) return true;
-    for (int i = 0; i < COUNT; i++) {
-        names[i] = inits[i].name;
-        if (strcmp(text, names[i])) continue;
-        init->kind = inits[i].kind;
-        *out = init;
-        return true;
-    }
-    return layer_error(site, "init", "unknown init '%s'%s", text, suggestion(text, names, COUNT));
-}
-
 /* ---- builders ---- */
 
 static clg_tensor *build_conv2d(struct layer_site *site, clg_tensor *x)
@@ -374,18 +349,21 @@ static clg_tensor *build_fitted(struct layer_site *site, clg_tensor *x)
     return clg_normalize_layer(x, site->name);
 }
 
+/* Of the kinds with weights; the biases keep the library's default. */
+#define INIT " init init_value init_gain init_slope "
+
 static const struct layer_kind layer_kinds[] = {
-    {"conv2d", "channels kernel", "stride padding padding_mode dilation groups bias init name",
+    {"conv2d", "channels kernel", "stride padding padding_mode dilation groups bias" INIT "name",
      "conv", build_conv2d},
     {"conv_transpose2d", "channels kernel",
-     "stride padding output_padding dilation groups bias init name", "conv_transpose",
+     "stride padding output_padding dilation groups bias" INIT "name", "conv_transpose",
      build_conv_transpose2d},
-    {"linear", "units", "bias init name", "linear", build_linear},
-    {"maxout", "units", "pieces bias init name", "maxout", build_maxout},
-    {"embedding", "units", "rows init name", "embedding", build_embedding},
-    {"rnn", "units", "activation last bias init name", "rnn", build_rnn},
-    {"lstm", "units", "last bias init name", "lstm", build_lstm},
-    {"gru", "units", "last bias init name", "gru", build_gru},
+    {"linear", "units", "bias" INIT "name", "linear", build_linear},
+    {"maxout", "units", "pieces bias" INIT "name", "maxout", build_maxout},
+    {"embedding", "units", "rows" INIT "name", "embedding", build_embedding},
+    {"rnn", "units", "activation last bias" INIT "name", "rnn", build_rnn},
+    {"lstm", "units", "last bias" INIT "name", "lstm", build_lstm},
+    {"gru", "units", "last bias" INIT "name", "gru", build_gru},
     {"batch_norm", "", "momentum epsilon name", "norm", build_batch_norm},
     {"layer_norm", "", "axes epsilon name", "layer_norm", build_layer_norm},
     {"rms_norm", "", "axes epsilon name", "rms_norm", build_rms_norm},

@@ -27,7 +27,7 @@ static clg_status one_step(struct trainer *trainer, double lr, double *loss)
     double sum = 0, samples = 0;
     clg_status status = CLG_OK;
     do {
-        clg_batch batch;
+        clg_batch batch = {0};
         float value = NAN;
         status = clg_loader_next(trainer->loader, &batch);
         if (status == CLG_OK) status = trainer_step(trainer, &batch, lr);

@@ -114,6 +114,9 @@ enum { MAX_NAME = 200, MAX_FULL_NAME = 190 }; /* characters of a word; of a laye
     REAL(k)                                                                                        \
     FLAG(bias)                                                                                     \
     TEXT(init)                                                                                     \
+    REAL(init_value)                                                                               \
+    REAL(init_gain)                                                                                \
+    REAL(init_slope)                                                                               \
     REAL(rate)                                                                                     \
     REAL(a)                                                                                        \
     REAL(b)                                                                                        \
