@@ -9,8 +9,8 @@
 #include <math.h>
 
 #include "clgrad/clgrad.h"
-#include "ops/sparse.h"
 #include "ops/segments.h"
+#include "ops/sparse.h"
 #include "testing.h"
 
 enum { MAX_OUTPUTS = 8, MAX_VALUES = 4096 };

@@ -13,8 +13,15 @@
 /* Settings that are fields of clg_optimizer_params of the same name. */
 #define NUMBERS(X)                                                                                 \
     X(momentum)                                                                                    \
-    X(dampening) X(beta1) X(beta2) X(rho) X(epsilon) X(lr_decay) X(momentum_decay) X(trust)        \
-        X(weight_decay)
+    X(dampening)                                                                                   \
+    X(beta1)                                                                                       \
+    X(beta2)                                                                                       \
+    X(rho)                                                                                         \
+    X(epsilon)                                                                                     \
+    X(lr_decay)                                                                                    \
+    X(momentum_decay)                                                                              \
+    X(trust)                                                                                       \
+    X(weight_decay)
 #define FLAGS(X) X(nesterov) X(amsgrad) X(centered) X(decoupled_decay) X(decay_weights_only)
 
 static clg_optimizer_kind kind_of(const struct settings *settings)

@@ -32,7 +32,7 @@ bool clg_lr_range_smooth(const double *losses, size_t n, double *smooth)
     return n > 0 && !(smooth[n - 1] <= 4 * lowest);
 }
 
-/* Index of the lowest loss: what comes behind it is recovery from an explosion, if it falls again. */
+/* Index of the lowest loss. What comes behind it is an explosion, or recovery from one. */
 static size_t lowest_of(const double *smooth, size_t n)
 {
     size_t lowest = 0;
