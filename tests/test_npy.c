@@ -1,7 +1,7 @@
 /*
  * npy and npz files: every element type and order, headers as NumPy writes them and as it does not,
  * truncation at each byte, archives stored and deflated, lying directories, and injected failures.
- * The files are made here, byte by byte.
+ * The files are made here, byte by byte, and by clg_array_write.
  */
 #include <zlib.h>
 
@@ -431,9 +431,77 @@ START_TEST(reading_survives_each_failure)
 }
 END_TEST
 
+/* ---- writing ---- */
+
+/* An array of a type and a number of dimensions. */
+static const struct written {
+    clg_dtype dtype;
+    clg_shape shape;
+} written[] = {
+    {CLG_F32, {.ndim = 2, .dim = {3, 2}}},
+    {CLG_I32, {.ndim = 1, .dim = {6}}},
+    {CLG_U8, {.ndim = 4, .dim = {1, 3, 2, 1}}},
+    {CLG_F32, {.ndim = 0}},
+};
+
+START_TEST(what_is_written_is_read_back)
+{
+    const struct written *w = &written[_i];
+    const float values[] = {1.5f, -2, 3e38f, 0, -0.0f, 1e-45f};
+    clg_array array = {NULL, w->dtype, w->shape, values}, back;
+    void *data, *file;
+    size_t size, bytes = (size_t)clg_shape_count(&w->shape) * clg_dtype_size(w->dtype);
+    ck_assert_int_eq(clg_array_write(scratch_path("x.npy"), &array), CLG_OK);
+    ck_assert_int_eq(read_back("x.npy", NULL, &back, &data), CLG_OK);
+    ck_assert_int_eq(back.dtype, w->dtype);
+    ck_assert(clg_shape_equal(&back.shape, &w->shape));
+    ck_assert_mem_eq(back.data, values, bytes);
+    ck_assert_int_eq(clg__file_read(scratch_path("x.npy"), 1 << 20, &file, &size), CLG_OK);
+    ck_assert_uint_eq((size - bytes) % 64, 0); /* aligned, as NumPy asks of writers */
+    clg__free(file);
+    clg_free(data);
+}
+END_TEST
+
+START_TEST(what_cannot_be_written_is_refused)
+{
+    const float value = 1;
+    clg_array array = {NULL, CLG_F32, {.ndim = 0}, &value};
+    ck_assert_int_eq(clg_array_write(NULL, &array), CLG_ERROR_ARGUMENT);
+    ck_assert_int_eq(clg_array_write("x", NULL), CLG_ERROR_ARGUMENT);
+    array.data = NULL;
+    ck_assert_int_eq(clg_array_write("x", &array), CLG_ERROR_ARGUMENT);
+    array.data = &value;
+    ck_assert_int_eq(clg_array_write(scratch_path("no/x.npy"), &array), CLG_ERROR_IO);
+}
+END_TEST
+
+START_TEST(writing_survives_each_failure)
+{
+    clg__fault_kind kind = _i & 1 ? CLG__FAULT_ALLOC : CLG__FAULT_FILE;
+    clg_status status = CLG_ERROR_IO, expected = _i & 1 ? CLG_ERROR_MEMORY : CLG_ERROR_IO;
+    const int32_t values[] = {1, 2}, old = 7;
+    clg_array array = {NULL, CLG_I32, {.ndim = 1, .dim = {2}}, values}, back;
+    void *data;
+    scratch_write("x", &old, sizeof old);
+    for (uint64_t nth = 1; status != CLG_OK; nth++) {
+        clg__fault_set(kind, nth, _i & 2, 0);
+        status = clg_array_write(scratch_path("x"), &array);
+        clg__fault_set(kind, 0, false, 0);
+        ck_assert_msg(status == CLG_OK || status == expected, "%s", clg_last_error());
+        ck_assert_int_eq(read_back("x", NULL, &back, &data) == CLG_OK, status == CLG_OK);
+        clg_free(data);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("npy");
+    TCase *writing = scratch_case(suite, "writing");
+    tcase_add_loop_test(writing, what_is_written_is_read_back, 0, (int)CLG__COUNT(written));
+    tcase_add_test(writing, what_cannot_be_written_is_refused);
+    tcase_add_loop_test(writing, writing_survives_each_failure, 0, 4);
     TCase *content = scratch_case(suite, "content");
     tcase_add_loop_test(content, all_element_types_are_converted, 0, (int)CLG__COUNT(kinds));
     tcase_add_test(content, shapes_orders_and_compression);

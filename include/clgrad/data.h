@@ -1,7 +1,8 @@
 /*
  * Data layer: what comes from files and goes to files, all of it on the host.
  *
- *   arrays       clg_array_read: idx, npy and npz files; clg_image_read: PNG and JPEG
+ *   arrays       clg_array_read: idx, npy and npz files, clg_array_write: npy; clg_image_read: PNG
+ *                and JPEG
  *   data sets    clg_dataset: samples with their targets, from files of several formats, the
  *                built-in digit images, the caller's arrays or the caller's function
  *   loader       clg_loader: shuffled batches, prepared ahead by a thread, resumable anywhere
@@ -53,6 +54,12 @@ CLG_API clg_status clg_array_read(const char *path, const char *member, clg_arra
 
 /** clg_array_read for a file with one array. */
 CLG_API clg_status clg_idx_read(const char *path, clg_dtype *dtype, clg_shape *shape, void **data);
+
+/**
+ * Writes an npy file (NumPy's format) in the byte order of this machine; replaces the file whole.
+ * array->name is not used. clg_array_read gives the same array back.
+ */
+CLG_API clg_status clg_array_write(const char *path, const clg_array *array);
 
 /* ---- images in files ---- */
 
