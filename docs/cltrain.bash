@@ -1,11 +1,11 @@
 # Bash completion of cltrain. The test `options` compares it with `cltrain --help` and the manual pages.
 _cltrain() {
     local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-    local commands='train eval predict compare landscape devices ops bench graph summary models cache'
+    local commands='train eval predict sample compare landscape devices ops bench graph summary models cache'
     local models='perceptron linear_regression logistic_regression softmax_regression approximator
         mlp maxout deep_mlp_sigmoid deep_mlp_relu deep_mlp_batch_norm lenet5 lenet alexnet
         vgg11_cifar vgg16 inception_v1 resnet20 resnet32 resnet56 resnet18 linear_autoencoder
-        autoencoder denoising_autoencoder sparse_autoencoder'
+        autoencoder denoising_autoencoder sparse_autoencoder char_rnn char_lstm'
     local common='--device --json --help' options='' words=''
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
@@ -19,7 +19,7 @@ _cltrain() {
         words='constant step multi_step exponential power polynomial cosine cosine_restarts one_cycle'
         ;;
     --device) words=':cpu :gpu :accelerator' ;;
-    --epochs | --batch | --accumulate | --lr | --weight-decay | --seed | --limit | --checkpoint-every | --points | --range | --samples) return ;;
+    --epochs | --batch | --accumulate | --lr | --weight-decay | --seed | --limit | --checkpoint-every | --points | --range | --samples | --length | --temperature | --prompt) return ;;
     esac
     if [[ $words ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
@@ -34,6 +34,7 @@ _cltrain() {
         ;;
     eval) options="$common --data" ;;
     predict) options="$common --limit" ;;
+    sample) options="$common --length --temperature --prompt --seed" ;;
     compare) options='--out --json --help' ;;
     landscape) options="$common --points --range --samples --seed --data" ;;
     devices | ops) options='--json --help' ;;

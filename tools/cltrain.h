@@ -41,6 +41,7 @@ struct command {
     X(train)                                                                                       \
     X(eval)                                                                                        \
     X(predict)                                                                                     \
+    X(sample)                                                                                      \
     X(compare) X(landscape) X(devices) X(ops) X(bench) X(graph) X(summary) X(models) X(cache)
 #define COMMAND_DECLARE(name) extern const struct command command_##name;
 COMMANDS(COMMAND_DECLARE)

@@ -28,6 +28,35 @@ typedef clg_tensor *(*recurrent_builder)(clg_tensor *x, const char *name, int64_
                                          const clg_recurrent_layer_params *params,
                                          clg_recurrent_layer_result *out);
 
+/* An input with what the layer knows from the step before; *state is its place in the network. */
+static clg_tensor *state_before(struct layer_site *site, int units, struct step_state **state)
+{
+    struct network *network = site->network;
+    char name[32];
+    if (network->n_states == MAX_STEP_STATES)
+        return layer_error(site, "", "more than %d states of recurrent layers", MAX_STEP_STATES);
+    snprintf(name, sizeof name, "state%d", network->n_states);
+    *state = &network->states[network->n_states++];
+    return (*state)->before =
+               clg_input(network->graph, name, CLG_F32, CLG_SHAPE(1, CLG_BATCH, units));
+}
+
+/* One step, from the state before it to the one after it. */
+static clg_tensor *build_one_step(struct layer_site *site, clg_tensor *x, recurrent_builder build,
+                                  clg_recurrent_layer_params *params)
+{
+    clg_recurrent_layer_result after = {0};
+    struct step_state *h = NULL, *c = NULL;
+    int units = (int)*site->spec->units;
+    params->h = state_before(site, units, &h);
+    if (params->h && build == clg_lstm_layer) params->c = state_before(site, units, &c);
+    if (!params->h || (build == clg_lstm_layer && !params->c)) return NULL;
+    clg_tensor *y = build(x, site->name, units, params, &after);
+    h->after = after.h;
+    if (c) c->after = after.c;
+    return y;
+}
+
 /* All steps (batch, steps, units), or the last one (batch, units). */
 static clg_tensor *build_recurrent(struct layer_site *site, clg_tensor *x, recurrent_builder build,
                                    bool relu)
@@ -40,6 +69,7 @@ static clg_tensor *build_recurrent(struct layer_site *site, clg_tensor *x, recur
     if (!layer_read_count(site, "units", spec->units, &units) ||
         !layer_read_init(site, &init, &params.init))
         return NULL;
+    if (site->network->stepwise) return build_one_step(site, x, build, &params);
     clg_tensor *y = build(x, site->name, units, &params, &last);
     if (!y || !spec->last || !*spec->last) return y;
     return clg_reshape(last.h, CLG_SHAPE(CLG_BATCH, units));

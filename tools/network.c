@@ -45,9 +45,8 @@ static int chain_layers(struct network *network, struct model_file *file)
     return root.code;
 }
 
-int network_build(struct network *network, struct model_file *file)
+static int build(struct network *network, struct model_file *file)
 {
-    *network = (struct network){0};
     const struct settings *settings = &file->content->training;
     int code = check_input(file);
     if (code != DONE) return code;
@@ -59,6 +58,20 @@ int network_build(struct network *network, struct model_file *file)
     if (!network->image) return report_status(clg_graph_status(network->graph), NULL);
     code = chain_layers(network, file);
     return code == DONE ? loss_build(network, file) : code;
+}
+
+int network_build(struct network *network, struct model_file *file)
+{
+    *network = (struct network){0};
+    return build(network, file);
+}
+
+int network_build_stepwise(struct network *network, struct model_file *file)
+{
+    *network = (struct network){.stepwise = true};
+    if (file->content->model.input_count > 0) file->content->model.input[0] = 1;
+    *file->content->training.batch = 1;
+    return build(network, file);
 }
 
 /* ---- layers fitted to the data ---- */

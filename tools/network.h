@@ -120,6 +120,12 @@ struct fitted_layer {
 };
 enum { MAX_FITTED = 4 };
 
+/* What a recurrent layer knows between two steps, in a network that is run step by step. */
+struct step_state {
+    clg_tensor *before, *after; /* an input and a value, (1, batch, units) */
+};
+enum { MAX_STEP_STATES = 64 };
+
 /* A model as a graph, with its loss. */
 struct network {
     clg_graph *graph;
@@ -138,11 +144,19 @@ struct network {
     clg_tensor *accuracy; /* scalar; NULL where there are no classes */
     clg_tensor *squared_error, *absolute_error; /* scalars, means; NULL where there are classes */
     clg_tensor *prediction;                     /* probabilities of the classes, or the outputs */
+    bool stepwise;                              /* built by network_build_stepwise */
+    struct step_state states[MAX_STEP_STATES];  /* of its recurrent layers */
+    int n_states;
 };
 
 /** Builds it for a resolved file. DONE, or an exit code after a message; destroy it in both cases.
  */
 int network_build(struct network *network, struct model_file *file);
+/**
+ * The same for sequences of one step in batches of one; what recurrent layers know goes in and out
+ * by network->states. The file's input and batch are changed to that.
+ */
+int network_build_stepwise(struct network *network, struct model_file *file);
 void network_destroy(struct network *network);
 /** True if a sample has one label of several classes, and a logit for each. */
 bool network_classifies(const struct network *network);

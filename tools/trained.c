@@ -12,7 +12,10 @@
 #include "cltrain.h"
 #include "run_dir.h"
 
-int trained_load(struct trained *trained, const char *path, const char *device)
+typedef int (*network_builder)(struct network *network, struct model_file *file);
+
+static int load(struct trained *trained, const char *path, const char *device,
+                network_builder build)
 {
     struct run_path config;
     *trained = (struct trained){0};
@@ -25,7 +28,17 @@ int trained_load(struct trained *trained, const char *path, const char *device)
         clg_context_create(&trained->context, clg_context_options(.device = device));
     if (status != CLG_OK) return report_status(status, NULL);
     report_note("Device: %s", clg_context_choice(trained->context));
-    return network_build(&trained->network, &trained->file);
+    return build(&trained->network, &trained->file);
+}
+
+int trained_load(struct trained *trained, const char *path, const char *device)
+{
+    return load(trained, path, device, network_build);
+}
+
+int trained_load_stepwise(struct trained *trained, const char *path, const char *device)
+{
+    return load(trained, path, device, network_build_stepwise);
 }
 
 int trained_restore(struct trained *trained, const char *path)

@@ -226,6 +226,8 @@ static void print_epoch(const struct trainer *trainer, const struct epoch_record
     printf("epoch %2" PRId64 "/%" PRId64 "  train loss %.4f", record->epoch, record->epochs,
            record->train_loss);
     if (!isnan(record->val_loss)) printf("  validation loss %.4f", record->val_loss);
+    if (!isnan(record->val_loss) && clg_tensor_shape(trainer->network.logits)->ndim == 3)
+        printf(", perplexity %.3f", exp(record->val_loss)); /* of sequences */
     if (!isnan(record->val_accuracy)) printf(", accuracy %.2f %%", 100 * record->val_accuracy);
     printf("  %.0f images/s\n", record->images_per_second);
     fflush(stdout);
