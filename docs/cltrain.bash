@@ -4,8 +4,8 @@ _cltrain() {
     local commands='train eval predict sample compare landscape devices ops bench graph summary models cache'
     local models='perceptron linear_regression logistic_regression softmax_regression approximator
         mlp maxout deep_mlp_sigmoid deep_mlp_relu deep_mlp_batch_norm lenet5 lenet alexnet
-        vgg11_cifar vgg16 inception_v1 resnet20 resnet32 resnet56 resnet18 linear_autoencoder
-        autoencoder denoising_autoencoder sparse_autoencoder char_rnn char_lstm'
+        vgg11_cifar vgg16 inception_v1 resnet20 resnet32 resnet56 resnet18 iris penguins auto_mpg
+        linear_autoencoder autoencoder denoising_autoencoder sparse_autoencoder char_rnn char_lstm'
     local common='--device --json --help' options='' words=''
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
@@ -19,7 +19,7 @@ _cltrain() {
         words='constant step multi_step exponential power polynomial cosine cosine_restarts one_cycle'
         ;;
     --device) words=':cpu :gpu :accelerator' ;;
-    --epochs | --batch | --accumulate | --lr | --weight-decay | --seed | --limit | --checkpoint-every | --points | --range | --samples | --length | --temperature | --prompt) return ;;
+    --folds | --epochs | --batch | --accumulate | --lr | --weight-decay | --seed | --limit | --checkpoint-every | --points | --range | --samples | --length | --temperature | --prompt) return ;;
     esac
     if [[ $words ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
@@ -28,8 +28,8 @@ _cltrain() {
     fi
     case ${COMP_WORDS[1]} in
     train)
-        options="$common --data --epochs --batch --accumulate --lr --lr-find --optimizer
-            --weight-decay --schedule --seed --checkpoint-every
+        options="$common --data --folds --epochs --batch --accumulate --lr --lr-find
+            --optimizer --weight-decay --schedule --seed --checkpoint-every
             --init-from --fresh --freeze --out --resume $models"
         ;;
     eval) options="$common --data" ;;

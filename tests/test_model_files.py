@@ -231,6 +231,7 @@ class BadFiles(Case):
 PARAMETERS = {
     "maxout": 784 * 720 + 720 + 240 * 720 + 720 + 2410, "sparse_autoencoder": 784 * 1024 + 1024 + 1024 * 784 + 784,
     "perceptron": 5, "linear_regression": 10, "logistic_regression": 5, "approximator": 193,
+    "iris": 131, "penguins": 211, "auto_mpg": 4865,
     "linear_autoencoder": 50992, "autoencoder": 944176, "denoising_autoencoder": 944176,
     "softmax_regression": 7850, "mlp": 407050, "deep_mlp_sigmoid": 250378, "deep_mlp_relu": 250378,
     "deep_mlp_batch_norm": 252938, "lenet5": 61706, "lenet": 1663370, "vgg11_cifar": 9231114, "vgg16": 138357544,

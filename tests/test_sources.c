@@ -381,7 +381,7 @@ START_TEST(folds_part_the_samples)
 {
     enum { N = 23, FOLDS = 5 };
     clg_dataset *whole = numbered(N), *rest, *held_out;
-    int held[N] = {0}, kept[N] = {0}, moved = 0;
+    int held[N] = {0}, kept[N] = {0}, moved = 0, rare[FOLDS] = {0};
     float value;
     int32_t label;
     for (int fold = 0; fold < FOLDS; fold++) {
@@ -392,6 +392,7 @@ START_TEST(folds_part_the_samples)
         for (int64_t i = 0; i < count; i++) {
             TEST_OK(clg_dataset_read(held_out, i, &value, &label));
             held[(int)value]++;
+            rare[fold] += label;
             moved += (int)value / 5 != fold;
         }
         for (int64_t i = 0; i < N - count; i++) {
@@ -400,6 +401,7 @@ START_TEST(folds_part_the_samples)
         }
         clg_dataset_destroy(rest);
         clg_dataset_destroy(held_out);
+        ck_assert_int_eq(rare[fold], 1); /* 5 of the 23 are of class 1 */
     }
     for (int i = 0; i < N; i++) ck_assert(held[i] == 1 && kept[i] == FOLDS - 1);
     ck_assert_int_gt(moved, N / 2);

@@ -4,6 +4,7 @@ usage: test_training_settings.py CLTRAIN [TEST...]
 """
 import json
 import math
+import os
 import pathlib
 import random
 import struct
@@ -102,6 +103,164 @@ class InitialWeights(Case):
                               ("init: ones, init_gain: 0", "init_gain must be above 0")):
             self.write(f"{self.HEAD}    - {{kind: linear, units: 2, {text}}}\n")
             self.assertRegex(self.cltrain("graph", "model.yaml", code=3).stderr, message)
+
+
+TABLE = """model:
+  name: table
+  input: [2]
+  classes: 3
+  layers:
+    - {kind: standardize}
+    - {kind: linear, units: 3}
+training: {optimizer: sgd, lr: 0.1, batch: 16, epochs: 2, validation: 0}
+"""
+
+
+class Folds(Case):
+    FOLDS, ROWS = 4, 60
+
+    def setUp(self):
+        """x is random, and `first` says whether the class is the first one."""
+        super().setUp()
+        rng = random.Random(4)
+        self.x = [rng.uniform(-1, 1) + i % 3 for i in range(self.ROWS)]
+        rows = [f"{x},{int(i % 3 == 0)},{'abc'[i % 3]}\n" for i, x in enumerate(self.x)]
+        self.write("x,first,kind\n" + "".join(rows), "t.csv")
+        self.write(TABLE)
+
+    def test_run(self):
+        lines = self.lines("train", "model.yaml", "--data", "t.csv", "--folds", self.FOLDS, "--out", "cv")
+        self.assertEqual([line.get("fold") for line in lines],
+                         [fold for fold in range(1, self.FOLDS + 1) for _ in range(3)] + [None])
+        scores = lines[2::3]
+        last, written = lines[-1], json.loads((self.folder / "cv" / "folds.json").read_text())
+        self.assertTrue(last["done"])
+        self.assertEqual((last["folds"], last["samples"], written["folds"]), (self.FOLDS, self.ROWS, self.FOLDS))
+        for name in "accuracy", "loss":
+            values = [line[f"test_{name}"] for line in scores]
+            mean = sum(values) / self.FOLDS
+            deviation = math.sqrt(sum((value - mean) ** 2 for value in values) / (self.FOLDS - 1))
+            self.assertEqual([score[name] for score in written["scores"]], values)
+            for found in last, written:
+                self.assertAlmostEqual(found["mean"][name], mean, places=7)
+                self.assertAlmostEqual(found["deviation"][name], deviation, places=7)
+        self.assertIsNone(last["mean"]["rmse"])
+        self.check_parts()
+        self.check_one_fold(scores[1])
+
+    def check_parts(self):
+        """What each fold's standardization measured: its own training part, in which all classes are alike."""
+        offsets = [self.variables(f"cv/fold-{fold}")["standardize1.offset"] for fold in range(1, self.FOLDS + 1)]
+        self.assertEqual(len({x for x, _ in offsets}), self.FOLDS)
+        train = self.ROWS - self.ROWS // self.FOLDS
+        self.assertAlmostEqual(sum(train * x for x, _ in offsets), (self.FOLDS - 1) * sum(self.x), places=3)
+        for _, first in offsets:
+            self.assertAlmostEqual(first, 1 / 3, places=6)
+
+    def check_one_fold(self, score):
+        """A fold's directory is a run like any other, whose test part is the fold."""
+        metrics = (self.folder / "cv" / "fold-2" / "metrics.jsonl").read_text().splitlines()
+        self.assertEqual([json.loads(line)["epoch"] for line in metrics], [1, 2])
+        measured, = self.lines("eval", "cv/fold-2")
+        again = self.lines("train", "cv/fold-2/config.yaml", "--out", "again")[-1]
+        resumed = self.lines("train", "--resume", "cv/fold-2")[-1]
+        for loss in measured["loss"], again["test_loss"], resumed["test_loss"]:
+            self.assertAlmostEqual(loss, score["test_loss"], places=6)
+        for command in ["eval", "cv"], ["train", "--resume", "cv"]:
+            self.assertIn("cv is a cross-validation; its models are in cv/fold-1 to fold-4",
+                          self.cltrain(*command, code=3).stderr)
+
+    def test_regression(self):
+        self.write(TABLE.replace("classes: 3", "outputs: 1\n  loss: mse").replace("units: 3", "units: 1")
+                   .replace("validation: 0", "validation: 0.2").replace("input: [2]", "input: [1]") +
+                   "data: {target: x, folds: 2, ignore: kind}\n")
+        shown = self.cltrain("train", "model.yaml", "--data", "t.csv", "--out", "cv").stdout
+        self.assertRegex(shown, r"(?m)^fold 2/2  epoch  1/2 .*validation loss")
+        self.assertRegex(shown, r"(?m)^fold 1/2  test RMSE \S+, MAE \S+, loss \S+ \(30 samples\)$")
+        self.assertRegex(shown, r"(?m)^2 folds: RMSE \S+ \+- \S+, MAE \S+ \+- \S+, loss .*, 60 samples$")
+        self.assertIsNone(json.loads((self.folder / "cv" / "folds.json").read_text())["mean"]["accuracy"])
+
+    def test_refused(self):
+        for code, message, *more in ((2, "--folds takes 2 or more", "--folds", 1),
+                                     (2, "--folds takes 2 or more", "--folds", "two"),
+                                     (2, "--folds takes a whole number", "--folds", "2.5"),
+                                     (3, "60 samples, too few for 61 folds", "--folds", 61),
+                                     (2, "drawn digits", "--folds", 2, "--data", "builtin"),
+                                     (2, "give no --folds", "--folds", 2, "--lr-find")):
+            self.assertIn(message, self.cltrain("train", "model.yaml", "--data", "t.csv", *more, code=code).stderr)
+        for text, message in (("{folds: 1}", r"9:15: folds must be 2 or more"),
+                              ("{fold: 1}", r"fold is one of 1 .. folds"), ("{folds: 2, fold: 3}", r"1 .. folds")):
+            self.write(TABLE + f"data: {text}\n")
+            self.assertRegex(self.cltrain("train", "model.yaml", "--data", "t.csv", code=3).stderr, message)
+        self.assertFalse((self.folder / "runs").exists())
+        self.write(TABLE)
+        self.cltrain("train", "model.yaml", "--data", "t.csv", "--out", "run")
+        self.assertIn("cannot change", self.cltrain("train", "--resume", "run", "--folds", "2", code=2).stderr)
+
+
+class ClassWeights(Case):
+    """A feature that is always 0: what is learned is how often the classes are, times their weights."""
+    SHARE = 0.1  # of the second class
+    MODEL = ("model:\n  name: weights\n  input: [1]\n  classes: 2\n{loss}  layers:\n"
+             "    - {{kind: linear, units: {units}}}\n"
+             "training: {{optimizer: sgd, momentum: 0, lr: 3, batch: 200, epochs: 25, validation: 0,\n"
+             "  gradient_norms: false, {setting}}}\n")
+
+    def setUp(self):
+        super().setUp()
+        self.write("".join(f"0,{int(i % 10 == 0)}\n" for i in range(200)), "t.csv")
+
+    def train(self, setting, binary=False, code=0):
+        loss = "  loss: binary_cross_entropy\n" if binary else ""
+        self.write(self.MODEL.format(loss=loss, units=1 if binary else 2, setting=setting))
+        return self.cltrain("train", "model.yaml", "--data", "t.csv", "--out", "run" + setting, "--json", code=code)
+
+    def test_what_is_learned(self):
+        odds = self.SHARE / (1 - self.SHARE)
+        for setting, factor, binary in (("keep: 3", 1, False), ("class_weights: balanced", 1 / odds, False),
+                                        ("class_weights: balanced", 1 / odds, True),
+                                        ("class_weights: 2 6", 3, False), ("class_weights: 2 6", 3, True)):
+            with self.subTest(setting, binary=binary):
+                self.temporary.cleanup()
+                self.setUp()
+                last = json.loads(self.train(setting, binary).stdout.splitlines()[-1])
+                bias = self.variables("run" + setting)["linear1.bias"]
+                logit = bias[0] if binary else bias[1] - bias[0]
+                self.assertAlmostEqual(logit, math.log(odds * factor), delta=0.1)
+                # Measured is the plain loss, with 4 of 40 samples of the second class on average.
+                score, = self.lines("eval", "run" + setting, "--data", "t.csv")
+                p = 1 / (1 + math.exp(-logit))
+                self.assertAlmostEqual(score["loss"], -0.1 * math.log(p) - 0.9 * math.log(1 - p), places=4)
+                self.assertEqual(last["samples"], 40)
+
+    def test_mistakes(self):
+        for setting in "class_weights: balance", "class_weights: 1", "class_weights: 1 2 3", "class_weights: -1 2", \
+                "class_weights: 0 0", "class_weights: 1 x":
+            self.assertRegex(self.train(setting, code=3).stderr, "class_weights is balanced, or a number .* 2 classes")
+        self.write(self.MODEL.format(loss="  loss: hinge\n", units=1, setting="class_weights: balanced"))
+        self.assertIn("not hinge", self.cltrain("train", "model.yaml", "--data", "t.csv", code=3).stderr)
+        self.write("0,0\n" * 20, "t.csv")
+        self.assertIn("no sample of class 1", self.train("class_weights: balanced", code=3).stderr)
+
+
+SHARED = pathlib.Path(os.environ.get("CLGRAD_SHARED_DATA") or
+                      pathlib.Path(os.environ.get("CLGRAD_SOURCE_ROOT", ".")) / ".." / "shared" / "data")
+
+
+class RealTables(Case):
+    """The models for real tables are as good as they are said to be (docs/model-files.md)."""
+
+    def test_five_folds(self):
+        for model, file, measure, least, most in (("iris", "iris.data", "accuracy", 0.95, 1),
+                                                  ("penguins", "penguins.csv", "accuracy", 0.95, 1),
+                                                  ("auto_mpg", "mpg.csv", "rmse", 0, 3.0)):
+            with self.subTest(model):
+                path = (SHARED / "tabular" / file).resolve()
+                if not path.exists():
+                    print(f"SKIPPED: {model}: no {path} (CLGRAD_SHARED_DATA names another place)")
+                    self.skipTest("no data")
+                last = self.lines("train", model, "--data", path, "--folds", "5", "--out", model)[-1]
+                self.assertTrue(least <= last["mean"][measure] <= most, last)
 
 
 if __name__ == "__main__":

@@ -89,9 +89,27 @@ static int hold_out(clg_dataset **from, clg_dataset **held_out, double fraction,
     return DONE;
 }
 
-/* The test part of data that has none, the same in every command. */
+/* One of the parts of a cross-validation. */
+static int hold_out_fold(clg_dataset **from, clg_dataset **held_out,
+                         const struct settings *settings)
+{
+    clg_dataset *rest = NULL;
+    const clg_dataset_info *info = clg_dataset_describe(*from);
+    if (info->count < *settings->folds)
+        return report_error(BAD_INPUT, "%s has %lld samples, too few for %lld folds", info->source,
+                            (long long)info->count, (long long)*settings->folds);
+    clg_status status = clg_dataset_fold(*from, (int)*settings->folds, (int)*settings->fold - 1,
+                                         (uint64_t)*settings->seed, &rest, held_out);
+    if (status != CLG_OK) return report_status(status, NULL);
+    clg_dataset_destroy(*from);
+    *from = rest;
+    return DONE;
+}
+
+/* The test part of data that has none, or of a cross-validation, the same in every command. */
 static int hold_out_test(clg_dataset **from, clg_dataset **test, const struct settings *settings)
 {
+    if (*settings->folds) return hold_out_fold(from, test, settings);
     return hold_out(from, test, *settings->test, ~(uint64_t)*settings->seed, "test");
 }
 
@@ -113,7 +131,7 @@ static int open_test_part(struct datasets *data, const struct model_file *file,
 {
     char *schema = NULL;
     const char *path = file->content->training.path;
-    if (clg_dataset_describe(data->train)->whole)
+    if (clg_dataset_describe(data->train)->whole || *file->content->training.folds)
         return hold_out_test(&data->train, &data->test, &file->content->training);
     clg_status status = params->schema ? CLG_OK : clg_dataset_schema(data->train, &schema);
     if (status != CLG_OK) return report_status(status, NULL);
@@ -155,8 +173,10 @@ static int open_one(clg_dataset **out, const struct model_file *file, const char
 {
     const struct settings *settings = &file->content->training;
     clg_dataset_params params = params_of(file, schema);
-    int code = open_part(out, file, source ? source : settings->path, part, &params);
-    bool parts = code == DONE && !source && clg_dataset_describe(*out)->whole;
+    bool fold = !source && *settings->folds;
+    int code = open_part(out, file, source ? source : settings->path, fold ? CLG_DATA_TRAIN : part,
+                         &params);
+    bool parts = code == DONE && !source && (fold || clg_dataset_describe(*out)->whole);
     return parts ? pick_part(out, part, settings) : code;
 }
 

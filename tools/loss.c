@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "class_weights.h"
 #include "clgrad/nn.h"
 #include "cltrain.h"
 
@@ -30,14 +31,24 @@ static clg_tensor *perceptron(clg_tensor *x, clg_tensor *target, const clg_loss_
     return clg_perceptron_loss(x, as_signs(target), params);
 }
 
+/* The library's weights are those of columns. With weights of classes x is a logit beside a 0. */
+static clg_tensor *binary(clg_tensor *x, clg_tensor *target, const clg_loss_params *params)
+{
+    if (!params || !params->class_weights)
+        return clg_binary_cross_entropy_logits(x, target, params);
+    clg_tensor *both[] = {clg_mul(x, clg_scalar(clg_tensor_graph(x), 0)), x};
+    return clg_softmax_cross_entropy(clg_concat(both, 2, 1),
+                                     clg_reshape(target, CLG_SHAPE(CLG_BATCH)), params);
+}
+
 static const struct loss_kind kinds[] = {
-    {"softmax_cross_entropy", LOSS_CLASSES, clg_softmax_cross_entropy},
-    {"binary_cross_entropy", LOSS_BINARY, clg_binary_cross_entropy_logits},
-    {"hinge", LOSS_BINARY, hinge},
-    {"perceptron", LOSS_BINARY, perceptron},
-    {"mse", LOSS_NUMBERS, clg_mse},
-    {"mae", LOSS_NUMBERS, clg_mae},
-    {"huber", LOSS_NUMBERS, clg_huber},
+    {"softmax_cross_entropy", LOSS_CLASSES, clg_softmax_cross_entropy, true},
+    {"binary_cross_entropy", LOSS_BINARY, binary, true},
+    {"hinge", LOSS_BINARY, hinge, false},
+    {"perceptron", LOSS_BINARY, perceptron, false},
+    {"mse", LOSS_NUMBERS, clg_mse, false},
+    {"mae", LOSS_NUMBERS, clg_mae, false},
+    {"huber", LOSS_NUMBERS, clg_huber, false},
 };
 enum { N_KINDS = sizeof kinds / sizeof *kinds };
 
@@ -105,7 +116,8 @@ int loss_check(struct model_file *file)
         return yaml_source_error(&file->source, "training.label_smoothing",
                                  "label_smoothing is for softmax_cross_entropy, not %s",
                                  kind->name);
-    return check_counts(file, kind);
+    int code = check_counts(file, kind);
+    return code == DONE ? class_weights_check(file, kind) : code;
 }
 
 clg_target_kind loss_data(const struct model_spec *model)
@@ -217,14 +229,15 @@ static void add_l1(struct network *network, double factor)
     }
 }
 
-/* Label smoothing and penalties are of the training only: what is measured is the plain loss. */
+/* Smoothing, weights and penalties are of the training only: what is measured is the plain loss. */
 static void add_loss(struct network *network, const struct loss_kind *kind, clg_tensor *target,
                      const struct settings *settings)
 {
     clg_tensor *plain = kind->build(network->logits, target, NULL), *trained = plain;
-    if (*settings->label_smoothing > 0)
+    if (*settings->label_smoothing > 0 || network->class_weights)
         trained = kind->build(network->logits, target,
-                              clg_loss_options(.label_smoothing = *settings->label_smoothing));
+                              clg_loss_options(.label_smoothing = *settings->label_smoothing,
+                                               .class_weights = network->class_weights));
     add_l1(network, *settings->l1);
     if (network->penalty) trained = clg_add(trained, network->penalty);
     network->loss = trained == plain ? plain : clg_by_mode(trained, plain);
@@ -244,6 +257,7 @@ int loss_build(struct network *network, struct model_file *file)
         target = data_target(network, kind->target);
         if (target) build_measures(network, kind->target, target);
     }
+    if (code == DONE) code = class_weights_add(network, file);
     if (code != DONE) return code;
     add_loss(network, kind, target, &file->content->training);
     clg_status status = clg_graph_status(network->graph);

@@ -20,6 +20,7 @@ struct loss_kind {
     const char *name;
     enum loss_target target;
     clg_tensor *(*build)(clg_tensor *x, clg_tensor *target, const clg_loss_params *params);
+    bool weighted; /* takes class_weights */
 };
 
 /** Of a file that loss_check found right. */

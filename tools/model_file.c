@@ -300,6 +300,16 @@ static int resolve_setting(struct model_file *file, const struct key_row *row)
     return check_range(file, row);
 }
 
+/* With `folds`, `fold` from 1 says which one is held out; 0 leaves it to cltrain train. */
+static int check_folds(struct model_file *file)
+{
+    const struct settings *settings = &file->content->training;
+    if (*settings->folds == 1)
+        return setting_error(file, find_setting("folds"), "must be 2 or more, or 0 for none");
+    if (*settings->fold <= *settings->folds) return DONE;
+    return setting_error(file, find_setting("fold"), "is one of 1 .. folds");
+}
+
 /* A setting whose value is one of some words, in one string, separated by blanks. */
 static int check_word(struct model_file *file, const char *setting, const char *choices)
 {
@@ -352,6 +362,7 @@ int model_file_resolve(struct model_file *file)
     if (code == DONE) code = check_word(file, "fit", "crop stretch");
     if (code == DONE)
         code = check_word(file, "format", "builtin idx npz npy images cifar csv text");
+    if (code == DONE) code = check_folds(file);
     if (code == DONE) code = milestones_check(file);
     if (code == DONE) optimizer_settings_resolve(settings);
     return code;

@@ -65,6 +65,7 @@ enum { MAX_NAME = 200, MAX_FULL_NAME = 190 }; /* characters of a word; of a laye
     WHOLE(keep, 3, 1, 1000000, "")                                                                 \
     FLAG(gradient_norms, true, "")                                                                 \
     REAL(label_smoothing, 0, 0, 1, "")                                                             \
+    TEXT(class_weights, NULL, "")                                                                  \
     REAL(l1, 0, 0, 1e6, "")                                                                        \
     WHOLE(patience, 0, 0, 1000000, "")                                                             \
     TEXT(init_from, NULL, "")                                                                      \
@@ -82,6 +83,8 @@ enum { MAX_NAME = 200, MAX_FULL_NAME = 190 }; /* characters of a word; of a laye
     TEXT(fit, "crop", "")                                                                          \
     FLAG(words, false, "")                                                                         \
     REAL(test, 0.2, 0.001, 0.9, "")                                                                \
+    WHOLE(folds, 0, 0, 100000, "")                                                                 \
+    WHOLE(fold, 0, 0, 100000, "")                                                                  \
     WHOLE(memory, 1024, 1, 1 << 30, "")
 
 /*

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "class_weights.h"
 #include "cltrain.h"
 #include "loss.h"
 
@@ -101,9 +102,9 @@ static clg_status write_fitted(const struct network *network, const struct fitte
     return status;
 }
 
-int network_fit(struct network *network, const clg_dataset *train)
+static clg_status fit_layers(const struct network *network, const clg_dataset *train)
 {
-    if (network->n_fitted == 0) return DONE;
+    if (network->n_fitted == 0) return CLG_OK;
     const clg_shape *sample = &clg_dataset_describe(train)->sample;
     int channels = (int)sample->dim[sample->ndim - 1];
     clg_channel_stats *stats = malloc((size_t)channels * sizeof *stats);
@@ -114,6 +115,13 @@ int network_fit(struct network *network, const clg_dataset *train)
         status = write_fitted(network, &network->fitted[i], stats, values, channels);
     free(stats);
     free(values);
+    return status;
+}
+
+int network_fit(const struct network *network, const clg_dataset *train)
+{
+    clg_status status = fit_layers(network, train);
+    if (status == CLG_OK) status = class_weights_fit(network, train);
     return status == CLG_OK ? DONE : report_status(status, NULL);
 }
 

@@ -134,14 +134,16 @@ struct network {
     int n_layers;             /* built so far */
     struct summary_row *rows; /* the layers, for summary.h */
     int n_rows, rows_capacity;
-    size_t n_counted;     /* variables that are in rows */
-    char from[160];       /* where the input of the next layer comes from, for messages */
-    clg_tensor *image;    /* input (batch, sample shape) */
-    clg_tensor *label;    /* input: i32 labels (batch), f32 numbers (batch, outputs); or NULL */
-    clg_tensor *logits;   /* (batch, classes or outputs): what the last layer gives */
-    clg_tensor *loss;     /* scalar: mean over the batch */
-    clg_tensor *penalty;  /* scalar that is added to the loss in training, or NULL */
-    clg_tensor *accuracy; /* scalar; NULL where there are no classes */
+    size_t n_counted;   /* variables that are in rows */
+    char from[160];     /* where the input of the next layer comes from, for messages */
+    clg_tensor *image;  /* input (batch, sample shape) */
+    clg_tensor *label;  /* input: i32 labels (batch), f32 numbers (batch, outputs); or NULL */
+    clg_tensor *logits; /* (batch, classes or outputs): what the last layer gives */
+    clg_tensor *loss;   /* scalar: mean over the batch */
+    clg_tensor *class_weights; /* (classes), of the loss in training; or NULL */
+    bool balanced;             /* they are measured on the training data */
+    clg_tensor *penalty;       /* scalar that is added to the loss in training, or NULL */
+    clg_tensor *accuracy;      /* scalar; NULL where there are no classes */
     clg_tensor *squared_error, *absolute_error; /* scalars, means; NULL where there are classes */
     clg_tensor *prediction;                     /* probabilities of the classes, or the outputs */
     bool stepwise;                              /* built by network_build_stepwise */
@@ -161,7 +163,7 @@ void network_destroy(struct network *network);
 /** True if a sample has one label of several classes, and a logit for each. */
 bool network_classifies(const struct network *network);
 
-/** Measures the data for layers that are fitted to it and sets their variables. */
-int network_fit(struct network *network, const clg_dataset *train);
+/** Measures the data for layers and class weights that are fitted to it; sets their variables. */
+int network_fit(const struct network *network, const clg_dataset *train);
 
 #endif

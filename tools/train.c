@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cltrain.h"
+#include "folds.h"
 #include "lr_find.h"
 #include "options.h"
 #include "signals.h"
@@ -14,7 +15,8 @@
 #include "transfer.h"
 
 struct train_options {
-    const char *data, *epochs, *batch, *accumulate, *lr, *optimizer, *weight_decay, *schedule;
+    const char *data, *folds, *epochs, *batch, *accumulate, *lr, *optimizer, *weight_decay,
+        *schedule;
     const char *seed, *checkpoint_every;
     const char *init_from, *fresh, *freeze;
     const char *out, *resume, *device;
@@ -28,6 +30,7 @@ struct train_options {
 static const struct option_row options[] = {
     OPTION("data", data, "PATH",
            "a file or folder with data of any format, or builtin (drawn digits)"),
+    OPTION("folds", folds, "K", "cross-validation: K models, each tested on a K-th of the data"),
     OPTION("epochs", epochs, "N", "passes over the training data"),
     OPTION("batch", batch, "N", "samples per step"),
     OPTION("accumulate", accumulate, "N", "batches per step of the optimizer"),
@@ -58,6 +61,7 @@ static const struct {
     bool resumable;
 } overrides[] = {
     {"path", offsetof(struct train_options, data), true},
+    {"folds", offsetof(struct train_options, folds), false},
     {"epochs", offsetof(struct train_options, epochs), true},
     {"batch", offsetof(struct train_options, batch), false},
     {"accumulate", offsetof(struct train_options, accumulate), false},
@@ -83,7 +87,9 @@ static int apply_overrides(struct model_file *file, const struct train_options *
         int code = model_file_override(file, overrides[i].setting, text);
         if (code != DONE) return code;
     }
-    return model_file_resolve(file);
+    /* Of a file that is one fold the folds are made anew, too. */
+    int code = given->folds ? model_file_override(file, "fold", "0") : DONE;
+    return code == DONE ? model_file_resolve(file) : code;
 }
 
 static int load_settings(struct trainer *trainer, const struct train_options *given,
@@ -94,7 +100,8 @@ static int load_settings(struct trainer *trainer, const struct train_options *gi
     if (code == DONE)
         code = model_file_load(trainer->file,
                                given->resume ? run_file(&trainer->run, "config.yaml").text : model);
-    return code == DONE ? apply_overrides(trainer->file, given) : code;
+    if (code == DONE) code = apply_overrides(trainer->file, given);
+    return code == DONE && given->resume ? folds_refuse(given->resume, trainer->file) : code;
 }
 
 static int open_context(struct trainer *trainer, const char *device)
@@ -118,13 +125,13 @@ static int write_schema(struct trainer *trainer)
 }
 
 /* The run directory appears only when everything before it went well. */
-static int open_run(struct trainer *trainer, const struct train_options *given)
+static int open_run(struct trainer *trainer, const char *out, bool resumed)
 {
     int code = DONE;
-    if (given->resume)
+    if (resumed)
         code = trainer_resume(trainer);
     else
-        code = run_create(&trainer->run, given->out, trainer->file->content->model.name);
+        code = run_create(&trainer->run, out, trainer->file->content->model.name);
     if (code != DONE) return code;
     trainer->settings = model_file_text(trainer->file);
     if (!trainer->settings) return report_error(NO_MEMORY, "out of memory");
@@ -132,33 +139,101 @@ static int open_run(struct trainer *trainer, const struct train_options *given)
     return code == DONE && !trainer->schema ? write_schema(trainer) : code;
 }
 
-static int train(struct trainer *trainer, const struct train_options *given, const char *model)
+/* Everything up to the first step. What needs no device comes first: mistakes are found at once. */
+static int prepare(struct trainer *trainer, const struct train_options *given)
 {
-    /* What needs no device comes first: mistakes in files are found at once. */
-    int code = load_settings(trainer, given, model);
-    if (code == DONE) code = trainer_build(trainer);
-    if (code == DONE && given->resume)
+    bool resumed = given->resume, first = trainer->fold <= 1;
+    int code = trainer_build(trainer);
+    if (code == DONE && resumed)
         code = run_schema(run_file(&trainer->run, "config.yaml").text, &trainer->schema);
     if (code == DONE) code = datasets_open(&trainer->data, trainer->file, trainer->schema);
-    if (code == DONE && !given->resume) code = network_fit(&trainer->network, trainer->data.train);
-    if (code == DONE && !given->resume) code = transfer_load(&trainer->network, trainer->file);
-    if (code == DONE && !given->resume) summary_print(&trainer->network, stderr);
-    if (code == DONE) code = open_context(trainer, given->device);
-    if (code == DONE) code = trainer_prepare(trainer);
+    if (code == DONE && !resumed) code = network_fit(&trainer->network, trainer->data.train);
+    if (code == DONE && !resumed) code = transfer_load(&trainer->network, trainer->file);
+    if (code == DONE && !resumed && first) summary_print(&trainer->network, stderr);
+    if (code == DONE && !trainer->context) code = open_context(trainer, given->device);
+    return code == DONE ? trainer_prepare(trainer) : code;
+}
+
+/* ---- cross-validation ---- */
+
+static int train_fold(struct trainer *trainer, const struct train_options *given,
+                      struct folds *folds)
+{
+    int code = prepare(trainer, given);
+    if (code == DONE && !folds->run.path)
+        code = folds_start(folds, given->out, trainer->file->content->model.name);
+    if (code == DONE) code = open_run(trainer, folds_path(folds, trainer->fold).text, false);
+    if (code == DONE) code = trainer_run(trainer);
+    return code == DONE ? folds_add(folds, &trainer->tested) : code;
+}
+
+/* A run for each fold, with all that is theirs; they share the context and its kernels. */
+static int train_folds(struct model_file *file, const struct train_options *given,
+                       struct folds *folds)
+{
+    clg_context *context = NULL;
+    int code = folds_prepare(folds, file);
+    for (int64_t fold = 1; code == DONE && fold <= folds->count; fold++) {
+        struct trainer trainer = {.file = file,
+                                  .started = seconds_now(),
+                                  .json = given->json,
+                                  .context = context,
+                                  .fold = fold,
+                                  .folds = folds->count};
+        *file->content->training.fold = fold;
+        code = train_fold(&trainer, given, folds);
+        context = trainer.context;
+        trainer.context = NULL;
+        trainer_clear(&trainer);
+    }
+    clg_context_destroy(context);
+    return code == DONE ? folds_print(folds, given->json) : code;
+}
+
+static int cross_validate(struct model_file *file, const struct train_options *given)
+{
+    struct folds folds = {0};
+    if (given->lr_find)
+        return report_error(BAD_USAGE, "--lr-find trains one model: give no --folds");
+    if (!strcmp(file->content->training.path, "builtin"))
+        return report_error(BAD_USAGE, "--folds: drawn digits come in any number; give --data "
+                                       "with data that is scarce");
+    int code = train_folds(file, given, &folds);
+    folds_clear(&folds);
+    return code;
+}
+
+/* ---- the command ---- */
+
+static int train(struct trainer *trainer, const struct train_options *given, const char *model)
+{
+    int code = load_settings(trainer, given, model);
+    if (code != DONE) return code;
+    const struct settings *settings = &trainer->file->content->training;
+    if (*settings->folds && !*settings->fold) return cross_validate(trainer->file, given);
+    code = prepare(trainer, given);
     if (code == DONE && given->lr_find) return lr_find(trainer);
-    if (code == DONE) code = open_run(trainer, given);
+    if (code == DONE) code = open_run(trainer, given->out, given->resume);
     return code == DONE ? trainer_run(trainer) : code;
 }
 
-static int run(const void *values, int argc, char **argv)
+static int check_usage(const struct train_options *given, int argc)
 {
-    const struct train_options *given = values;
     if (given->resume && (argc || given->out))
         return report_error(BAD_USAGE, "--resume takes model and directory from the run: give %s",
                             argc ? "no model file" : "no --out");
     if (given->lr_find && (given->resume || given->out))
         return report_error(BAD_USAGE, "--lr-find makes no run: give no %s",
                             given->out ? "--out" : "--resume");
+    if (given->folds && atof(given->folds) < 2)
+        return report_error(BAD_USAGE, "--folds takes 2 or more, not '%s'", given->folds);
+    return DONE;
+}
+
+static int run(const void *values, int argc, char **argv)
+{
+    const struct train_options *given = values;
+    if (check_usage(given, argc) != DONE) return BAD_USAGE;
     struct model_file file = {0};
     struct trainer trainer = {.file = &file, .started = seconds_now(), .json = given->json};
     signals_catch();

@@ -10,6 +10,7 @@
 
 #include "clgrad/checkpoint.h"
 #include "cltrain.h"
+#include "folds.h"
 #include "run_dir.h"
 
 typedef int (*network_builder)(struct network *network, struct model_file *file);
@@ -23,6 +24,7 @@ static int load(struct trained *trained, const char *path, const char *device,
     if (code == DONE) code = model_file_load(&trained->file, config.text);
     if (code == DONE) code = model_file_resolve(&trained->file);
     if (code == DONE) code = run_schema(config.text, &trained->schema);
+    if (code == DONE) code = folds_refuse(path, &trained->file);
     if (code != DONE) return code;
     clg_status status =
         clg_context_create(&trained->context, clg_context_options(.device = device));

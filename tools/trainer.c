@@ -220,9 +220,12 @@ static int measure(struct trainer *trainer, const char *part, clg_dataset *datas
 static void print_epoch(const struct trainer *trainer, const struct epoch_record *record)
 {
     if (trainer->json) {
-        print_json(record_json(record));
+        json_t *line = record_json(record);
+        if (trainer->folds) json_object_set_new(line, "fold", json_integer(trainer->fold));
+        print_json(line);
         return;
     }
+    if (trainer->folds) printf("fold %" PRId64 "/%" PRId64 "  ", trainer->fold, trainer->folds);
     printf("epoch %2" PRId64 "/%" PRId64 "  train loss %.4f", record->epoch, record->epochs,
            record->train_loss);
     if (!isnan(record->val_loss)) printf("  validation loss %.4f", record->val_loss);
@@ -328,21 +331,33 @@ static int run_epoch(struct trainer *trainer)
 
 /* ---- the run ---- */
 
+/* The last line of a run; of a fold, which is not the end, without "done". */
+static json_t *score_json(const struct trainer *trainer, const struct score *score)
+{
+    json_t *line = trainer->folds ? json_pack("{sI}", "fold", (json_int_t)trainer->fold)
+                                  : json_pack("{sb}", "done", 1);
+    json_object_update_new(
+        line, json_pack("{so so so so sI so}", "test_accuracy", json_number(score->accuracy),
+                        "test_loss", json_number(score->loss), "test_rmse",
+                        json_number(score->rmse), "test_mae", json_number(score->mae), "samples",
+                        (json_int_t)score->samples, "run", json_text(trainer->run.path)));
+    return line;
+}
+
 static int finish(struct trainer *trainer)
 {
-    struct score score;
-    int code = measure(trainer, "test", trainer->data.test, &score);
+    struct score *score = &trainer->tested;
+    int code = measure(trainer, "test", trainer->data.test, score);
     if (code == DONE) code = write_report(trainer);
     if (code != DONE) return code;
-    run_show_chart(&trainer->run);
-    if (trainer->json)
-        return print_json(
-            json_pack("{sb so so so so sI so}", "done", 1, "test_accuracy",
-                      json_number(score.accuracy), "test_loss", json_number(score.loss),
-                      "test_rmse", json_number(score.rmse), "test_mae", json_number(score.mae),
-                      "samples", (json_int_t)score.samples, "run", json_text(trainer->run.path)));
+    if (trainer->json) return print_json(score_json(trainer, score));
+    if (trainer->folds)
+        printf("fold %" PRId64 "/%" PRId64 "  ", trainer->fold, trainer->folds);
+    else
+        run_show_chart(&trainer->run);
     printf("test ");
-    score_print(&score);
+    score_print(score);
+    if (trainer->folds) return DONE;
     printf("run %s, pictures in %s\n", trainer->run.path,
            run_file(&trainer->run, "report.html").text);
     return DONE;

@@ -36,9 +36,11 @@ struct trainer {
     char *schema;   /* text of data.json */
     uint64_t epoch; /* the next batch is (epoch, batch), from 0 */
     int64_t batch;
-    int64_t batches; /* of an epoch */
-    double started;  /* when the program began to load things */
-    bool warm;       /* a step was run */
+    int64_t batches;     /* of an epoch */
+    double started;      /* when the program began to load things */
+    int64_t fold, folds; /* of a cross-validation, from 1; else 0 */
+    struct score tested; /* on the test part, once the run is over */
+    bool warm;           /* a step was run */
     bool json;
 };
 

@@ -224,7 +224,9 @@ CLG_API clg_status clg_dataset_split(const clg_dataset *dataset, double fraction
 
 /**
  * Cross-validation: of `folds` parts of nearly equal size (2 .. count), drawn by the seed, number
- * `fold` (from 0) goes to *held_out and the others to *rest.
+ * `fold` (from 0) goes to *held_out and the others to *rest. Where samples have one class each, the
+ * parts are stratified: the samples of a class are shared out evenly, too. Those of an ordered data
+ * set are its ranges.
  */
 CLG_API clg_status clg_dataset_fold(const clg_dataset *dataset, int folds, int fold, uint64_t seed,
                                     clg_dataset **rest, clg_dataset **held_out);

@@ -69,27 +69,62 @@ clg_status clg_dataset_split(const clg_dataset *dataset, double fraction, uint64
     return status;
 }
 
-/*
- * Marks fold `fold`: sample i belongs to the fold i * folds / count of a random order, which a
- * seeded Fisher-Yates permutation gives; of an ordered data set, of its own order.
- */
-static clg_status mark_fold(const clg_dataset *dataset, uint8_t *marks, int folds, int fold,
-                            uint64_t seed)
+/* A seeded Fisher-Yates permutation of 0 .. count - 1; of ordered data, the order as it is. */
+static void draw_order(const clg_dataset *dataset, uint32_t *order, uint64_t seed)
 {
     const uint64_t key = seed ^ 0x666f6c6400; /* "fold" */
     uint32_t count = (uint32_t)dataset->info.count;
-    uint32_t *order = clg__calloc(count, sizeof *order);
-    if (!order) return CLG_ERROR_MEMORY;
     for (uint32_t i = 0; i < count; i++) order[i] = i;
     for (uint32_t i = count - 1; i > 0 && !dataset->info.ordered; i--) {
         uint32_t j = clg__random_below(key, i, 0, i + 1), kept = order[i];
         order[i] = order[j];
         order[j] = kept;
     }
-    for (uint32_t i = 0; i < count; i++)
-        marks[order[i]] = (uint64_t)i * (uint64_t)folds / count == (uint64_t)fold;
+}
+
+static bool has_one_label(const clg_dataset *dataset)
+{
+    return dataset->info.target == CLG_TARGET_CLASSES && !dataset->info.ordered &&
+           clg__target_count(&dataset->info) == 1;
+}
+
+/*
+ * Marks every folds-th sample in the order of classes, and within a class of `order`, from number
+ * `fold` on: so folds are of nearly equal size, as a whole and in each class.
+ */
+static clg_status mark_stratified(const clg_dataset *dataset, const uint32_t *order, uint8_t *marks,
+                                  int folds, int fold)
+{
+    int64_t count = dataset->info.count, classes = dataset->info.classes;
+    int64_t *place = clg__calloc((size_t)classes + 1, sizeof *place); /* of a class's next one */
+    int32_t *labels = clg__calloc((size_t)count, sizeof *labels);
+    clg_status status = place && labels ? CLG_OK : CLG_ERROR_MEMORY;
+    for (int64_t i = 0; i < count && status == CLG_OK; i++) {
+        status = clg__dataset_read(dataset, i, NULL, &labels[i], true);
+        if (status == CLG_OK) place[labels[i] + 1]++;
+    }
+    for (int64_t c = 0; c < classes && status == CLG_OK; c++) place[c + 1] += place[c];
+    for (int64_t i = 0; i < count && status == CLG_OK; i++)
+        marks[order[i]] = place[labels[order[i]]]++ % folds == fold;
+    clg__free(place);
+    clg__free(labels);
+    return status;
+}
+
+static clg_status mark_fold(const clg_dataset *dataset, uint8_t *marks, int folds, int fold,
+                            uint64_t seed)
+{
+    uint64_t count = (uint64_t)dataset->info.count;
+    uint32_t *order = clg__calloc(count, sizeof *order);
+    clg_status status = order ? CLG_OK : CLG_ERROR_MEMORY;
+    if (status == CLG_OK) draw_order(dataset, order, seed);
+    if (status == CLG_OK && has_one_label(dataset))
+        status = mark_stratified(dataset, order, marks, folds, fold);
+    else
+        for (uint64_t i = 0; i < count && status == CLG_OK; i++)
+            marks[order[i]] = i * (uint64_t)folds / count == (uint64_t)fold;
     clg__free(order);
-    return CLG_OK;
+    return status;
 }
 
 clg_status clg_dataset_fold(const clg_dataset *dataset, int folds, int fold, uint64_t seed,
