@@ -33,7 +33,7 @@ _cltrain() {
             --init-from --fresh --freeze --out --resume $models"
         ;;
     eval) options="$common --data" ;;
-    predict) options="$common --limit" ;;
+    predict) options="$common --limit --layer --out" ;;
     sample) options="$common --length --temperature --prompt --seed" ;;
     compare) options='--out --json --help' ;;
     landscape) options="$common --points --range --samples --seed --data" ;;

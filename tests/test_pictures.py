@@ -2,6 +2,7 @@
 
 usage: test_pictures.py CLTRAIN [TEST...]
 """
+import ast
 import base64
 import html
 import html.parser
@@ -76,8 +77,12 @@ class Page(html.parser.HTMLParser):
 
 
 def png_size(uri):
-    """Width and height; every checksum is verified."""
-    data = base64.b64decode(uri.split(",", 1)[1], validate=True)
+    """Width and height of an image in a page."""
+    return png_parts(base64.b64decode(uri.split(",", 1)[1], validate=True))[0]
+
+
+def png_parts(data):
+    """Width and height, and the filtered rows; every checksum is verified."""
     assert data[:8] == b"\x89PNG\r\n\x1a\n"
     at, size, pixels = 8, None, b""
     while at < len(data):
@@ -90,8 +95,31 @@ def png_size(uri):
         if kind == b"IDAT":
             pixels += content
         at += 12 + length
-    zlib.decompress(pixels)
-    return size
+    return size, zlib.decompress(pixels)
+
+
+def png_grey(data):
+    """Rows of the bytes of a grey image, filters undone."""
+    (width, height), filtered = png_parts(data)
+    above, rows = [0] * width, []
+    for y in range(height):
+        kind, *row = filtered[y * (width + 1):(y + 1) * (width + 1)]
+        for x in range(width):
+            left, corner = (row[x - 1], above[x - 1]) if x else (0, 0)
+            paeth = min((left, above[x], corner), key=lambda v: abs(left + above[x] - corner - v))
+            row[x] = row[x] + (0, left, above[x], (left + above[x]) // 2, paeth)[kind] & 255
+        rows.append(row)
+        above = row
+    return rows
+
+
+def read_npy(path):
+    """Shape and numbers of an array of floats."""
+    data = path.read_bytes()
+    start = 10 + int.from_bytes(data[8:10], "little")
+    header = ast.literal_eval(data[10:start].decode())
+    assert header["descr"] == "<f4" and not header["fortran_order"]
+    return header["shape"], struct.unpack(f"<{(len(data) - start) // 4}f", data[start:])
 
 
 def write_npy(path, rows):
@@ -249,6 +277,71 @@ class Comparing(Pictures):
         self.cltrain("compare", code=2)
         self.cltrain("compare", "c", "nothing", code=3)
         self.cltrain("compare", "c", "--out", "no/such/place.html", code=1)
+
+
+CODER = """model:
+  name: coder
+  input: [8, 8, 1]
+  loss: mse
+  target: input
+  layers:
+    - {kind: flatten}
+    - {kind: linear, units: 5, name: code}
+    - {kind: linear, units: 64, name: output}
+    - {kind: sigmoid}
+training: {epochs: 1}
+"""
+
+
+class Predictions(Pictures):
+    """What predict writes to files."""
+
+    def setUp(self):
+        super().setUp()
+        self.write(CODER)
+        self.train("run")
+
+    def predict(self, *more, **options):
+        return self.cltrain("predict", "run", "data/t10k-images-idx3-ubyte", *more, **options)
+
+    def outputs(self, *more):
+        return [json.loads(line)["outputs"] for line in self.predict("--json", *more).stdout.splitlines()]
+
+    def check_array(self, width, *more):
+        self.assertEqual(self.predict("--out", "x.npy", *more).stdout, "")
+        shape, numbers = read_npy(self.folder / "x.npy")
+        self.assertEqual(shape, (100, width))
+        for number, printed in zip(numbers, sum(self.outputs(*more), []), strict=True):
+            self.assertAlmostEqual(number, printed, delta=1e-6 + 1e-6 * abs(printed))
+
+    def test_arrays(self):
+        self.check_array(64)
+        self.check_array(5, "--layer", "code")
+        self.assertEqual(self.outputs("--layer", "2"), self.outputs("--layer", "code"))
+        self.assertEqual(self.outputs("--layer", "4"), self.outputs())
+
+    def test_picture(self):
+        self.predict("--out", "x.png", "--limit", "20")
+        rows = png_grey((self.folder / "x.png").read_bytes())
+        self.assertEqual((len(rows), len(rows[0])), (4 * 9 - 1, 16 * 9 - 1))
+        pixels = (self.folder / "data/t10k-images-idx3-ubyte").read_bytes()[16:]
+        for sample, outputs in enumerate(self.outputs("--limit", "20")):
+            top, left = sample // 16 * 18, sample % 16 * 9
+            for y in range(8):
+                start = sample * 64 + 8 * y
+                self.assertEqual(bytes(rows[top + y][left:left + 8]), pixels[start:start + 8])
+                for x in range(8):
+                    shown = rows[top + 9 + y][left + x]
+                    self.assertAlmostEqual(shown, 255 * outputs[8 * y + x], delta=0.51)
+        self.predict("--out", "many.png")
+        self.assertEqual(png_parts((self.folder / "many.png").read_bytes())[0], (143, 14 * 9 - 1))
+
+    def test_refusals(self):
+        self.assertIn("no layer 'cod'", self.predict("--layer", "cod", code=2).stderr)
+        self.predict("--layer", "5", code=2)
+        self.predict("--out", "x.gif", code=2)
+        self.assertIn("not (5)", self.predict("--layer", "code", "--out", "x.png", code=3).stderr)
+        self.predict("--out", "no/x.npy", code=3)
 
 
 class Landscape(Pictures):

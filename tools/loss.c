@@ -213,12 +213,6 @@ bool network_classifies(const struct network *network)
     return network->accuracy && shape->ndim == 2 && shape->dim[1] > 1;
 }
 
-int64_t loss_outputs(const struct network *network)
-{
-    const clg_shape *shape = clg_tensor_shape(network->prediction);
-    return clg_shape_count(shape) / shape->dim[0];
-}
-
 static void add_l1(struct network *network, double factor)
 {
     clg_tensor *w;

@@ -31,8 +31,6 @@ bool loss_of_input(const struct model_spec *model);
 int loss_check(struct model_file *file);
 /** What data sets have to have for this model. */
 clg_target_kind loss_data(const struct model_spec *model);
-/** Numbers that `cltrain predict` gives for a sample. */
-int64_t loss_outputs(const struct network *network);
 
 /** Puts target, loss, accuracy and prediction on top of network->logits. DONE, or an exit code. */
 int loss_build(struct network *network, struct model_file *file);

@@ -1,6 +1,6 @@
 /*
  * cltrain predict: classes and their probabilities for samples in files, read as the training data
- * was.
+ * was; or these, or what any layer gives, written to a file.
  */
 #include <inttypes.h>
 #include <math.h>
@@ -10,29 +10,37 @@
 #include "clgrad/data.h"
 #include "cltrain.h"
 #include "datasets.h"
-#include "loss.h"
 #include "options.h"
+#include "prediction_file.h"
+#include "summary.h"
 #include "trained.h"
 
 enum { SHOWN_CLASSES = 3 }; /* in text; JSON has all */
 
 struct predict_options {
-    const char *device;
+    const char *device, *layer, *out;
     int64_t limit;
     bool json;
 };
 
-static const struct option_row options[] = {{"limit", "N", OPTION_COUNT,
-                                             offsetof(struct predict_options, limit),
-                                             "only the first N samples of each file"},
-                                            OPTION_DEVICE(struct predict_options),
-                                            OPTION_JSON(struct predict_options),
-                                            OPTION_ROWS_END};
+static const struct option_row options[] = {
+    {"limit", "N", OPTION_COUNT, offsetof(struct predict_options, limit),
+     "only the first N samples of each file"},
+    {"layer", "NAME", OPTION_TEXT, offsetof(struct predict_options, layer),
+     "what this layer gives: its name, or its line in 'cltrain summary'"},
+    {"out", "FILE", OPTION_TEXT, offsetof(struct predict_options, out),
+     "write a file: .npy holds the numbers, .png shows images over what becomes of them"},
+    OPTION_DEVICE(struct predict_options),
+    OPTION_JSON(struct predict_options),
+    OPTION_ROWS_END};
 
 struct predictor {
     struct trained trained;
     clg_program *program;
-    float *row; /* (batch, classes) */
+    clg_tensor *value; /* (batch, ...): what is predicted */
+    int64_t count;     /* numbers of one sample in it */
+    float *row;        /* (batch, count) */
+    struct prediction_file file;
     const struct predict_options *given;
 };
 
@@ -110,7 +118,7 @@ static void print_text(const struct sample *s)
 
 static int print_sample(const struct predictor *predictor, const struct sample *s)
 {
-    bool numbers = !predictor->trained.network.accuracy;
+    bool numbers = predictor->given->layer || !predictor->trained.network.accuracy;
     if (!predictor->given->json) {
         (numbers ? print_numbers : print_text)(s);
         return DONE;
@@ -131,14 +139,27 @@ static int print_sample(const struct predictor *predictor, const struct sample *
 
 static clg_status predict_batch(struct predictor *predictor, const float *values, int64_t count)
 {
-    int64_t classes = loss_outputs(&predictor->trained.network);
     clg_status status =
         feed_batch(predictor->program, &predictor->trained.network, count, values, NULL);
     if (status == CLG_OK) status = clg_program_run(predictor->program);
     if (status == CLG_OK)
-        status = clg_program_read(predictor->program, predictor->trained.network.prediction,
-                                  predictor->row, (size_t)(count * classes) * sizeof(float));
+        status = clg_program_read(predictor->program, predictor->value, predictor->row,
+                                  (size_t)(count * predictor->count) * sizeof(float));
     return status;
+}
+
+/* What was predicted for a batch, of which the first sample is number `first` of the file. */
+static int take_batch(struct predictor *predictor, const char *path, const clg_dataset *dataset,
+                      const clg_batch *batch, int64_t first)
+{
+    int code = DONE, count = (int)predictor->count;
+    if (predictor->given->out)
+        return prediction_file_add(&predictor->file, batch->features, predictor->row, batch->count);
+    for (int64_t i = 0; code == DONE && i < batch->count; i++) {
+        const struct sample sample = {path, first + i, predictor->row + i * count, count, dataset};
+        code = print_sample(predictor, &sample);
+    }
+    return code;
 }
 
 static int predict_file(struct predictor *predictor, const char *path)
@@ -146,35 +167,50 @@ static int predict_file(struct predictor *predictor, const char *path)
     clg_dataset *dataset = NULL;
     clg_loader *loader = NULL;
     clg_batch batch = {0};
-    int count = (int)loss_outputs(&predictor->trained.network);
     int code = open_samples(predictor, path, &dataset, &loader);
     for (int64_t first = 0; code == DONE && !batch.last; first += batch.count) {
         clg_status status = clg_loader_next(loader, &batch);
         if (status == CLG_OK) status = predict_batch(predictor, batch.features, batch.count);
-        if (status != CLG_OK) code = report_status(status, NULL);
-        for (int64_t i = 0; code == DONE && i < batch.count; i++) {
-            const struct sample sample = {path, first + i, predictor->row + i * count, count,
-                                          dataset};
-            code = print_sample(predictor, &sample);
-        }
+        code = status == CLG_OK ? take_batch(predictor, path, dataset, &batch, first)
+                                : report_status(status, NULL);
     }
     clg_loader_destroy(loader);
     clg_dataset_destroy(dataset);
     return code;
 }
 
+/* Finds what is to be predicted, and makes room for it. */
+static int choose_value(struct predictor *predictor)
+{
+    const struct predict_options *given = predictor->given;
+    const struct network *network = &predictor->trained.network;
+    predictor->value = network->prediction;
+    if (given->layer) {
+        const struct summary_row *row = summary_find(network, given->layer);
+        if (!row)
+            return report_error(BAD_USAGE,
+                                "predict: model '%s' has no layer '%s': 'cltrain summary' lists "
+                                "them, by name or line",
+                                predictor->trained.file.content->model.name, given->layer);
+        predictor->value = row->value;
+    }
+    const clg_shape *shape = clg_tensor_shape(predictor->value);
+    predictor->count = clg_shape_count(shape) / shape->dim[0];
+    predictor->row = malloc((size_t)clg_shape_count(shape) * sizeof(float));
+    if (!predictor->row) return report_error(NO_MEMORY, "out of memory");
+    if (!given->out) return DONE;
+    return prediction_file_start(&predictor->file, given->out, clg_tensor_shape(network->image),
+                                 shape);
+}
+
 static int prepare(struct predictor *predictor, const char *run)
 {
     int code = trained_load(&predictor->trained, run, predictor->given->device);
+    if (code == DONE) code = choose_value(predictor);
     if (code != DONE) return code;
-    struct network *network = &predictor->trained.network;
-    int64_t batch = clg_tensor_shape(network->image)->dim[0];
-    predictor->row = malloc((size_t)(batch * loss_outputs(network)) * sizeof(float));
-    if (!predictor->row) return report_error(NO_MEMORY, "out of memory");
-    clg_status status =
-        clg_program_compile(&predictor->program, predictor->trained.context, network->graph,
-                            clg_program_options(.outputs = &network->prediction, .n_outputs = 1,
-                                                .mode = CLG_INFERENCE));
+    clg_status status = clg_program_compile(
+        &predictor->program, predictor->trained.context, predictor->trained.network.graph,
+        clg_program_options(.outputs = &predictor->value, .n_outputs = 1, .mode = CLG_INFERENCE));
     return status == CLG_OK ? trained_restore(&predictor->trained, run)
                             : report_status(status, NULL);
 }
@@ -185,6 +221,8 @@ static int run(const void *values, int argc, char **argv)
     if (argc < 2) return report_error(BAD_USAGE, "predict: give a run and one or more files");
     int code = prepare(&predictor, argv[0]);
     for (int i = 1; i < argc && code == DONE; i++) code = predict_file(&predictor, argv[i]);
+    if (code == DONE && predictor.given->out) code = prediction_file_write(&predictor.file);
+    prediction_file_clear(&predictor.file);
     clg_program_destroy(predictor.program);
     trained_clear(&predictor.trained);
     free(predictor.row);

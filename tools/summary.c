@@ -69,14 +69,14 @@ static void count_new(struct network *network, struct summary_row *row)
 }
 
 bool summary_add(struct network *network, const struct layer_site *site, const clg_tensor *x,
-                 const clg_tensor *y, int mark)
+                 clg_tensor *y, int mark)
 {
     static const char *const lists[] = {"residual", "branches", NULL};
     const char *kind = site->spec->kind;
     bool joins = is_any_of(kind, lists);
     if (network->n_rows > mark && !joins) return true; /* its layers say it all */
     if (!grow(network)) return false;
-    struct summary_row row = {.output = *clg_tensor_shape(y)};
+    struct summary_row row = {.output = *clg_tensor_shape(y), .value = y};
     snprintf(row.kind, sizeof row.kind, "%.63s", kind);
     snprintf(row.name, sizeof row.name, "%.199s", site->name);
     for (const struct layer_site *at = site->within; at && at->text; at = at->within) row.depth++;
@@ -87,6 +87,16 @@ bool summary_add(struct network *network, const struct layer_site *site, const c
     if (*row.name) row.flops = flops_of(network, kind, row.name, x, y);
     network->rows[network->n_rows++] = row;
     return true;
+}
+
+const struct summary_row *summary_find(const struct network *network, const char *layer)
+{
+    int64_t number = 0;
+    for (int i = 0; i < network->n_rows; i++)
+        if (*layer && !strcmp(network->rows[i].name, layer)) return &network->rows[i];
+    if (!key_parse(KEY_WHOLE, layer, &number) || number < 1 || number > network->n_rows)
+        return NULL;
+    return &network->rows[number - 1];
 }
 
 /* ---- showing ---- */

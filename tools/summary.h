@@ -12,6 +12,7 @@ struct summary_row {
     char kind[64], name[200]; /* name of its variables, "" if it has none */
     int depth;                /* lists around it */
     clg_shape output;         /* with the batch */
+    clg_tensor *value;        /* what it gives, the graph's */
     int64_t parameters;       /* trained numbers that this layer adds; shared ones count once */
     int64_t state;            /* numbers that are kept but not trained */
     double flops;             /* forward, per sample; see docs/model-files.md */
@@ -22,7 +23,10 @@ struct summary_row {
  * rows before it. False when out of memory.
  */
 bool summary_add(struct network *network, const struct layer_site *site, const clg_tensor *x,
-                 const clg_tensor *y, int mark);
+                 clg_tensor *y, int mark);
+
+/** The row of the layer with this name, or with this number (from 1) in the table; NULL: none. */
+const struct summary_row *summary_find(const struct network *network, const char *layer);
 
 /** Parameters of the whole network. */
 int64_t summary_parameters(const struct network *network);
