@@ -618,6 +618,25 @@ class Training(Case):
         self.cltrain("predict", "run", "data/t10k-labels-idx1-ubyte", code=3)
         self.cltrain("predict", "run", "model.yaml", code=3)
 
+    def test_chosen_classes(self):
+        chosen = MODEL.replace("classes: 4", "classes: 2").replace("units: 4", "units: 2")
+        chosen += "  validation: 0.2\ndata:\n  classes: %s\n"
+        self.write(chosen % "3, 1" + "  per_class: 20\n")
+        self.train("run", "--epochs", "1", "--batch", "8")
+        record = json.loads((self.folder / "run/metrics.jsonl").read_text())
+        self.assertEqual(record["step"], 4)  # 32 of 40 images
+        labels = (self.folder / "data/t10k-labels-idx1-ubyte").read_bytes()[8:]
+        score, = self.lines("eval", "run")
+        self.assertEqual(score["samples"], sum(label in (1, 3) for label in labels))
+        lines = self.lines("predict", "run", "data/t10k-images-idx3-ubyte")
+        self.assertEqual({line["name"] for line in lines}, {"3", "1"})
+        right = sum(line["name"] == str(labels[line["sample"]]) for line in lines)
+        self.assertAlmostEqual(right / score["samples"], score["accuracy"], places=6)
+        for classes, message in (("1", "1 are chosen, but model 'tiny' has 2"), ("1, cat", "no class 'cat'"),
+                                 ("1, 4", "no class 4; there are 4"), ("2, 2", "named twice")):
+            self.write(chosen % json.dumps(classes))
+            self.assertIn(message, self.cltrain("train", "model.yaml", "--data", "data", code=3).stderr)
+
     def test_graph(self):
         for more in ([], ["--training"]):
             self.assertIn("conv2d", self.cltrain("graph", "model.yaml", *more).stdout)

@@ -239,6 +239,118 @@ START_TEST(both_sides_of_a_split_get_a_sample)
 }
 END_TEST
 
+/* ---- selections ---- */
+
+/* 12 samples of one number, the index; label i % 4. */
+static clg_dataset *four_classes(void)
+{
+    float values[12];
+    int32_t labels[12];
+    clg_dataset *dataset = NULL;
+    for (int i = 0; i < 12; i++) {
+        values[i] = (float)i;
+        labels[i] = i % 4;
+    }
+    clg_array features = {"four", CLG_F32, CLG_SHAPE(12, 1), values};
+    TEST_OK(clg_dataset_from_arrays(&dataset, &features, labels, NULL));
+    return dataset;
+}
+
+static void assert_sample(const clg_dataset *dataset, int64_t index, float value, int label)
+{
+    float feature;
+    int32_t have;
+    TEST_OK(clg_dataset_read(dataset, index, &feature, &have));
+    ck_assert(feature == value);
+    ck_assert_int_eq(have, label);
+}
+
+START_TEST(chosen_classes_are_numbered_anew)
+{
+    clg_dataset *whole = four_classes(), *some = NULL, *one = NULL, *rest = NULL, *held_out = NULL;
+    int64_t counts[3];
+    TEST_OK(clg_dataset_select(&some, whole, (const int[]){3, 0, 2}, 3, 2));
+    ck_assert_int_eq(clg_dataset_describe(some)->count, 6);
+    ck_assert_int_eq(clg_dataset_describe(some)->classes, 3);
+    assert_sample(some, 0, 0, 1);
+    assert_sample(some, 1, 2, 2);
+    assert_sample(some, 5, 7, 0);
+    ck_assert_str_eq(clg_dataset_class_name(some, 0), "3");
+    ck_assert_ptr_null(clg_dataset_class_name(some, 3));
+    TEST_OK(clg_dataset_count_classes(some, counts));
+    for (int i = 0; i < 3; i++) ck_assert_int_eq(counts[i], 2);
+    clg_dataset_destroy(whole);
+    TEST_OK(clg_dataset_select(&one, some, (const int[]){2}, 1, 0)); /* class 2 of the whole */
+    assert_sample(one, 1, 6, 0);
+    ck_assert_str_eq(clg_dataset_class_name(one, 0), "2");
+    TEST_OK(clg_dataset_split(some, 0.5, 1, &rest, &held_out)); /* parts inherit it */
+    TEST_OK(clg_dataset_count_classes(rest, counts));
+    ck_assert_int_eq(counts[0] + counts[1] + counts[2], 3);
+    ck_assert_str_eq(clg_dataset_class_name(held_out, 1), "0");
+    clg_dataset_destroy(some);
+    clg_dataset_destroy(one);
+    clg_dataset_destroy(rest);
+    clg_dataset_destroy(held_out);
+}
+END_TEST
+
+START_TEST(some_samples_of_all_classes)
+{
+    clg_dataset *whole = four_classes(), *some = NULL;
+    TEST_OK(clg_dataset_select(&some, whole, NULL, 0, 1));
+    ck_assert_int_eq(clg_dataset_describe(some)->count, 4);
+    for (int i = 0; i < 4; i++) assert_sample(some, i, (float)i, i);
+    ck_assert_ptr_null(clg_dataset_class_name(some, 0));
+    clg_dataset_destroy(some);
+    clg_dataset_destroy(whole);
+}
+END_TEST
+
+START_TEST(selections_that_make_no_sense_are_refused)
+{
+    static const struct {
+        int classes[2], count, per_class;
+        const char *text;
+    } cases[] = {{{1, 4}, 2, 0, "no class 4; there are 4"},
+                 {{-1}, 1, 0, "no class -1"},
+                 {{1, 1}, 2, 0, "class 1 is named twice"},
+                 {{1}, 1, -1, "-1 samples"}};
+    const float numbers[] = {1, 2};
+    clg_array array = {"numbers", CLG_F32, CLG_SHAPE(2, 1), numbers};
+    clg_dataset *whole = four_classes(), *none = NULL, *few = NULL;
+    for (size_t i = 0; i < CLG__COUNT(cases); i++)
+        TEST_FAILS(
+            clg_dataset_select(&none, whole, cases[i].classes, cases[i].count, cases[i].per_class),
+            CLG_ERROR_ARGUMENT, cases[i].text);
+    TEST_FAILS(clg_dataset_select(&none, whole, NULL, 1, 0), CLG_ERROR_ARGUMENT, "NULL");
+    clg_dataset_destroy(whole);
+    TEST_OK(clg_dataset_from_numbers(&whole, &array, &array, NULL));
+    TEST_FAILS(clg_dataset_select(&none, whole, NULL, 0, 1), CLG_ERROR_ARGUMENT, "not one class");
+    clg_dataset_destroy(whole);
+    TEST_OK(clg_dataset_from_arrays(&few, &array, (const int32_t[]){0, 2},
+                                    clg_dataset_options(.classes = 3)));
+    TEST_FAILS(clg_dataset_select(&none, few, (const int[]){0, 1}, 2, 0), CLG_ERROR_ARGUMENT,
+               "no sample of class 1");
+    clg_dataset_destroy(few);
+    ck_assert_ptr_null(none);
+}
+END_TEST
+
+START_TEST(selecting_survives_each_failing_allocation)
+{
+    clg_dataset *whole = four_classes(), *some = NULL;
+    clg_status status = CLG_ERROR_MEMORY;
+    for (uint64_t nth = 1; status != CLG_OK; nth++) {
+        clg__fault_set(CLG__FAULT_ALLOC, nth, _i, 0);
+        status = clg_dataset_select(&some, whole, (const int[]){1, 3}, 2, 2);
+        clg__fault_set(CLG__FAULT_ALLOC, 0, false, 0);
+        ck_assert(status == CLG_OK || status == CLG_ERROR_MEMORY);
+    }
+    clg_dataset_destroy(some);
+    clg_dataset_destroy(whole);
+}
+END_TEST
+
 START_TEST(splitting_survives_each_failing_allocation)
 {
     clg_dataset *whole = NULL, *rest = NULL, *held_out = NULL;
@@ -411,6 +523,10 @@ int main(void)
     tcase_add_test(arrays, a_split_parts_the_samples);
     tcase_add_test(arrays, both_sides_of_a_split_get_a_sample);
     tcase_add_loop_test(arrays, splitting_survives_each_failing_allocation, 0, 2);
+    tcase_add_test(arrays, chosen_classes_are_numbered_anew);
+    tcase_add_test(arrays, some_samples_of_all_classes);
+    tcase_add_test(arrays, selections_that_make_no_sense_are_refused);
+    tcase_add_loop_test(arrays, selecting_survives_each_failing_allocation, 0, 2);
     tcase_add_loop_test(arrays, features_are_normalized_by_channel_or_together, 0, 2);
     tcase_add_test(arrays, bad_normalization_is_refused);
     TCase *real = testing_case(suite, "real data");

@@ -9,6 +9,7 @@
 
 #include "cltrain.h"
 #include "loss.h"
+#include "selection.h"
 
 static int check_shape(const clg_dataset *dataset, const struct model_spec *model)
 {
@@ -48,7 +49,8 @@ static clg_dataset_params params_of(const struct model_file *file, const char *s
     const struct model_spec *model = &file->content->model;
     const struct settings *s = &file->content->training;
     int classes = model->classes ? (int)*model->classes : 0;
-    clg_dataset_params params = {.classes = classes,
+    /* Chosen classes are some of those that the source has. */
+    clg_dataset_params params = {.classes = s->classes ? 0 : classes,
                                  .targets = loss_data(model),
                                  .format = s->format,
                                  .schema = schema,
@@ -148,6 +150,8 @@ int datasets_open(struct datasets *data, const struct model_file *file, const ch
     *data = (struct datasets){0};
     int code = open_part(&data->train, file, settings->path, CLG_DATA_TRAIN, &params);
     if (code == DONE) code = open_test_part(data, file, &params);
+    if (code == DONE) code = selection_apply(&data->train, file, true);
+    if (code == DONE) code = selection_apply(&data->test, file, false);
     if (code == DONE && *settings->validation > 0)
         code = hold_out(&data->train, &data->validation, *settings->validation,
                         (uint64_t)*settings->seed, "validation");
@@ -177,7 +181,8 @@ static int open_one(clg_dataset **out, const struct model_file *file, const char
     int code = open_part(out, file, source ? source : settings->path, fold ? CLG_DATA_TRAIN : part,
                          &params);
     bool parts = code == DONE && !source && (fold || clg_dataset_describe(*out)->whole);
-    return parts ? pick_part(out, part, settings) : code;
+    if (parts) code = pick_part(out, part, settings);
+    return code == DONE ? selection_apply(out, file, part == CLG_DATA_TRAIN) : code;
 }
 
 int datasets_open_train(clg_dataset **out, const struct model_file *file, const char *source,
@@ -201,7 +206,7 @@ int datasets_open_samples(clg_dataset **out, const struct model_file *file, cons
     params.classes = 0;
     params.limit = limit;
     clg_status status = clg_dataset_open(out, source, CLG_DATA_TEST, &params);
-    return status == CLG_OK ? DONE : report_status(status, NULL);
+    return status == CLG_OK ? selection_apply(out, file, false) : report_status(status, NULL);
 }
 
 void datasets_close(struct datasets *data)

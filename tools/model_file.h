@@ -79,6 +79,8 @@ enum { MAX_NAME = 200, MAX_FULL_NAME = 190 }; /* characters of a word; of a laye
     TEXT(format, NULL, "")                                                                         \
     TEXT(target, NULL, "")                                                                         \
     TEXT(ignore, NULL, "")                                                                         \
+    TEXT(classes, NULL, "")                                                                        \
+    WHOLE(per_class, 0, 0, 1000000000, "")                                                         \
     TEXT(missing, "refuse", "")                                                                    \
     TEXT(fit, "crop", "")                                                                          \
     FLAG(words, false, "")                                                                         \

@@ -231,6 +231,16 @@ CLG_API clg_status clg_dataset_split(const clg_dataset *dataset, double fraction
 CLG_API clg_status clg_dataset_fold(const clg_dataset *dataset, int folds, int fold, uint64_t seed,
                                     clg_dataset **rest, clg_dataset **held_out);
 
+/**
+ * The samples of `count` classes - labels of `dataset`, which become 0, 1 ... in the order given
+ * and keep their names - and of each at most the first `per_class`. No classes (count 0): all of
+ * them; per_class 0: all samples. Shares the samples' memory. Where there are no targets, all
+ * samples stay, and the names are those of the classes chosen. Targets that are more than one
+ * label, and classes without a sample, are refused.
+ */
+CLG_API clg_status clg_dataset_select(clg_dataset **out, const clg_dataset *dataset,
+                                      const int *classes, int count, int64_t per_class);
+
 /** Number of samples of each class; `counts` has info->classes entries. */
 CLG_API clg_status clg_dataset_count_classes(const clg_dataset *dataset, int64_t *counts);
 /** Weights that make the classes count alike: count / (classes * samples of the class). */

@@ -159,6 +159,8 @@ void clg_dataset_destroy(clg_dataset *dataset)
     clg__free(dataset->std);
     clg__free(dataset->table);
     clg__free(dataset->fill);
+    clg__free(dataset->relabel);
+    clg__names_free(&dataset->names);
     clg__free(dataset);
     clg__object_destroyed();
 }
@@ -247,6 +249,19 @@ clg_status clg__dataset_wrap(clg_dataset **out, clg__samples *samples)
     return status;
 }
 
+/* Labels and names that a selection gave. */
+static clg_status set_labels(clg_dataset *part, const clg_dataset *from)
+{
+    size_t count = from->relabel ? (size_t)from->stored_classes : 0;
+    CLG_TRY(clg__names_copy(&part->names, &from->names));
+    if (!count) return CLG_OK;
+    part->relabel = clg__calloc(count, sizeof *part->relabel);
+    if (!part->relabel) return CLG_ERROR_MEMORY;
+    memcpy(part->relabel, from->relabel, count * sizeof *part->relabel);
+    part->stored_classes = from->stored_classes;
+    return CLG_OK;
+}
+
 clg_status clg__dataset_part(clg_dataset **out, const clg_dataset *from, const uint32_t *indices,
                              int64_t count)
 {
@@ -261,6 +276,7 @@ clg_status clg__dataset_part(clg_dataset **out, const clg_dataset *from, const u
     if (status == CLG_OK && from->mean)
         status = set_normalization(part, from->channels, from->mean, from->std);
     if (status == CLG_OK && from->fill) status = set_fill(part, from->fill);
+    if (status == CLG_OK) status = set_labels(part, from);
     if (status == CLG_OK)
         *out = part;
     else
@@ -276,6 +292,7 @@ const clg_dataset_info *clg_dataset_describe(const clg_dataset *dataset)
 const char *clg_dataset_class_name(const clg_dataset *dataset, int label)
 {
     const clg__names *names = dataset ? &dataset->samples->classes : NULL;
+    if (dataset && dataset->names.count) names = &dataset->names;
     return names && label >= 0 && (size_t)label < names->count ? names->items[label] : NULL;
 }
 
@@ -362,6 +379,7 @@ clg_status clg__dataset_read(const clg_dataset *dataset, int64_t index, float *f
         if (per_target)
             memcpy(target, (const char *)samples->targets + at * per_target, per_target);
     }
+    if (dataset->relabel) *(int32_t *)target = dataset->relabel[*(const int32_t *)target];
     return features ? deliver(dataset, at, stored, features, count, raw) : CLG_OK;
 }
 

@@ -49,6 +49,9 @@ struct clg_dataset {
     float *mean, *std; /* (channels); NULL: as stored */
     float *table;      /* U8 storage: (channels, 256), the delivered value of each byte */
     float *fill;       /* (features) for missing values; NULL: none are known */
+    int32_t *relabel;  /* (stored_classes) delivered label of each stored one; NULL: the same */
+    int stored_classes;
+    clg__names names; /* of the classes, where labels are others than the stored ones */
 };
 
 /**
