@@ -481,5 +481,53 @@ class Transfer(Case):
         self.assertEqual(self.weights("run"), {name: kept[name] for name in FOREIGN})
 
 
+# Kind and options, shape of what it learns and what that is at first; all get 6 channels.
+LEARNED = [
+    ("{kind: prelu, name: p1}", "p1.weight", 1, 0.25),
+    ("{kind: prelu, name: p6, per_channel: true, a: 0.5}", "p6.weight", 6, 0.5),
+    ("{kind: swish_learned, name: s6, per_channel: true}", "s6.beta", 6, 1),
+    ("{kind: soft_exponential, name: e1, a: 0.125}", "e1.a", 1, 0.125),
+    ("{kind: apl, name: a3, pieces: 3}", "a3.a", 18, 0),
+]
+PLAIN = ["{kind: brelu}", "{kind: rrelu, lower: 0.1, upper: 0.3}", "{kind: softmax}", "{kind: log_softmax}"]
+
+
+class Activations(Case):
+    def train(self, rate):
+        branches = "".join(f"        - {layer}\n" for layer in [row[0] for row in LEARNED] + PLAIN)
+        (self.folder / "model.yaml").write_text(
+            "model:\n  name: activations\n  input: [4]\n  classes: 2\n  layers:\n"
+            "    - {kind: linear, units: 6}\n    - kind: branches\n      layers:\n" + branches +
+            "    - {kind: linear, units: 2}\n"
+            f"training: {{optimizer: sgd, momentum: 0, lr: {rate}, batch: 64, epochs: 1, gradient_norms: false}}\n")
+        run = f"run{rate}"
+        loss = json.loads(self.cltrain("train", "model.yaml", "--data", "t.csv", "--out", run, "--json")
+                          .stdout.splitlines()[0])["train_loss"]
+        self.assertTrue(math.isfinite(loss))
+        latest = (self.folder / run / "checkpoints" / "latest").read_text().strip()
+        return read_safetensors(self.folder / run / "checkpoints" / latest)
+
+    def test_learned(self):
+        """They start where they are said to, and every number of theirs learns."""
+        rng = random.Random(2)
+        (self.folder / "t.csv").write_text("".join(
+            ",".join(f"{rng.uniform(-2, 2):.3f}" for _ in range(4)) + f",{i % 2}\n" for i in range(64)))
+        before, after = self.train(1e-30), self.train(0.1)
+        for layer, name, count, start in LEARNED:
+            with self.subTest(layer):
+                self.assertEqual(len(before[name]), count)
+                for x, y in zip(before[name], after[name]):
+                    self.assertAlmostEqual(x, start, places=6)
+                    self.assertNotEqual(x, y)
+        width = sum(6 for _ in LEARNED + PLAIN)
+        self.assertEqual(len(after["linear2.weight"]), 2 * width)
+
+    def test_mistakes(self):
+        for layer, message in (("{kind: rrelu, lower: 0.5, upper: 0.1}", "0 <= lower <= upper"),
+                               ("{kind: prelu, b: 1}", "no option 'b'"), ("{kind: apl, pieces: 0}", "pieces must be"),
+                               ("{kind: prelo}", "did you mean 'prelu'"), ("{kind: mishh}", "did you mean 'mish'")):
+            self.assertIn(message, self.graph(model([layer]), code=3).stderr)
+
+
 if __name__ == "__main__":
     unittest.main(argv=[sys.argv[0], *sys.argv[2:]], verbosity=2)

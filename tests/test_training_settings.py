@@ -112,7 +112,7 @@ TABLE = """model:
   layers:
     - {kind: standardize}
     - {kind: linear, units: 3}
-training: {optimizer: sgd, lr: 0.1, batch: 16, epochs: 2, validation: 0}
+training: {optimizer: sgd, lr: 0.1, batch: 16, epochs: 2, validation: 0, gradient_norms: false}
 """
 
 
@@ -217,9 +217,8 @@ class ClassWeights(Case):
 
     def test_what_is_learned(self):
         odds = self.SHARE / (1 - self.SHARE)
-        for setting, factor, binary in (("keep: 3", 1, False), ("class_weights: balanced", 1 / odds, False),
-                                        ("class_weights: balanced", 1 / odds, True),
-                                        ("class_weights: 2 6", 3, False), ("class_weights: 2 6", 3, True)):
+        for setting, factor, binary in (("class_weights: balanced", 1 / odds, False),
+                                        ("class_weights: 1 1", 1, False), ("class_weights: 2 6", 3, True)):
             with self.subTest(setting, binary=binary):
                 self.temporary.cleanup()
                 self.setUp()

@@ -1,7 +1,7 @@
 /*
  * The kinds of layers that model files know: the table at the end of the file, and one short
- * builder each. To add a kind: a builder, a row, and - for a new option - a row in
- * LAYER_OPTION_ROWS.
+ * builder each, here or in layers_activation.c and layers_sequence.c. To add a kind: a builder, a
+ * row, and - for a new option - a row in LAYER_OPTION_ROWS.
  */
 #include <limits.h>
 #include <stdarg.h>
@@ -384,6 +384,14 @@ static const struct layer_kind layer_kinds[] = {
     {"cutout", "size", "", "", build_cutout},
     {"color_jitter", "", "brightness contrast saturation", "", build_color_jitter},
     {"gaussian_noise", "sigma", "", "", build_gaussian_noise},
+    {"brelu", "", "", "", build_brelu},
+    {"prelu", "", "a per_channel name", "prelu", build_prelu},
+    {"rrelu", "", "lower upper", "", build_rrelu},
+    {"apl", "", "pieces name", "apl", build_apl},
+    {"swish_learned", "", "a per_channel name", "swish", build_swish_learned},
+    {"soft_exponential", "", "a per_channel name", "soft_exponential", build_soft_exponential},
+    {"softmax", "", "", "", build_softmax},
+    {"log_softmax", "", "", "", build_log_softmax},
     {"standardize", "", "name", "standardize", build_fitted},
     {"min_max", "", "name", "min_max", build_fitted},
     {"sequence", "layers", "name", "", build_sequence},
@@ -393,52 +401,6 @@ static const struct layer_kind layer_kinds[] = {
 enum { N_LAYER_KINDS = sizeof layer_kinds / sizeof *layer_kinds };
 _Static_assert((int)N_LAYER_KINDS <= (int)MAX_LAYER_KINDS, "raise MAX_LAYER_KINDS");
 
-/* ---- activations: every one-input row of the pointwise table ---- */
-
-/*
- * Parameters default to the row's first sample values, which are PyTorch's defaults where PyTorch
- * has the function. A row with two parameters (clamp) has no usual ones: both must be given.
- */
-struct activation {
-    const char *name;
-    int parameters;
-    double a;
-    clg_tensor *(*plain)(clg_tensor *x);
-    clg_tensor *(*with_a)(clg_tensor *x, double a);
-    clg_tensor *(*with_ab)(clg_tensor *x, double a, double b);
-};
-
-#define CLG_UNARY(name, ...) {#name, 0, 0, clg_##name, NULL, NULL},
-#define CLG_UNARY_A(name, formula, lo, hi, sample, ...) {#name, 1, sample, NULL, clg_##name, NULL},
-#define CLG_UNARY_AB(name, ...) {#name, 2, 0, NULL, NULL, clg_##name},
-#define CLG_BINARY(...)
-#define CLG_TERNARY(...)
-static const struct activation activations[] = {
-#include "clgrad/pointwise.def"
-};
-#undef CLG_UNARY
-#undef CLG_UNARY_A
-#undef CLG_UNARY_AB
-#undef CLG_BINARY
-#undef CLG_TERNARY
-enum { N_ACTIVATIONS = sizeof activations / sizeof *activations };
-
-static clg_tensor *build_activation(struct layer_site *site, clg_tensor *x)
-{
-    const struct activation *row = activations;
-    while (strcmp(row->name, site->spec->kind)) row++;
-    double a = site->spec->a ? *site->spec->a : row->a;
-    if (row->parameters == 2) return row->with_ab(x, a, *site->spec->b);
-    return row->parameters ? row->with_a(x, a) : row->plain(x);
-}
-
-/* What an activation's options are, by its number of parameters. */
-static const struct layer_kind activation_kinds[] = {
-    {"", "", "", "", build_activation},
-    {"", "", "a", "", build_activation},
-    {"", "a b", "", "", build_activation},
-};
-
 /* ---- building ---- */
 
 static const struct layer_kind block_kind = {"", "", "with name", "", build_block};
@@ -447,9 +409,7 @@ bool layer_kind_exists(const char *name)
 {
     for (int i = 0; i < N_LAYER_KINDS; i++)
         if (!strcmp(layer_kinds[i].name, name)) return true;
-    for (int i = 0; i < N_ACTIVATIONS; i++)
-        if (!strcmp(activations[i].name, name)) return true;
-    return false;
+    return activation_kind(name);
 }
 
 const struct block_text *layer_find_block(const struct layer_site *site)
@@ -465,10 +425,10 @@ const struct block_text *layer_find_block(const struct layer_site *site)
 static const struct layer_kind *unknown_kind(struct layer_site *site)
 {
     const struct model_spec *model = &site->file->content->model;
-    const char *names[N_LAYER_KINDS + N_ACTIVATIONS + MAX_BLOCKS], *word = site->spec->kind;
+    const char *names[N_LAYER_KINDS + MAX_ACTIVATIONS + MAX_BLOCKS], *word = site->spec->kind;
     size_t count = 0;
     for (int i = 0; i < N_LAYER_KINDS; i++) names[count++] = layer_kinds[i].name;
-    for (int i = 0; i < N_ACTIVATIONS; i++) names[count++] = activations[i].name;
+    count += activation_names(names + count);
     for (unsigned i = 0; i < model->blocks_count; i++) {
         if (!strcmp(model->blocks[i].name, word))
             layer_error(site, "kind", "a block may only use blocks above it");
@@ -485,8 +445,8 @@ static const struct layer_kind *find_kind(struct layer_site *site)
     const char *word = site->spec->kind;
     for (int i = 0; i < N_LAYER_KINDS; i++)
         if (!strcmp(layer_kinds[i].name, word)) return &layer_kinds[i];
-    for (int i = 0; i < N_ACTIVATIONS; i++)
-        if (!strcmp(activations[i].name, word)) return &activation_kinds[activations[i].parameters];
+    const struct layer_kind *activation = activation_kind(word);
+    if (activation) return activation;
     return layer_find_block(site) ? &block_kind : unknown_kind(site);
 }
 

@@ -125,6 +125,9 @@ enum { MAX_NAME = 200, MAX_FULL_NAME = 190 }; /* characters of a word; of a laye
     REAL(rate)                                                                                     \
     REAL(a)                                                                                        \
     REAL(b)                                                                                        \
+    FLAG(per_channel)                                                                              \
+    REAL(lower)                                                                                    \
+    REAL(upper)                                                                                    \
     REAL(momentum)                                                                                 \
     REAL(epsilon)                                                                                  \
     REAL(horizontal)                                                                               \

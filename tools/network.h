@@ -96,6 +96,24 @@ bool block_read_values(struct layer_site *site, const struct block_text *block,
 /** Names and parameters of all blocks make sense: DONE, or an exit code after a message. */
 int blocks_check(struct model_file *file);
 
+/* ---- activations, in layers_activation.c ---- */
+
+enum { MAX_ACTIVATIONS = 160 };
+
+/** The kind that every pointwise operation with one input makes, or NULL. */
+const struct layer_kind *activation_kind(const char *name);
+/** Fills in the names of all of them; their number. */
+size_t activation_names(const char *names[MAX_ACTIVATIONS]);
+
+clg_tensor *build_brelu(struct layer_site *site, clg_tensor *x);
+clg_tensor *build_prelu(struct layer_site *site, clg_tensor *x);
+clg_tensor *build_rrelu(struct layer_site *site, clg_tensor *x);
+clg_tensor *build_apl(struct layer_site *site, clg_tensor *x);
+clg_tensor *build_swish_learned(struct layer_site *site, clg_tensor *x);
+clg_tensor *build_soft_exponential(struct layer_site *site, clg_tensor *x);
+clg_tensor *build_softmax(struct layer_site *site, clg_tensor *x);
+clg_tensor *build_log_softmax(struct layer_site *site, clg_tensor *x);
+
 /* ---- layers of sequences, in layers_sequence.c ---- */
 
 clg_tensor *build_embedding(struct layer_site *site, clg_tensor *x);

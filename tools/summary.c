@@ -30,9 +30,9 @@ static double positions_of(const clg_shape *shape)
 static double flops_of(const struct network *network, const char *kind, const char *prefix,
                        const clg_tensor *x, const clg_tensor *y)
 {
-    /* These go over the positions of their input; a table look-up multiplies nothing. */
+    /* These go over the positions of their input; the others are no products. */
     static const char *const by_input[] = {"conv_transpose2d", "rnn", "lstm", "gru", NULL};
-    static const char *const none[] = {"embedding", NULL};
+    static const char *const none[] = {"embedding", "apl", NULL};
     size_t length = strlen(prefix);
     double weights = 0;
     clg_tensor *variable;
