@@ -1,7 +1,7 @@
 # Bash completion of cltrain. The test `options` compares it with `cltrain --help` and the manual pages.
 _cltrain() {
     local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-    local commands='train eval predict sample compare landscape devices ops bench graph summary models cache'
+    local commands='train eval predict sample word2vec nearest compare landscape devices ops bench graph summary models cache'
     local models='perceptron linear_regression logistic_regression softmax_regression approximator
         mlp maxout deep_mlp_sigmoid deep_mlp_relu deep_mlp_batch_norm lenet5 lenet alexnet
         vgg11_cifar vgg16 inception_v1 resnet20 resnet32 resnet56 resnet18 iris penguins auto_mpg
@@ -19,7 +19,8 @@ _cltrain() {
         words='constant step multi_step exponential power polynomial cosine cosine_restarts one_cycle'
         ;;
     --device) words=':cpu :gpu :accelerator' ;;
-    --folds | --epochs | --batch | --accumulate | --lr | --weight-decay | --seed | --limit | --checkpoint-every | --points | --range | --samples | --length | --temperature | --prompt) return ;;
+    --folds | --epochs | --batch | --accumulate | --lr | --weight-decay | --seed | --limit | --checkpoint-every | --points | --range | --samples | --length | --temperature | --prompt | \
+        --dimension | --window | --negative | --sample | --min-count | --vocabulary | --count) return ;;
     esac
     if [[ $words ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
@@ -35,6 +36,11 @@ _cltrain() {
     eval) options="$common --data" ;;
     predict) options="$common --limit --layer --out" ;;
     sample) options="$common --length --temperature --prompt --seed" ;;
+    word2vec)
+        options="$common --out --dimension --cbow --window --negative --hierarchical --sample
+            --min-count --vocabulary --epochs --batch --lr --seed"
+        ;;
+    nearest) options='--count --questions --json --help' ;;
     compare) options='--out --json --help' ;;
     landscape) options="$common --points --range --samples --seed --data" ;;
     devices | ops) options='--json --help' ;;

@@ -61,6 +61,19 @@ static int store(const struct command *command, const struct option_row *row, co
     return OPTIONS_OK;
 }
 
+int option_number(const char *command, const char *option, const char *text, double low,
+                  double high, double *out)
+{
+    char *end;
+    if (!text) return DONE;
+    double number = strtod(text, &end);
+    if (end == text || *end || !(number >= low && number <= high))
+        return report_error(BAD_USAGE, "%s: --%s takes a number in %g .. %g, not '%s'", command,
+                            option, low, high, text);
+    *out = number;
+    return DONE;
+}
+
 static void fill_long_options(const struct command *command, struct option *table)
 {
     int i = 0;

@@ -47,6 +47,13 @@ enum { OPTIONS_OK = -1 };
  */
 int options_parse(const struct command *command, int argc, char **argv, void *values, int *first);
 
+/**
+ * Reads the number of an option that is kept as text into *out; without one (NULL) *out stays as it
+ * is. DONE, or BAD_USAGE after a message if it is not in low .. high.
+ */
+int option_number(const char *command, const char *option, const char *text, double low,
+                  double high, double *out);
+
 /** Prints the help of one subcommand to stdout. */
 void options_help(const struct command *command);
 

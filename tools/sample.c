@@ -18,7 +18,7 @@
 #include "signals.h"
 #include "trained.h"
 
-enum { DEFAULT_LENGTH = 500, MAX_LENGTH = 100000000 };
+enum { DEFAULT_LENGTH = 500, MAX_LENGTH = 100000000, MAX_TEMPERATURE = 100 };
 
 struct sample_options {
     const char *prompt, *temperature, *device;
@@ -282,20 +282,9 @@ static int write_text(struct writer *w)
     return print_json(json_pack("{so}", "text", json_text(w->text)));
 }
 
-static int read_temperature(struct writer *w)
-{
-    const char *text = w->given->temperature;
-    char *end;
-    w->temperature = text ? strtod(text, &end) : 1;
-    if (!text || (end != text && !*end && w->temperature >= 0 && w->temperature <= 100))
-        return DONE;
-    return report_error(BAD_USAGE, "sample: --temperature takes a number in 0 .. 100, not '%s'",
-                        text);
-}
-
 static int run(const void *values, int argc, char **argv)
 {
-    struct writer w = {.given = values};
+    struct writer w = {.given = values, .temperature = 1};
     struct sample_options given = *w.given;
     if (!argc) return report_error(BAD_USAGE, "sample: which run or checkpoint?");
     if (given.length > MAX_LENGTH)
@@ -303,7 +292,8 @@ static int run(const void *values, int argc, char **argv)
     if (!given.seed) given.seed = 1;
     w.given = &given;
     signals_catch();
-    int code = read_temperature(&w);
+    int code = option_number("sample", "temperature", given.temperature, 0, MAX_TEMPERATURE,
+                             &w.temperature);
     if (code == DONE) code = prepare(&w, argv[0]);
     if (code == DONE) code = write_text(&w);
     clg_program_destroy(w.program);
