@@ -20,7 +20,7 @@ import unittest
 import xml.dom.minidom
 
 CLTRAIN = pathlib.Path(sys.argv[1]).resolve()
-FOLDER = pathlib.Path(sys.argv[2]).resolve() / "docs" / "tutorial"
+FOLDER = pathlib.Path(__file__).resolve().parent.parent / "docs" / "tutorial"
 PAGES = sorted(FOLDER.glob("[0-9]*.md"))
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
 NUMBER = re.compile(r"[-+]?\d[\d,]*(\.\d+)?(e[-+]?\d+)?|\bnan\b")
@@ -161,4 +161,4 @@ for number, path in enumerate(PAGES, 1):
     setattr(Tutorial, f"test_page_{path.stem.replace('-', '_')}", lambda self, path=path: self.go_through(path))
 
 if __name__ == "__main__":
-    unittest.main(argv=[sys.argv[0], *sys.argv[3:]], verbosity=2)
+    unittest.main(argv=[sys.argv[0], *sys.argv[2:]], verbosity=2)

@@ -119,6 +119,23 @@ void clg__launch_range(clg__launch *launch, int dims, const size_t *global, cons
     }
 }
 
+/* On GPUs the axes share 64 work-items in powers of 4, the last takes all that are left; on CPUs
+ * each is a group. */
+void clg__launch_spread(clg__launch *launch, int dims, const size_t *global)
+{
+    if (!launch) return;
+    const clg_context *ctx = launch->lowering->ctx;
+    size_t local[3], left = ctx->engine == CLG_ENGINE_CPU ? 1 : 64;
+    while (left > ctx->info.max_work_group) left /= 4;
+    for (int i = 0; i < dims - 1; i++) {
+        for (local[i] = 1; local[i] < left && local[i] < global[i];) local[i] *= 4;
+        left /= local[i];
+    }
+    local[dims - 1] = left;
+    clg__launch_range(launch, dims, global, local);
+    launch->any_local = true;
+}
+
 void clg__launch_work(clg__launch *launch, double flops, double bytes)
 {
     if (!launch) return;

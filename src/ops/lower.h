@@ -65,6 +65,7 @@ typedef struct clg__launch {
     int n_args;
     cl_uint dims;
     size_t global[3], local[3]; /* local[0] = 0: the driver chooses */
+    bool any_local;             /* local is a wish: a kernel that allows less may have less */
     bool epilogue;              /* the epilogue's arguments follow args */
     clg__host_call call; /* host calls: function, its buffers are args (CLG__ARG_BUFFER) ... */
     int64_t numbers[16]; /* ... and its numbers */
@@ -114,6 +115,12 @@ void clg__launch_step(clg__launch *launch);
 void clg__launch_epilogue(clg__launch *launch);
 /** 1 to 3 dimensions; local all 0: the driver chooses. global is rounded up to local. */
 void clg__launch_range(clg__launch *launch, int dims, const size_t *global, const size_t *local);
+/**
+ * 1 to 3 dimensions of work-items that do not meet, and whose kernel checks its ranges itself.
+ * Local sizes are of few forms: some drivers compile a kernel anew for each, and left to choose,
+ * they divide odd sizes badly.
+ */
+void clg__launch_spread(clg__launch *launch, int dims, const size_t *global);
 void clg__launch_work(clg__launch *launch, double flops, double bytes);
 
 /** A temporary area that lives during this step only. Size must not grow when the batch shrinks. */

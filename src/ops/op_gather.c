@@ -133,7 +133,7 @@ static void lower_clear(clg__lowering *lo)
     clg__launch_buffer(launch, lo->out);
     clg__launch_long(launch, count);
     clg__launch_long(launch, per_item);
-    clg__launch_range(launch, 1, (size_t[]){(size_t)clg__ceil_div(count, per_item)}, NULL);
+    clg__launch_spread(launch, 1, (size_t[]){(size_t)clg__ceil_div(count, per_item)});
     clg__launch_work(launch, 0, 4.0 * (double)count);
 }
 

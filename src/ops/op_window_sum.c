@@ -31,7 +31,7 @@ static clg_status lower(clg__lowering *lo)
     clg__launch_epilogue(launch);
     size_t range[] = {(size_t)clg__ceil_div(columns, chunk),
                       (size_t)clg__ceil_div(rows, row_chunk)};
-    clg__launch_range(launch, 2, range, NULL);
+    clg__launch_spread(launch, 2, range);
     double elements = (double)(rows * columns);
     clg__launch_work(launch, elements * (attr->before + attr->after + 1.0), 8.0 * elements);
     return lo->status;

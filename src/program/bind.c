@@ -26,7 +26,6 @@ static void lower_pointwise(clg_program *p, clg__step *step, clg__cluster *c, cl
     int64_t columns = space.extent[space.n_axes - 1], rows = 1, width = clg__vector_width(p->ctx);
     for (int k = 0; k < space.n_axes - 1; k++) rows *= space.extent[k];
     int64_t row_chunk = 1, column_chunk = width;
-    size_t local[2] = {1, 1};
     if (p->ctx->engine == CLG_ENGINE_CPU) {
         int64_t shares = work_items(p->ctx, rows * columns);
         int64_t row_shares = clg__min_i64(shares, rows);
@@ -40,7 +39,7 @@ static void lower_pointwise(clg_program *p, clg__step *step, clg__cluster *c, cl
     clg__bind_stage(launch, &p->ir, c, 0, &space, batch);
     size_t global[2] = {(size_t)clg__ceil_div(columns, column_chunk),
                         (size_t)clg__ceil_div(rows, row_chunk)};
-    clg__launch_range(launch, 2, global, p->ctx->engine == CLG_ENGINE_CPU ? local : NULL);
+    clg__launch_spread(launch, 2, global);
     clg__launch_work(launch, (double)(rows * columns) * c->body[0].n_members,
                      (double)(rows * columns) * 4.0 * (space.n_loads + 1));
 }
@@ -70,13 +69,13 @@ static void lower_final(clg_program *p, clg__step *step, clg__cluster *c,
                         const clg__reduce_plan *plan, clg__buffer_id partial, int64_t batch)
 {
     clg__launch *launch = start_generated(&step->lowering, step->name[1]);
-    size_t count = (size_t)(plan->outer * plan->inner), local = 1;
+    size_t count = (size_t)(plan->outer * plan->inner);
     clg__launch_long(launch, (int64_t)count);
     clg__launch_long(launch, plan->inner);
     clg__launch_long(launch, plan->parts);
     clg__launch_buffer(launch, partial);
     bind_epilogue_stage(p, c, launch, batch);
-    clg__launch_range(launch, 1, &count, p->ctx->engine == CLG_ENGINE_CPU ? &local : NULL);
+    clg__launch_spread(launch, 1, &count);
     clg__launch_work(launch, (double)partial_count(c, plan), 4.0 * (double)partial_count(c, plan));
 }
 
@@ -99,12 +98,11 @@ static void lower_reduce(clg_program *p, clg__step *step, clg__cluster *c, clg__
     } else {
         bind_epilogue_stage(p, c, launch, batch);
     }
-    size_t row_form[3] = {(size_t)plan.outer, (size_t)plan.parts, 1}, local[3] = {1, 1, 1};
+    size_t row_form[2] = {(size_t)plan.outer, (size_t)plan.parts};
     size_t width = (size_t)clg__vector_width(p->ctx);
     size_t column_form[3] = {((size_t)plan.cols + width - 1) / width,
                              (size_t)(plan.outer * plan.inner_rows), (size_t)plan.parts};
-    clg__launch_range(launch, 3, plan.column_form ? column_form : row_form,
-                      p->ctx->engine == CLG_ENGINE_CPU ? local : NULL);
+    clg__launch_spread(launch, plan.column_form ? 3 : 2, plan.column_form ? column_form : row_form);
     double elements = (double)clg_shape_count(&c->space);
     clg__launch_work(launch, elements * (c->body[0].n_members + c->n_reduces),
                      elements * 4.0 * space.n_loads);
@@ -395,18 +393,37 @@ static clg_status set_argument(const clg_program *p, const clg__step *step, cl_k
     return CLG_OK;
 }
 
+/* A kernel of many registers may not run in groups as large as wished. */
+static clg_status fit_local(const clg_program *p, cl_kernel kernel, clg__launch *launch)
+{
+    size_t wished = 1, most;
+    for (cl_uint i = 0; i < launch->dims; i++) wished *= launch->local[i];
+    if (!launch->any_local || wished <= 1) return CLG_OK;
+    CLG_TRY(CLG__CL(clGetKernelWorkGroupInfo(kernel, p->ctx->device, CL_KERNEL_WORK_GROUP_SIZE,
+                                             sizeof most, &most, NULL)));
+    if (wished > most) launch->local[0] = 0;
+    return CLG_OK;
+}
+
+static clg_status bind_launch(const clg_program *p, const clg__step *step, cl_kernel kernel,
+                              clg__launch *launch)
+{
+    cl_uint index = 0;
+    CLG_TRY(fit_local(p, kernel, launch));
+    for (int a = 0; a < launch->n_args; a++)
+        CLG_TRY(set_argument(p, step, kernel, &launch->args[a], &index));
+    return CLG_OK;
+}
+
 clg_status clg__program_bind(clg_program *p)
 {
     for (int i = 0; i < p->n_steps; i++) {
         const clg__step *step = &p->steps[i];
         for (size_t k = 0; k < step->lowering.n_launches; k++) {
-            const clg__launch *launch = &step->lowering.launches[k];
             cl_kernel kernel = p->kernels[step->first_kernel + (int)k];
-            cl_uint index = 0;
-            for (int a = 0; kernel && a < launch->n_args; a++) {
-                clg_status status = set_argument(p, step, kernel, &launch->args[a], &index);
-                if (status != CLG_OK) return clg__fail_context(status, "kernel %s", launch->kernel);
-            }
+            clg__launch *launch = &step->lowering.launches[k];
+            clg_status status = kernel ? bind_launch(p, step, kernel, launch) : CLG_OK;
+            if (status != CLG_OK) return clg__fail_context(status, "kernel %s", launch->kernel);
         }
     }
     return CLG_OK;

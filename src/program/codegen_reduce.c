@@ -108,7 +108,8 @@ static void emit_row_reduction(clg__generator *g, int first, bool two_stages, in
         "const ulong o = get_global_id(0), part = get_global_id(1);\n"
         "const ulong r0 = part / column_parts * row_chunk, r1 = min(r0 + row_chunk, rows);\n"
         "const ulong c0 = part % column_parts * column_chunk, c1 = min(c0 + column_chunk, "
-        "columns);\n");
+        "columns);\n"
+        "if (o >= outer || part >= parts) return;\n");
     emit_sums(g, width);
     emit_sums(g, 1);
     clg__emit_coordinates(g, 0, first - 1, "o");
@@ -148,6 +149,7 @@ static void emit_column_reduction(clg__generator *g, int first, int behind, bool
         g->out,
         "const ulong o = get_global_id(1) / inner_rows, i = get_global_id(1) %% inner_rows;\n"
         "const ulong part = get_global_id(2), first_column = get_global_id(0) * %d;\n"
+        "if (o >= outer || first_column >= columns || part >= parts) return;\n"
         "const ulong r0 = part * row_chunk, r1 = min(r0 + row_chunk, rows);\n"
         "const uint n = (uint)min((ulong)%d, columns - first_column);\n",
         width, width);
@@ -181,7 +183,8 @@ static void emit_final_kernel(clg__generator *g, const char *name)
                   name);
     clg__generator epilogue = clg__generator_make(g->out, g->ir, g->cluster, 1);
     clg__emit_parameters(&epilogue);
-    clg__str_add(g->out, ")\n{\nconst ulong e = get_global_id(0), o = e / inner, l = 0;\n");
+    clg__str_add(g->out, ")\n{\nconst ulong e = get_global_id(0), o = e / inner, l = 0;\n"
+                         "if (e >= count) return;\n");
     for (int i = 0; i < g->cluster->n_reduces; i++)
         clg__str_addf(g->out,
                       "float t%d[1] = {%s};\nfor (ulong p = 0; p < parts; ++p) t%d[0] = %s(t%d[0], "

@@ -13,7 +13,7 @@
 
 enum {
     SAMPLES = 24, /* elements of each input whose derivatives are checked */
-    GROUP = 8     /* cases in one program */
+    GROUP = 32    /* cases in one program */
 };
 
 typedef struct check {
