@@ -3,7 +3,7 @@ _cltrain() {
     local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
     local commands='train eval predict sample word2vec nearest compare landscape devices ops bench graph summary models cache'
     local models='perceptron linear_regression logistic_regression softmax_regression approximator
-        mlp maxout deep_mlp_sigmoid deep_mlp_relu deep_mlp_batch_norm lenet5 lenet alexnet
+        mlp maxout deep_mlp_sigmoid deep_mlp_relu deep_mlp_batch_norm lenet5 lenet cnn alexnet
         vgg11_cifar vgg16 inception_v1 resnet20 resnet32 resnet56 resnet18 iris penguins auto_mpg
         linear_autoencoder autoencoder denoising_autoencoder sparse_autoencoder char_rnn char_lstm'
     local common='--device --json --help' options='' words=''

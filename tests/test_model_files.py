@@ -234,7 +234,7 @@ PARAMETERS = {
     "iris": 131, "penguins": 211, "auto_mpg": 4865,
     "linear_autoencoder": 50992, "autoencoder": 944176, "denoising_autoencoder": 944176,
     "softmax_regression": 7850, "mlp": 407050, "deep_mlp_sigmoid": 250378, "deep_mlp_relu": 250378,
-    "deep_mlp_batch_norm": 252938, "lenet5": 61706, "lenet": 1663370, "vgg11_cifar": 9231114, "vgg16": 138357544,
+    "deep_mlp_batch_norm": 252938, "lenet5": 61706, "lenet": 1663370, "cnn": 468010, "vgg11_cifar": 9231114, "vgg16": 138357544,
     "resnet20": 269722, "resnet32": 464154, "resnet56": 853018, "resnet18": 11689512, "alexnet": 60965224, "inception_v1": 6998552,
     "char_rnn": 123520, "char_lstm": 1257600,
 }

@@ -1,6 +1,6 @@
 """Goes through the tutorial as a reader would: runs its commands, compares what they print, checks its claims.
 
-usage: test_tutorial.py CLTRAIN SOURCE_ROOT [TEST...]
+usage: test_tutorial.py CLTRAIN [TEST...]
 
 Each page has a folder of its own and starts with nothing. Blocks of the pages mean:
   sh        run from top to bottom, with bash; a command that fails fails the test
