@@ -120,7 +120,7 @@ static inline int2 bounds(float at, float half_width, int extent)
 {
     const float low = floor(at - half_width + middle(extent)) - 1.0f;
     const float high = ceil(at + half_width + middle(extent)) + 2.0f;
-    return clamp((int2)(convert_int_sat(low), convert_int_sat(high)), 0, extent);
+    return (int2)(clamp(convert_int_sat(low), 0, extent), clamp(convert_int_sat(high), 0, extent));
 }
 
 /* The output pixels that can see the input's pixel (iy, ix). */
