@@ -49,9 +49,8 @@ _cltrain() {
     summary) options="--batch --json --help $models" ;;
     models) options="--json --help $models" ;;
     bench)
-        options="$common fma-peak copy matmul-512 matmul-1024 matmul-2048 conv3x3-64-56-b16
-            conv3x3-64-56-b16-train step-mlp-b128 step-lenet-b64 step-lstm-b32
-            step-embedding-10k step-embedding-1m"
+        options="$common --list --profile --trace"
+        [[ $word == -* ]] || options+=" $(cltrain bench --list 2>/dev/null)"
         ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word")

@@ -651,6 +651,24 @@ class Training(Case):
             self.assertGreater(line["median_ms"], 0)
             self.assertIn("device", line)
         self.assertGreater(lines[0]["gflops"], 0)
+        self.assertGreater(lines[0]["share"], 0)
+        self.assertEqual(lines[0]["launches"], 1)
+
+    def test_bench_profile(self):
+        rows = self.lines("bench", "infer-mlp-b1", "--profile", "--trace", "trace.json")
+        trace = json.loads((self.folder / "trace.json").read_text())
+        self.assertEqual(sum(row["launches"] for row in rows), len(trace))
+        self.assertTrue(all(event["ph"] == "X" and event["dur"] > 0 for event in trace))
+        self.assertTrue(any("matmul" in row["kernel"] for row in rows))
+        self.cltrain("bench", "--profile", code=2)
+        self.cltrain("bench", "infer-mlp-b1", "--trace", "t.json", code=2)
+        self.cltrain("bench", "infer-mlp-b1", "--profile", "--trace", "nowhere/t.json", code=1)
+
+    def test_bench_names(self):
+        names = self.cltrain("bench", "--list").stdout.split()
+        self.assertEqual(len(names), len(set(names)))
+        self.assertIn("step-resnet20-b128", names)
+        self.assertIn("conv3x3-64-56-b16-weights", names)
 
 
 if __name__ == "__main__":

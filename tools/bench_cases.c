@@ -1,138 +1,215 @@
 /*
- * What each case computes. Operands are variables with random values rather than inputs, so that no
- * copy from the host is timed; a training step gets one batch, fed before the clock starts.
+ * The cases of cltrain bench that are single operations: what each computes, and how much work that
+ * is. Operands are variables with random values rather than inputs, so that no copy from the host
+ * is timed. Work is that of the mathematics: multiplications and additions of products alone, and
+ * for what is bound by memory the bytes that have to be read and written at least once.
  */
+#include <string.h>
+
 #include "bench.h"
 #include "clgrad/autodiff.h"
 #include "clgrad/nn.h"
 #include "clgrad/sequence.h"
+#include "cltrain.h"
 
 static clg_tensor *random_operand(clg_graph *graph, const char *name, clg_shape shape)
 {
     return clg_variable(graph, name, shape, CLG_INIT(.kind = CLG_INIT_NORMAL, .value = 1.0), false);
 }
 
-static void build_matmul(struct bench_setup *setup, const struct bench_case *row)
+static void add_output(struct bench_setup *setup, clg_tensor *t)
 {
+    setup->outputs[setup->n_outputs++] = t;
+}
+
+static double bytes_of(const clg_tensor *t)
+{
+    return t ? 4.0 * (double)clg_shape_count(clg_tensor_shape(t)) : 0;
+}
+
+/* ---- products ---- */
+
+static int build_matmul(struct bench_setup *setup, const struct bench_case *row)
+{
+    const double n = (double)row->size;
     clg_tensor *a = random_operand(setup->graph, "a", CLG_SHAPE(row->size, row->size));
     clg_tensor *b = random_operand(setup->graph, "b", CLG_SHAPE(row->size, row->size));
-    setup->outputs[setup->n_outputs++] = clg_matmul(a, b, NULL);
+    add_output(setup, clg_matmul(a, b, NULL));
+    setup->flops = 2 * n * n * n;
+    return DONE;
 }
 
-static const clg_conv2d_params same = {.padding = CLG_PADDING_SAME};
+/* ---- convolutions ---- */
 
-static void build_conv(struct bench_setup *setup, const struct bench_case *row)
+/* Which results of a convolution are wanted: bits. */
+enum { FORWARD = 1, DATA = 2, WEIGHTS = 4, TRAIN = FORWARD | DATA | WEIGHTS };
+
+static const struct {
+    const char *suffix;
+    int results;
+} passes[] = {{"", FORWARD}, {"-data", DATA}, {"-weights", WEIGHTS}, {"-train", TRAIN}};
+enum { N_PASSES = sizeof passes / sizeof *passes };
+
+static clg_conv2d_params conv_params(const struct bench_conv *c)
 {
-    clg_tensor *x = random_operand(setup->graph, "x", CLG_SHAPE(row->batch, 56, 56, 64));
-    clg_tensor *w = random_operand(setup->graph, "w", CLG_SHAPE(3, 3, 64, 64));
-    setup->outputs[setup->n_outputs++] = clg_conv2d(x, w, &same);
+    return (clg_conv2d_params){.padding = CLG_PADDING_SAME,
+                               .stride = {(int)c->stride, (int)c->stride},
+                               .dilation = {(int)c->dilation, (int)c->dilation},
+                               .groups = (int)c->groups};
 }
 
-/* Forward, and both gradients for a given gradient of the result. */
-static void build_conv_train(struct bench_setup *setup, const struct bench_case *row)
+static int build_conv(struct bench_setup *setup, const struct bench_case *row)
 {
-    clg_tensor *x = random_operand(setup->graph, "x", CLG_SHAPE(row->batch, 56, 56, 64));
-    clg_tensor *w = random_operand(setup->graph, "w", CLG_SHAPE(3, 3, 64, 64));
-    clg_tensor *dy = random_operand(setup->graph, "dy", CLG_SHAPE(row->batch, 56, 56, 64));
-    clg_tensor *y = clg_conv2d(x, w, &same), *wrt[] = {x, w}, *gradients[2] = {NULL, NULL};
-    clg_vjp(y, dy, wrt, 2, gradients);
-    setup->outputs[setup->n_outputs++] = y;
-    setup->outputs[setup->n_outputs++] = gradients[0];
-    setup->outputs[setup->n_outputs++] = gradients[1];
+    const struct bench_conv *c = row->conv;
+    const clg_conv2d_params params = conv_params(c);
+    const int64_t side = (c->side + c->stride - 1) / c->stride;
+    clg_tensor *x =
+        random_operand(setup->graph, "x", CLG_SHAPE(row->batch, c->side, c->side, c->in));
+    clg_tensor *w = random_operand(setup->graph, "w",
+                                   CLG_SHAPE(c->kernel, c->kernel, c->in / c->groups, c->out));
+    clg_tensor *dy = random_operand(setup->graph, "dy", CLG_SHAPE(row->batch, side, side, c->out));
+    clg_tensor *y = clg_conv2d(x, w, &params), *wrt[2], *gradients[2] = {NULL, NULL};
+    size_t n = 0;
+    if (row->size & DATA) wrt[n++] = x;
+    if (row->size & WEIGHTS) wrt[n++] = w;
+    if (n) clg_vjp(y, dy, wrt, n, gradients);
+    if (row->size & FORWARD) add_output(setup, y);
+    for (size_t i = 0; i < n; i++) add_output(setup, gradients[i]);
+    setup->flops = (double)setup->n_outputs * 2 * (double)row->batch * (double)(side * side) *
+                   (double)(c->kernel * c->kernel * c->in / c->groups * c->out);
+    return DONE;
 }
 
-static void add_inputs(struct bench_setup *setup)
-{
-    setup->mode = CLG_TRAINING;
-    setup->data = clg_input(setup->graph, "image", CLG_F32, CLG_SHAPE(CLG_BATCH, 28, 28, 1));
-    setup->label = clg_input(setup->graph, "label", CLG_I32, CLG_SHAPE(CLG_BATCH));
-    setup->classes = 10;
-}
-
-static void add_adam(struct bench_setup *setup, clg_tensor *logits)
-{
-    clg_tensor *loss = clg_softmax_cross_entropy(logits, setup->label, NULL);
-    clg_minimize(loss, clg_optimizer_options(.kind = CLG_ADAM, .lr = 1e-3), NULL);
-    setup->outputs[setup->n_outputs++] = loss;
-}
-
-static void build_mlp(struct bench_setup *setup, const struct bench_case *row)
-{
-    add_inputs(setup);
-    clg_tensor *h = clg_linear_layer(clg_flatten(setup->data), "fc1", 512, NULL);
-    add_adam(setup, clg_linear_layer(clg_relu(h), "fc2", 10, NULL));
-}
-
-static clg_tensor *conv_pool(clg_tensor *x, const char *name, int64_t channels)
-{
-    x = clg_conv2d_layer(x, name, channels, 5,
-                         clg_conv2d_layer_options(.conv = {.padding = CLG_PADDING_SAME}));
-    return clg_max_pool2d(clg_relu(x), NULL);
-}
-
-static void build_lenet(struct bench_setup *setup, const struct bench_case *row)
-{
-    add_inputs(setup);
-    clg_tensor *h = conv_pool(conv_pool(setup->data, "conv1", 32), "conv2", 64);
-    h = clg_relu(clg_linear_layer(clg_flatten(h), "fc1", 512, NULL));
-    add_adam(setup, clg_linear_layer(h, "fc2", 10, NULL));
-}
-
-enum { STEPS = 64, LSTM_FEATURES = 64, LSTM_UNITS = 128 };
-
-/* A class from the state after the last step. */
-static void build_lstm(struct bench_setup *setup, const struct bench_case *row)
-{
-    setup->mode = CLG_TRAINING;
-    setup->classes = 10;
-    setup->data =
-        clg_input(setup->graph, "sequence", CLG_F32, CLG_SHAPE(STEPS, CLG_BATCH, LSTM_FEATURES));
-    setup->label = clg_input(setup->graph, "label", CLG_I32, CLG_SHAPE(CLG_BATCH));
-    clg_tensor *h = clg_lstm_layer(setup->data, "lstm", LSTM_UNITS,
-                                   clg_recurrent_layer_options(.time_first = true), NULL);
-    h = clg_reshape(clg_slice(h, 0, STEPS - 1, 1), CLG_SHAPE(CLG_BATCH, LSTM_UNITS));
-    add_adam(setup, clg_linear_layer(h, "fc", 10, NULL));
-}
-
-enum { EMBEDDING_FEATURES = 32 };
-
-/* Lookup, gradient and lazy Adam of `size` rows; row->batch of them are looked up. */
-static void build_embedding(struct bench_setup *setup, const struct bench_case *row)
-{
-    static const clg_init start = {.kind = CLG_INIT_CONSTANT, .value = 0.1};
-    setup->mode = CLG_TRAINING;
-    setup->classes = row->size;
-    setup->label = clg_input(setup->graph, "index", CLG_I32, CLG_SHAPE(CLG_BATCH));
-    clg_tensor *x = clg_embedding_layer(setup->label, "words", row->size, EMBEDDING_FEATURES,
-                                        clg_embedding_options(.weight_init = &start));
-    clg_tensor *loss = clg_mean(clg_square(x), 0, false);
-    clg_minimize(loss, clg_optimizer_options(.kind = CLG_ADAM, .lr = 1e-3), NULL);
-    setup->outputs[setup->n_outputs++] = loss;
-}
-
-/* Multiplications and additions of the products alone; backward is twice forward. */
-#define MATMUL_FLOPS(m, n, k) (2.0 * (m) * (n) * (k))
-#define CONV_FLOPS(batch, side, kernel, in, out)                                                   \
-    (2.0 * (batch) * (side) * (side) * (kernel) * (kernel) * (in) * (out))
-#define MLP_FLOPS(batch) (3 * (MATMUL_FLOPS(batch, 512, 784) + MATMUL_FLOPS(batch, 10, 512)))
-#define LENET_FLOPS(batch)                                                                         \
-    (3 * (CONV_FLOPS(batch, 28, 5, 1, 32) + CONV_FLOPS(batch, 14, 5, 32, 64) +                     \
-          MATMUL_FLOPS(batch, 512, 3136) + MATMUL_FLOPS(batch, 10, 512)))
-#define LSTM_FLOPS(batch)                                                                          \
-    (3 * MATMUL_FLOPS(STEPS * (batch), 4 * LSTM_UNITS, LSTM_FEATURES + LSTM_UNITS))
-/* About that many for Adam, per number. */
-#define EMBEDDING_FLOPS(batch) (16.0 * (batch)*EMBEDDING_FEATURES)
-
-const struct bench_case bench_cases[] = {
-    {"matmul-512", MATMUL_FLOPS(512, 512, 512), 1, build_matmul, 512},
-    {"matmul-1024", MATMUL_FLOPS(1024, 1024, 1024), 1, build_matmul, 1024},
-    {"matmul-2048", MATMUL_FLOPS(2048, 2048, 2048), 1, build_matmul, 2048},
-    {"conv3x3-64-56-b16", CONV_FLOPS(16, 56, 3, 64, 64), 16, build_conv, 0},
-    {"conv3x3-64-56-b16-train", 3 * CONV_FLOPS(16, 56, 3, 64, 64), 16, build_conv_train, 0},
-    {"step-mlp-b128", MLP_FLOPS(128), 128, build_mlp, 0},
-    {"step-lenet-b64", LENET_FLOPS(64), 64, build_lenet, 0},
-    {"step-lstm-b32", LSTM_FLOPS(32), 32, build_lstm, 0},
-    {"step-embedding-10k", EMBEDDING_FLOPS(4096), 4096, build_embedding, 10000},
-    {"step-embedding-1m", EMBEDDING_FLOPS(4096), 4096, build_embedding, 1000000},
+/* Shapes of LeNet, CIFAR ResNets, ResNet-18 and -50, VGG, ResNeXt and MobileNet. */
+static const struct {
+    const char *name;
+    int64_t batch;
+    struct bench_conv conv;
+} convolutions[] = {
+    /* side, kernel, in, out, stride, dilation, groups */
+    {"conv3x3-64-56-b16", 16, {56, 3, 64, 64, 1, 1, 1}},
+    {"conv3x3-16-32-b128", 128, {32, 3, 16, 16, 1, 1, 1}},
+    {"conv3x3-256-14-b16", 16, {14, 3, 256, 256, 1, 1, 1}},
+    {"conv3x3-512-7-b16", 16, {7, 3, 512, 512, 1, 1, 1}},
+    {"conv5x5-32-64-14-b64", 64, {14, 5, 32, 64, 1, 1, 1}},
+    {"conv1x1-64-256-56-b8", 8, {56, 1, 64, 256, 1, 1, 1}},
+    {"conv1x1-512-128-28-b8", 8, {28, 1, 512, 128, 1, 1, 1}},
+    {"conv7x7s2-3-64-224-b8", 8, {224, 7, 3, 64, 2, 1, 1}},
+    {"conv3x3s2-64-128-56-b16", 16, {56, 3, 64, 128, 2, 1, 1}},
+    {"conv3x3d2-64-28-b16", 16, {28, 3, 64, 64, 1, 2, 1}},
+    {"conv3x3g32-128-28-b16", 16, {28, 3, 128, 128, 1, 1, 32}},
+    {"depthwise3x3-256-28-b16", 16, {28, 3, 256, 256, 1, 1, 256}},
+    {"depthwise3x3s2-128-56-b16", 16, {56, 3, 128, 128, 2, 1, 128}},
 };
-const size_t n_bench_cases = sizeof bench_cases / sizeof *bench_cases;
+enum { N_CONVOLUTIONS = sizeof convolutions / sizeof *convolutions };
+
+static size_t add_convolutions(struct bench_case *table)
+{
+    static char names[N_CONVOLUTIONS * N_PASSES][48];
+    size_t count = 0;
+    for (int i = 0; i < N_CONVOLUTIONS; i++)
+        for (int pass = 0; pass < N_PASSES; pass++, count++) {
+            snprintf(names[count], sizeof names[count], "%s%s", convolutions[i].name,
+                     passes[pass].suffix);
+            table[count] = (struct bench_case){.name = names[count],
+                                               .build = build_conv,
+                                               .batch = convolutions[i].batch,
+                                               .size = passes[pass].results,
+                                               .conv = &convolutions[i].conv};
+        }
+    return count;
+}
+
+/* ---- bound by memory ---- */
+
+/* y, and the gradients of `parameters` and x for a given gradient of y, if there are any. */
+static void add_with_gradients(struct bench_setup *setup, clg_tensor *y, clg_tensor *const *wrt,
+                               size_t n)
+{
+    clg_tensor *gradients[BENCH_OUTPUTS - 1] = {NULL};
+    if (!y) return;
+    clg_tensor *dy = random_operand(setup->graph, "dy", *clg_tensor_shape(y));
+    clg_vjp(y, dy, wrt, n, gradients);
+    add_output(setup, y);
+    for (size_t i = 0; i < n; i++) add_output(setup, gradients[i]);
+}
+
+static clg_tensor *images(struct bench_setup *setup, const struct bench_case *row, int64_t side)
+{
+    return random_operand(setup->graph, "x", CLG_SHAPE(row->batch, side, side, row->size));
+}
+
+/* x is read twice (its largest element is looked for again), y and dy once, dx is written. */
+static int build_max_pool(struct bench_setup *setup, const struct bench_case *row)
+{
+    clg_tensor *x = images(setup, row, 112), *y = clg_max_pool2d(x, NULL);
+    add_with_gradients(setup, y, &x, 1);
+    setup->bytes = 3 * bytes_of(x) + 2 * bytes_of(y);
+    return DONE;
+}
+
+/* Statistics and result read x; the two sums of the gradient and dx read x and dy. */
+static int build_batch_norm(struct bench_setup *setup, const struct bench_case *row)
+{
+    clg_tensor *x = images(setup, row, 56);
+    clg_tensor *y = clg_batch_norm_layer(x, "norm", NULL);
+    clg_tensor *wrt[] = {x, clg_graph_find(setup->graph, "norm.weight"),
+                         clg_graph_find(setup->graph, "norm.bias")};
+    add_with_gradients(setup, y, wrt, 3);
+    setup->mode = CLG_TRAINING_FORWARD;
+    setup->bytes = 8 * bytes_of(x);
+    return DONE;
+}
+
+static int build_softmax_rows(struct bench_setup *setup, const struct bench_case *row)
+{
+    clg_tensor *x = random_operand(setup->graph, "x", CLG_SHAPE(row->batch, row->size));
+    add_output(setup, clg_softmax(x, 1));
+    setup->bytes = 2 * bytes_of(x);
+    return DONE;
+}
+
+/* size: the axis */
+static int build_sum(struct bench_setup *setup, const struct bench_case *row)
+{
+    clg_tensor *x = random_operand(setup->graph, "x", CLG_SHAPE(row->batch, row->batch));
+    add_output(setup, clg_sum(x, 1U << row->size, false));
+    setup->bytes = bytes_of(x);
+    return DONE;
+}
+
+/* Adam of `size` numbers whose gradient is there: p, m and v are read and written, g is read. */
+static int build_adam(struct bench_setup *setup, const struct bench_case *row)
+{
+    clg_tensor *g = random_operand(setup->graph, "g", CLG_SHAPE(row->size));
+    clg_tensor *p = clg_variable(setup->graph, "p", CLG_SHAPE(row->size),
+                                 CLG_INIT(.kind = CLG_INIT_NORMAL, .value = 1.0), true);
+    clg_minimize(clg_sum(clg_mul(p, g), 0, false),
+                 clg_optimizer_options(.kind = CLG_ADAM, .lr = 1e-3), NULL);
+    setup->mode = CLG_TRAINING;
+    setup->bytes = 7 * bytes_of(p);
+    return DONE;
+}
+
+#define CASE(text, builder, samples, number)                                                       \
+    {                                                                                              \
+        .name = text, .build = builder, .batch = samples, .size = number                           \
+    }
+static const struct bench_case kernels[] = {
+    CASE("matmul-512", build_matmul, 1, 512),
+    CASE("matmul-1024", build_matmul, 1, 1024),
+    CASE("matmul-2048", build_matmul, 1, 2048),
+    CASE("max-pool2d-64-112-b16", build_max_pool, 16, 64),
+    CASE("batch-norm-64-56-b32", build_batch_norm, 32, 64),
+    CASE("softmax-4096x1000", build_softmax_rows, 4096, 1000),
+    CASE("sum-rows-4096", build_sum, 4096, 1),
+    CASE("sum-columns-4096", build_sum, 4096, 0),
+    CASE("adam-10m", build_adam, 1, 10000000),
+};
+
+size_t bench_add_kernels(struct bench_case *table)
+{
+    size_t n = sizeof kernels / sizeof *kernels;
+    memcpy(table, kernels, sizeof kernels);
+    return n + add_convolutions(table + n);
+}
