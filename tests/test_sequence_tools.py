@@ -6,6 +6,7 @@ import json
 import math
 import pathlib
 import random
+import signal
 import struct
 import subprocess
 import sys
@@ -171,6 +172,19 @@ class Words(Case):
                 self.assertAlmostEqual(float(written), number, delta=1e-5 * max(1, abs(number)))
         self.assertEqual(text, (self.folder / "two" / "vectors.txt").read_text())
         self.assertNotEqual(text, (self.folder / "three" / "vectors.txt").read_text())
+        again = self.cltrain("word2vec", "words.txt", "--out", "one", code=2)
+        self.assertIn("already holds vectors", again.stderr)
+
+    def test_interruption(self):
+        """Ctrl-C writes the vectors as they are."""
+        self.write("words.txt", groups_text())
+        command = [CLTRAIN, "word2vec", "words.txt", "--epochs", "1000000", "--out", "out"]
+        with subprocess.Popen(command, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            process.stdout.readline()
+            process.send_signal(signal.SIGINT)
+            process.communicate()
+        self.assertEqual(process.returncode, 128 + signal.SIGINT)
+        self.assertTrue((self.folder / "out" / "vectors.npy").exists())
 
     def test_options(self):
         text = "x " * 50 + "y " * 20 + "z " * 3 + "w v u "
@@ -181,6 +195,7 @@ class Words(Case):
         self.assertEqual(json.loads(last)["words"], 4)
         first, _ = self.learn("--epochs", 1, "--window", 1, "--sample", 0, text="p q " * 50).stdout.splitlines()
         self.assertEqual(json.loads(first)["examples"], 198)
+        self.learn("--epochs", 1, "--cbow", "--hierarchical", text="p q " * 50)  # a tree with one node
         for options, code, message in (
                 (["--min-count", 60], 3, "0 of 6 words occur 60 times or more"),
                 (["--lr", "fast"], 2, "--lr takes a number"), (["--sample", 2], 2, "--sample takes a number"),

@@ -12,6 +12,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "clgrad/nn.h"
 #include "clgrad/program.h"
@@ -48,7 +49,7 @@ static const struct option_row options[] = {
     OPTION("vocabulary", vocabulary, "N", OPTION_COUNT, "only the N most frequent words"),
     OPTION("epochs", epochs, "N", OPTION_COUNT, "passes over the text; default 5"),
     OPTION("batch", batch, "N", OPTION_COUNT, "examples per step; default 4096"),
-    OPTION("lr", lr, "X", OPTION_TEXT, "learning rate at the beginning; default 0.1"),
+    OPTION("lr", lr, "X", OPTION_TEXT, "learning rate at the beginning; default 0.2"),
     OPTION("seed", seed, "N", OPTION_COUNT, "of everything that is drawn; default 1"),
     OPTION_DEVICE(struct word2vec_options),
     OPTION_JSON(struct word2vec_options),
@@ -288,7 +289,7 @@ static int read_options(struct word2vec *w)
             return report_error(BAD_USAGE, "word2vec: either --negative or --hierarchical");
         if (!*value) *value = limits[i].usual;
     }
-    w->lr = 0.1;
+    w->lr = 0.2;
     int code = option_number("word2vec", "lr", o->lr, 0, 1000, &w->lr);
     if (code == DONE) code = option_number("word2vec", "sample", o->sample, 0, 1, &threshold);
     w->settings = (struct word_settings){.cbow = o->cbow,
@@ -326,6 +327,14 @@ static int save(struct word2vec *w)
     return DONE;
 }
 
+/* Before the training, which would be for nothing otherwise. */
+static int make_folder(struct word2vec *w)
+{
+    int code = run_create(&w->out, w->given.out, "word2vec");
+    if (code != DONE || access(run_file(&w->out, "vectors.txt").text, F_OK)) return code;
+    return report_error(BAD_USAGE, "%s already holds vectors: choose another --out", w->out.path);
+}
+
 static int run_all(struct word2vec *w, const char *text)
 {
     int code = read_options(w);
@@ -336,7 +345,7 @@ static int run_all(struct word2vec *w, const char *text)
     code = word_feed_open(&w->feed, &w->text, &w->settings);
     if (code == DONE) code = build(w);
     if (code == DONE) code = compile(w);
-    if (code == DONE) code = run_create(&w->out, w->given.out, "word2vec");
+    if (code == DONE) code = make_folder(w);
     if (code == DONE) code = train(w);
     if (code == DONE) code = save(w);
     if (code != DONE || !signal_received()) return code;
