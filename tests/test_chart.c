@@ -26,6 +26,21 @@ static char *text_of(const clg_chart_params *params)
     return text;
 }
 
+START_TEST(points_have_no_line)
+{
+    static const double y[] = {1, 3, NAN, 2};
+    clg_chart_series series = {"dots", NULL, y, 4};
+    char *svg = NULL;
+    TEST_OK(clg_chart_svg(&svg, clg_chart_options(.series = &series, .count = 1, .points = 1)));
+    const char *path = strstr(svg, "<path class=\"points s0 d0\" d=\"M");
+    ck_assert_ptr_nonnull(path);
+    size_t length = strcspn(path + 30, "\"");
+    ck_assert_ptr_null(memchr(path + 30, 'L', length));
+    ck_assert_ptr_null(strstr(svg, "<circle"));
+    clg_free(svg);
+}
+END_TEST
+
 START_TEST(the_text_chart_is_known)
 {
     static const char expected[] = "          loss\n"
@@ -271,6 +286,7 @@ int main(void)
 {
     Suite *suite = suite_create("chart");
     TCase *charts = scratch_case(suite, "charts");
+    tcase_add_test(charts, points_have_no_line);
     tcase_add_test(charts, the_text_chart_is_known);
     tcase_add_test(charts, an_svg_has_axes_curves_and_names);
     tcase_add_test(charts, a_page_gets_the_points_too);

@@ -22,6 +22,7 @@ sys.dont_write_bytecode = True  # leaves nothing in the source folder
 from test_cltrain import Case, MODEL, make_data, make_images
 
 SECTIONS = "summary curves epochs confusion mistakes filters gradients settings machine".split()
+NUMBER_SECTIONS = "summary curves epochs fit filters gradients settings machine".split()
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 LOADING = {"src", "href", "data", "action", "poster", "srcset", "xlink:href"}
 
@@ -236,23 +237,45 @@ class Report(Pictures):
 
 
     def test_numbers_as_targets(self):
-        """Two targets for each sample; what is about classes says that there are none."""
+        """Two targets for each sample; there is nothing about classes."""
         rng, folder = random.Random(3), self.folder / "numbers"
         folder.mkdir()
         for part, count in ("train", 70), ("test", 20):
             inputs = [[rng.uniform(-1, 1) for _ in range(3)] for _ in range(count)]
             write_npy(folder / f"x_{part}.npy", inputs)
             write_npy(folder / f"y_{part}.npy", [[a + b, b - c] for a, b, c in inputs])
+            targets = [number for a, b, c in inputs for number in (a + b, b - c)]  # of the test part, at last
         model = {"model": {"name": "numbers", "input": [3], "outputs": 2, "loss": "mse",
                            "layers": [{"kind": "linear", "units": 2}]}, "training": {"epochs": 2}}
         lines = self.lines("train", self.write(json.dumps(model)), "--data", "numbers", "--out", "run")
         self.assertGreater(lines[0]["gradient_norms"]["linear1.weight"], 0)
         page = self.page("run/report.html")
-        self.assertEqual(list(page.sections), SECTIONS)
-        for section in "confusion", "mistakes":
-            self.assertIn("does not tell classes apart", page.sections[section])
+        self.assertEqual(list(page.sections), NUMBER_SECTIONS)
+        (name, points), (_, ends) = page.curves["fit"]
+        self.assertEqual((name, len(points), len(ends)), ("prediction", 40, 2))
+        predicted = sum((line["outputs"] for line in self.lines("predict", "run", "numbers")), [])
+        for (_, shown), value in zip(sorted(points), (v for _, v in sorted(zip(targets, predicted))), strict=True):
+            self.assertAlmostEqual(shown, value, delta=1e-4)
         result, = self.lines("landscape", "run", "--points", "3")
         self.assertGreater(result["highest"], result["loss"])
+
+
+    def test_function(self):
+        """One number of one: the data and what the network makes of it, by rising input."""
+        self.write("x,y\n" + "".join(f"{i * 37 % 100 / 50 - 1},{i * 37 % 100 / 50}\n" for i in range(100)), "line.csv")
+        model = {"model": {"name": "line", "input": [1], "outputs": 1, "loss": "mse",
+                           "layers": [{"kind": "linear", "units": 1}]}, "training": {"epochs": 2}}
+        self.lines("train", self.write(json.dumps(model)), "--data", "line.csv", "--out", "run")
+        page = self.page("run/report.html")
+        (data, points), (network, line) = page.curves["fit"]
+        self.assertEqual((data, network, len(points), len(line)), ("data", "network", 20, 20))
+        for (x, y), (at, value) in zip(points, line, strict=True):
+            self.assertEqual(x, at)
+            self.assertAlmostEqual(y, x + 1, delta=1e-4)
+            self.write(f"x\n{x}\n{x}\n", "one.csv")
+        self.assertEqual(points, sorted(points))
+        last = self.lines("predict", "run", "one.csv")[0]["outputs"][0]
+        self.assertAlmostEqual(line[-1][1], last, delta=1e-4)
 
 
 class Comparing(Pictures):

@@ -83,7 +83,8 @@ static clg_status review_outputs(struct review *review, clg_program *program,
                                  const struct network *network, const clg_batch *batch,
                                  float *logits)
 {
-    size_t bytes = (size_t)(batch->count * review->classes) * sizeof *logits;
+    int64_t outputs = review->outputs ? review->outputs : review->classes;
+    size_t bytes = (size_t)(batch->count * outputs) * sizeof *logits;
     clg_status status = clg_program_read(program, network->logits, logits, bytes);
     if (status == CLG_OK) review_batch(review, batch, logits);
     return status;
@@ -99,7 +100,8 @@ clg_status evaluate(struct score *out, clg_program *program, const struct networ
     int64_t size = clg_tensor_shape(network->image)->dim[0];
     clg_status status = clg_loader_create(&loader, dataset, clg_loader_options(.batch = size));
     if (status == CLG_OK && review) {
-        logits = malloc((size_t)(size * review->classes) * sizeof *logits);
+        logits =
+            malloc((size_t)clg_shape_count(clg_tensor_shape(network->logits)) * sizeof *logits);
         if (!logits) status = CLG_ERROR_MEMORY;
     }
     while (status == CLG_OK && !batch.last) {

@@ -213,6 +213,11 @@ bool network_classifies(const struct network *network)
     return network->accuracy && shape->ndim == 2 && shape->dim[1] > 1;
 }
 
+bool network_gives_numbers(const struct network *network)
+{
+    return network->label && network->squared_error;
+}
+
 static void add_l1(struct network *network, double factor)
 {
     clg_tensor *w;

@@ -180,6 +180,8 @@ int network_build_stepwise(struct network *network, struct model_file *file);
 void network_destroy(struct network *network);
 /** True if a sample has one label of several classes, and a logit for each. */
 bool network_classifies(const struct network *network);
+/** True if the targets of a sample are numbers (not the sample itself), one for each output. */
+bool network_gives_numbers(const struct network *network);
 
 /** Measures the data for layers and class weights that are fitted to it; sets their variables. */
 int network_fit(const struct network *network, const clg_dataset *train);

@@ -13,6 +13,7 @@ void review_clear(struct review *review)
 {
     for (int i = 0; i < REVIEW_MISSES; i++) free(review->misses[i].features);
     free(review->confusion);
+    free(review->points);
     *review = (struct review){0};
 }
 
@@ -40,6 +41,29 @@ clg_status review_start(struct review *review, const char *part, int64_t classes
     else
         snprintf(review->part, sizeof review->part, "%s", part);
     return status;
+}
+
+clg_status review_start_numbers(struct review *review, const char *part, int64_t outputs,
+                                int64_t n_features)
+{
+    review_clear(review);
+    review->points = malloc(REVIEW_POINTS * sizeof *review->points);
+    if (!review->points) return CLG_ERROR_MEMORY;
+    review->outputs = outputs;
+    review->n_features = n_features;
+    snprintf(review->part, sizeof review->part, "%s", part);
+    return CLG_OK;
+}
+
+static void keep_numbers(struct review *review, const clg_batch *batch, const float *outputs)
+{
+    review->samples += batch->count;
+    for (int64_t i = 0; i < batch->count * review->outputs; i++) {
+        if (review->n_points == REVIEW_POINTS) return;
+        const float *features = batch->features + i / review->outputs * review->n_features;
+        review->points[review->n_points++] =
+            (struct fit_point){features[0], batch->targets[i], outputs[i]};
+    }
 }
 
 static void keep_miss(struct review *review, struct miss miss, const float *features)
@@ -70,6 +94,10 @@ static struct miss judge(const float *logits, int64_t classes, int32_t label)
 
 void review_batch(struct review *review, const clg_batch *batch, const float *logits)
 {
+    if (review->outputs) {
+        keep_numbers(review, batch, logits);
+        return;
+    }
     for (int64_t i = 0; i < batch->count; i++) {
         struct miss seen = judge(logits + i * review->classes, review->classes, batch->labels[i]);
         seen.index = review->samples++;

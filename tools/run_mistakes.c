@@ -34,13 +34,7 @@ static void put_pair(struct page *page, const struct run_report *report, int64_t
     put_class(page, report, seen);
 }
 
-/* Why there is no review. */
-static const char *nothing_yet(const struct run_report *report)
-{
-    return network_classifies(report->network)
-               ? "Measured on the test part at the end of the training."
-               : "The network does not tell classes apart.";
-}
+static const char *const nothing_yet = "Measured on the test part at the end of the training.";
 
 /* ---- confusion matrix ---- */
 
@@ -147,7 +141,7 @@ const char *run_report_confusion(struct page *page, const void *data)
 {
     const struct run_report *report = data;
     const struct review *review = report->review;
-    if (!review) return nothing_yet(report);
+    if (!review) return nothing_yet;
     fprintf(page->out,
             "<p class=\"soft\">%" PRId64 " of %" PRId64 " samples of the %s part are right.</p>\n",
             review->right, review->samples, review->part);
@@ -203,7 +197,7 @@ const char *run_report_mistakes(struct page *page, const void *data)
 {
     const struct run_report *report = data;
     const struct review *review = report->review;
-    if (!review) return nothing_yet(report);
+    if (!review) return nothing_yet;
     if (!review->n_misses) return "There are none.";
     fprintf(page->out,
             "<p class=\"soft\">Of the %s part, by falling loss.</p>\n"

@@ -38,7 +38,7 @@ static const char *write_summary(struct page *page, const void *data)
     double seconds = 0;
     for (size_t i = 0; i < run->count; i++) seconds += run->records[i].seconds;
     fputs("<dl class=\"tiles\">\n", page->out);
-    if (review) {
+    if (review && !review->outputs) {
         char name[48];
         snprintf(name, sizeof name, "%s accuracy", review->part);
         page_tile(page, name, "%.2f %%", 100 * (double)review->right / (double)review->samples);
@@ -268,22 +268,30 @@ static const char *write_machine(struct page *page, const void *data)
     return NULL;
 }
 
-static const struct page_section sections[] = {
-    {"summary", "Summary", write_summary},
-    {"curves", "Curves", write_curves},
-    {"epochs", "Epochs", write_epochs},
-    {"confusion", "Confusion matrix", run_report_confusion},
-    {"mistakes", "Worst mistakes", run_report_mistakes},
-    {"filters", "First layer", run_report_filters},
-    {"gradients", "Gradients", write_gradients},
-    {"settings", "Settings", write_settings},
-    {"machine", "Machine", write_machine},
+static const struct report_row {
+    struct page_section section;
+    bool (*applies)(const struct network *network); /* NULL: to every network */
+} rows[] = {
+    {{"summary", "Summary", write_summary}, NULL},
+    {{"curves", "Curves", write_curves}, NULL},
+    {{"epochs", "Epochs", write_epochs}, NULL},
+    {{"confusion", "Confusion matrix", run_report_confusion}, network_classifies},
+    {{"mistakes", "Worst mistakes", run_report_mistakes}, network_classifies},
+    {{"fit", "Fit", run_report_fit}, network_gives_numbers},
+    {{"filters", "First layer", run_report_filters}, NULL},
+    {{"gradients", "Gradients", write_gradients}, NULL},
+    {{"settings", "Settings", write_settings}, NULL},
+    {{"machine", "Machine", write_machine}, NULL},
 };
 
 int run_report_write(const struct run_report *report)
 {
+    struct page_section sections[sizeof rows / sizeof *rows];
+    size_t count = 0;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (!rows[i].applies || rows[i].applies(report->network))
+            sections[count++] = rows[i].section;
     char title[512];
     snprintf(title, sizeof title, "%s: %s", report->file->content->model.name, report->run->path);
-    return page_write(run_file(report->run, "report.html").text, title, sections,
-                      sizeof sections / sizeof *sections, report);
+    return page_write(run_file(report->run, "report.html").text, title, sections, count, report);
 }

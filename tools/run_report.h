@@ -29,6 +29,9 @@ int run_report_write(const struct run_report *report);
 const char *run_report_confusion(struct page *page, const void *data);
 const char *run_report_mistakes(struct page *page, const void *data);
 
+/** Predictions of numbers beside what they should be (run_fit.c). */
+const char *run_report_fit(struct page *page, const void *data);
+
 /** What the first layer looks for, as pictures (run_weights.c). */
 const char *run_report_filters(struct page *page, const void *data);
 

@@ -204,11 +204,13 @@ static int measure(struct trainer *trainer, const char *part, clg_dataset *datas
     if (!dataset) return DONE;
     const clg_dataset_info *info = clg_dataset_describe(dataset);
     const struct network *network = &trainer->network;
-    bool review = network_classifies(network);
+    bool numbers = network_gives_numbers(network), review = network_classifies(network) || numbers;
+    const clg_shape *logits = clg_tensor_shape(network->logits);
+    int64_t outputs = clg_shape_count(logits) / logits->dim[0];
     clg_status status = CLG_OK;
     if (review)
-        status = review_start(&trainer->review, part, clg_tensor_shape(network->logits)->dim[1],
-                              clg_shape_count(&info->sample));
+        status = (numbers ? review_start_numbers : review_start)(&trainer->review, part, outputs,
+                                                                 clg_shape_count(&info->sample));
     if (status == CLG_OK)
         status =
             evaluate(score, trainer->measure, network, dataset, review ? &trainer->review : NULL);

@@ -422,6 +422,7 @@ typedef struct clg_chart_params {
     size_t count;
     int width, height; /* SVG: pixels, default 800 x 480; text: characters, default 72 x 16 */
     bool log_y;        /* logarithmic; values of 0 and below interrupt the line */
+    size_t points;     /* SVG: the first so many series are dots without a line */
 } clg_chart_params;
 #define clg_chart_options(...) (&(clg_chart_params){__VA_ARGS__})
 

@@ -2,7 +2,7 @@
  * Line chart as SVG: grid and tick labels, one path per series, legend above the plot in as many
  * rows as it takes. The file stands alone; colours are the Okabe-Ito palette, which people who
  * confuse red and green can tell apart, and when they are used up lines are dashed. All numbers are
- * written with a decimal point.
+ * written with a decimal point. A point is a line of length 0 with round ends.
  */
 #include "io/chart.h"
 #include "io/utf8.h"
@@ -27,6 +27,7 @@ static const char *const style =
     "svg{background:#fff;font-family:system-ui,sans-serif;font-size:13px}"
     "text{fill:#333}.title{font-size:16px;font-weight:600}"
     ".grid{stroke:#ddd}.axis{stroke:#333;fill:none}"
+    ".points{stroke-width:5;stroke-linecap:round}"
     ".line{fill:none;stroke-width:2;stroke-linejoin:round;stroke-linecap:round}"
     ".d1{stroke-dasharray:7 5}.d2{stroke-dasharray:1 5}"
     ".s0{stroke:#0072b2}.s1{stroke:#d55e00}.s2{stroke:#009e73}.s3{stroke:#cc79a7}"
@@ -124,6 +125,13 @@ static void add_labels(const canvas *c)
     if (c->chart->empty) add_text(c, c->width / 2, middle, "text-anchor=\"middle\"", "no data");
 }
 
+/* Class of a series' line; up to 32 characters. */
+static void write_class(char *class, const clg_chart_params *params, size_t index)
+{
+    snprintf(class, 32, "%s s%zu d%zu", index < params->points ? "points" : "line", index % COLOURS,
+             index / COLOURS % DASHES);
+}
+
 /*
  * Colours and names from left to right, in rows. Returns the height they take; draws only if
  * `draw`, since the plot below must know its place first. Widths are guessed: fonts are the
@@ -140,8 +148,9 @@ static double lay_legend(const canvas *c, bool draw)
             y += LEGEND_ROW;
         }
         char class[32];
-        snprintf(class, sizeof class, "line s%zu d%zu", s % COLOURS, s / COLOURS % DASHES);
-        if (draw) add_line(c, class, x, y, x + 24, y);
+        double half = s < c->chart->params->points ? 0 : 12;
+        write_class(class, c->chart->params, s);
+        if (draw) add_line(c, class, x + 12 - half, y, x + 12 + half, y);
         if (draw) add_text(c, x + 30, y + 4, "", name);
         x += width;
     }
@@ -167,21 +176,21 @@ static void add_series(const canvas *c, size_t index)
 {
     const clg_chart_params *params = c->chart->params;
     size_t count = params->series[index].count;
-    char a[CLG__NUMBER_SIZE], b[CLG__NUMBER_SIZE];
-    bool drawing = false;
+    char a[CLG__NUMBER_SIZE], b[CLG__NUMBER_SIZE], class[32];
+    bool drawing = false, points = index < params->points;
     double x, y;
-    clg__str_addf(c->out, "<path class=\"line s%zu d%zu\" d=\"", index % COLOURS,
-                  index / COLOURS % DASHES);
+    write_class(class, params, index);
+    clg__str_addf(c->out, "<path class=\"%s\" d=\"", class);
     for (size_t i = 0; i < count; i++) {
         bool visible = clg__chart_point(params, index, i, &x, &y);
         if (visible)
             clg__str_addf(c->out, drawing ? "L%s %s" : "M%s %sh0", clg__fixed(a, x_at(c, x), 1),
                           clg__fixed(b, y_at(c, y), 1));
-        drawing = visible;
+        drawing = visible && !points;
     }
     clg__str_add(c->out, "\" ");
     add_data(c, index);
-    for (size_t i = 0; count <= MARKED && i < count; i++)
+    for (size_t i = 0; count <= MARKED && !points && i < count; i++)
         if (clg__chart_point(params, index, i, &x, &y))
             clg__str_addf(c->out,
                           "<circle class=\"s%zu\" fill=\"none\" cx=\"%s\" cy=\"%s\" "
