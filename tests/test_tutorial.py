@@ -72,6 +72,11 @@ class Claims:
             test.assertGreater(run.score(name)["accuracy"], least, name)
 
     @staticmethod
+    def approximation(test, run):
+        errors = [run.score(units)["rmse"] for units in ("1", "4", "64")]
+        test.assertTrue(errors[0] > 2 * errors[1] > 4 * errors[2], errors)
+
+    @staticmethod
     def gradients(test, run):
         ratios = {}
         for name in "sigmoid", "relu", "batch_norm":
@@ -98,6 +103,17 @@ class Claims:
         test.assertLess(len(run.records("stopped")), len(plain))
         test.assertLess(run.last("dropout")["val_loss"], plain[-1])
         test.assertGreater(run.score("augmented")["accuracy"], run.score("plain")["accuracy"] + 0.05)
+
+    @staticmethod
+    def residual_nets(test, run):
+        test.assertGreater(run.last("small")["val_accuracy"], 0.8)
+        test.assertLess(run.last("plain")["val_accuracy"], 0.6)
+
+    @staticmethod
+    def autoencoders(test, run):
+        test.assertLess(run.score("deep")["loss"], 0.8 * run.score("linear")["loss"])
+        for name, least in ("deep.png", 10000), ("codes.npy", 2000 * 32 * 4):
+            test.assertGreater((run.folder / name).stat().st_size, least, name)
 
 
 class Tutorial(unittest.TestCase):
