@@ -1,6 +1,7 @@
 /*
  * Layers of sequences in model files: embeddings and recurrent layers. A sample is (steps,
- * features) or, for an embedding, (steps) numbers.
+ * features) or, for an embedding, (steps) numbers. In a network that is built to go step by step
+ * there is one step, and the state before and after it are inputs and values of the network.
  */
 #include "clgrad/sequence.h"
 
@@ -43,17 +44,17 @@ static clg_tensor *state_before(struct layer_site *site, int units, struct step_
 
 /* One step, from the state before it to the one after it. */
 static clg_tensor *build_one_step(struct layer_site *site, clg_tensor *x, recurrent_builder build,
-                                  clg_recurrent_layer_params *params)
+                                  clg_recurrent_layer_params *params,
+                                  clg_recurrent_layer_result *after)
 {
-    clg_recurrent_layer_result after = {0};
     struct step_state *h = NULL, *c = NULL;
     int units = (int)*site->spec->units;
     params->h = state_before(site, units, &h);
     if (params->h && build == clg_lstm_layer) params->c = state_before(site, units, &c);
     if (!params->h || (build == clg_lstm_layer && !params->c)) return NULL;
-    clg_tensor *y = build(x, site->name, units, params, &after);
-    h->after = after.h;
-    if (c) c->after = after.c;
+    clg_tensor *y = build(x, site->name, units, params, after);
+    h->after = after->h;
+    if (c) c->after = after->c;
     return y;
 }
 
@@ -69,8 +70,8 @@ static clg_tensor *build_recurrent(struct layer_site *site, clg_tensor *x, recur
     if (!layer_read_count(site, "units", spec->units, &units) ||
         !layer_read_init(site, &init, &params.init))
         return NULL;
-    if (site->network->stepwise) return build_one_step(site, x, build, &params);
-    clg_tensor *y = build(x, site->name, units, &params, &last);
+    clg_tensor *y = site->network->stepwise ? build_one_step(site, x, build, &params, &last)
+                                            : build(x, site->name, units, &params, &last);
     if (!y || !spec->last || !*spec->last) return y;
     return clg_reshape(last.h, CLG_SHAPE(CLG_BATCH, units));
 }

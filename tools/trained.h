@@ -20,7 +20,7 @@ struct trained {
  * cases.
  */
 int trained_load(struct trained *trained, const char *path, const char *device);
-/** The same with network_build_stepwise, for one program at a time. */
+/** The same with network_build_stepwise. */
 int trained_load_stepwise(struct trained *trained, const char *path, const char *device);
 int trained_restore(struct trained *trained, const char *path);
 void trained_clear(struct trained *trained);
