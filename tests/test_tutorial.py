@@ -110,6 +110,12 @@ class Claims:
         test.assertLess(run.last("plain")["val_accuracy"], 0.6)
 
     @staticmethod
+    def transfer(test, run):
+        scratch = run.score("scratch")["accuracy"]
+        for way in "head", "part", "slow":
+            test.assertGreater(run.score(way)["accuracy"], scratch, way)
+
+    @staticmethod
     def autoencoders(test, run):
         test.assertLess(run.score("deep")["loss"], 0.8 * run.score("linear")["loss"])
         for name, least in ("deep.png", 10000), ("codes.npy", 2000 * 32 * 4):
