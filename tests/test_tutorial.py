@@ -105,6 +105,10 @@ class Claims:
         test.assertGreater(run.score("augmented")["accuracy"], run.score("plain")["accuracy"] + 0.05)
 
     @staticmethod
+    def convolution(test, run):
+        test.assertGreater(run.score("lenet5")["accuracy"], run.score("mlp")["accuracy"] + 0.05)
+
+    @staticmethod
     def residual_nets(test, run):
         test.assertGreater(run.last("small")["val_accuracy"], 0.8)
         test.assertLess(run.last("plain")["val_accuracy"], 0.6)
@@ -120,6 +124,11 @@ class Claims:
         test.assertLess(run.score("deep")["loss"], 0.8 * run.score("linear")["loss"])
         for name, least in ("deep.png", 10000), ("codes.npy", 2000 * 32 * 4):
             test.assertGreater((run.folder / name).stat().st_size, least, name)
+
+    @staticmethod
+    def recurrent_nets(test, run):
+        test.assertLess(run.last("recall-lstm")["val_loss"], 0.33)
+        test.assertGreater(run.last("recall-rnn")["val_loss"], run.last("recall-lstm")["val_loss"] + 0.02)
 
 
 class Tutorial(unittest.TestCase):
