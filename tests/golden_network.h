@@ -9,7 +9,7 @@
 
 #include "clgrad/clgrad.h"
 #include "golden/optimizers.h"
-#include "testing.h"
+#include "testing_context.h"
 
 typedef struct network {
     clg_context *ctx;
@@ -43,7 +43,7 @@ static inline void assert_parameters(const clg_graph *g, const double *expected,
 static inline network network_create(void)
 {
     network net = {0};
-    TEST_OK(clg_context_create(&net.ctx, NULL));
+    net.ctx = testing_context();
     net.graph = clg_graph_create(clg_graph_options(.batch = 5));
     clg_tensor *x = clg_constant(net.graph, CLG_SHAPE(5, 3), golden_x);
     clg_tensor *target = clg_constant(net.graph, CLG_SHAPE(5, 2), golden_target);

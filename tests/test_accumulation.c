@@ -16,7 +16,7 @@ typedef struct fed {
 static fed fed_create(double dropout)
 {
     fed f = {0};
-    TEST_OK(clg_context_create(&f.net.ctx, NULL));
+    f.net.ctx = testing_context();
     f.net.graph = clg_graph_create(clg_graph_options(.batch = 5, .seed = 2));
     f.x = clg_input(f.net.graph, "x", CLG_F32, CLG_SHAPE(CLG_BATCH, 3));
     f.target = clg_input(f.net.graph, "target", CLG_F32, CLG_SHAPE(CLG_BATCH, 2));

@@ -9,7 +9,7 @@
 
 #include "clgrad/checkpoint.h"
 #include "clgrad/clgrad.h"
-#include "testing.h"
+#include "testing_context.h"
 
 /* ---- a folder, and a network with every kind of state: moments, running statistics, dropout ----
  */
@@ -121,7 +121,7 @@ static float first_of(const clg_graph *g, const char *name)
 START_TEST(resumed_training_is_the_same_to_the_bit)
 {
     clg_context *ctx;
-    TEST_OK(clg_context_create(&ctx, NULL));
+    ctx = testing_context();
     network whole = network_create(8, true), resumed = network_create(8, true);
     TEST_OK(network_compile(&whole, ctx));
     run_steps(&whole, 0, 5);
@@ -295,7 +295,7 @@ static uint64_t loaded_step(void)
 START_TEST(a_failing_save_leaves_a_directory_that_loads)
 {
     clg_context *ctx;
-    TEST_OK(clg_context_create(&ctx, NULL));
+    ctx = testing_context();
     network net = network_create(8, true);
     TEST_OK(network_compile(&net, ctx));
     bool hit = true;
@@ -322,7 +322,7 @@ END_TEST
 START_TEST(a_failing_load_is_reported_and_nothing_leaks)
 {
     clg_context *ctx;
-    TEST_OK(clg_context_create(&ctx, NULL));
+    ctx = testing_context();
     network net = network_create(8, true);
     TEST_OK(network_compile(&net, ctx));
     set_step(&net, 2);

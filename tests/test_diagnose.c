@@ -5,7 +5,7 @@
 #include <math.h>
 
 #include "clgrad/clgrad.h"
-#include "testing.h"
+#include "testing_context.h"
 
 enum { BATCH = 4 };
 
@@ -20,7 +20,7 @@ typedef struct setup {
 static setup start(clg_tensor *(*f)(clg_tensor *), double dropout)
 {
     setup s = {0};
-    TEST_OK(clg_context_create(&s.ctx, NULL));
+    s.ctx = testing_context();
     s.g = clg_graph_create(clg_graph_options(.batch = BATCH, .seed = 5));
     s.x = clg_input(s.g, "x", CLG_F32, CLG_SHAPE(CLG_BATCH, 3));
     clg_tensor *h = clg_dropout(clg_tanh(clg_linear_layer(s.x, "first", 5, NULL)), dropout);

@@ -6,7 +6,7 @@
 #include <math.h>
 
 #include "clgrad/clgrad.h"
-#include "testing.h"
+#include "testing_context.h"
 
 enum { ROWS = 4, SIDE = 6, CLASSES = 3 };
 
@@ -22,7 +22,7 @@ typedef struct network {
 /* Convolution, batch norm, dropout, pooling, a product, and a loss of labels. */
 static void build(network *n)
 {
-    TEST_OK(clg_context_create(&n->ctx, NULL));
+    n->ctx = testing_context();
     n->g = clg_graph_create(clg_graph_options(.batch = ROWS, .seed = 4));
     n->x = clg_input(n->g, "x", CLG_F32, CLG_SHAPE(CLG_BATCH, SIDE, SIDE, 2));
     n->labels = clg_input(n->g, "labels", CLG_I32, CLG_SHAPE(CLG_BATCH));
@@ -72,8 +72,7 @@ END_TEST
 /* Of x stop(x) the gradient is x, and the slope 2 x: worst where x is largest. */
 START_TEST(a_wrong_gradient_is_found)
 {
-    clg_context *ctx = NULL;
-    TEST_OK(clg_context_create(&ctx, NULL));
+    clg_context *ctx = testing_context();
     clg_graph *g = clg_graph_create(NULL);
     clg_tensor *x = clg_input(g, "x", CLG_F32, CLG_SHAPE(2, 2));
     clg_tensor *v =
@@ -170,8 +169,7 @@ static clg_status check_small(clg_context *ctx, clg__fault_kind kind, uint64_t p
 START_TEST(variables_survive_failures)
 {
     clg__fault_kind kind = _i ? CLG__FAULT_OPENCL : CLG__FAULT_ALLOC;
-    clg_context *ctx = NULL;
-    TEST_OK(clg_context_create(&ctx, NULL));
+    clg_context *ctx = testing_context();
     bool kept = false;
     uint64_t points = 0;
     TEST_OK(check_small(ctx, kind, 0, &kept, &points)); /* kernels are in the cache from here on */

@@ -5,7 +5,7 @@
 
 #include "clgrad/clgrad.h"
 #include "tensor/init.h"
-#include "testing.h"
+#include "testing_context.h"
 
 /* ---- layers ---- */
 
@@ -113,7 +113,7 @@ START_TEST(batch_norm_tracks_statistics_for_inference)
 {
     static const float x[8] = {1, 10, 2, 10, 3, 14, 6, 18};
     clg_context *ctx;
-    TEST_OK(clg_context_create(&ctx, NULL));
+    ctx = testing_context();
     clg_graph *g = clg_graph_create(NULL);
     clg_tensor *y = clg_batch_norm_layer(clg_constant(g, CLG_SHAPE(4, 2), x), "norm",
                                          &(clg_batch_norm_params){.momentum = 0.5});
@@ -170,7 +170,7 @@ END_TEST
 START_TEST(a_shared_batch_norm_follows_its_uses_in_order)
 {
     clg_context *ctx;
-    TEST_OK(clg_context_create(&ctx, NULL));
+    ctx = testing_context();
     clg_graph *g = clg_graph_create(NULL);
     clg_batch_norm_params half = {.momentum = 0.5};
     const float first[2] = {1, 3}, second[2] = {10, 20};

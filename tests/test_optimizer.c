@@ -52,7 +52,7 @@ START_TEST(many_variables_are_packed_in_order)
     clg_program *program[2];
     clg_graph *g[2];
     clg_tensor *grads[VARIABLES], *variables[VARIABLES];
-    TEST_OK(clg_context_create(&ctx, NULL));
+    ctx = testing_context();
     for (int k = 0; k < 2; k++) {
         g[k] = clg_graph_create(NULL);
         clg_tensor *x = clg_full(g[k], CLG_SHAPE(2, 3), 0.5);

@@ -7,7 +7,7 @@
 
 #include "clgrad/checkpoint.h"
 #include "clgrad/clgrad.h"
-#include "testing.h"
+#include "testing_context.h"
 
 enum { BATCH = 64 };
 
@@ -102,7 +102,7 @@ START_TEST(digits_are_learned)
 {
     clg_context *ctx;
     net n = {0};
-    TEST_OK(clg_context_create(&ctx, NULL));
+    ctx = testing_context();
     make_net(&n, ctx);
     clg_loader *loader = open_loader(CLG_DATA_TRAIN, 6000, BATCH);
     ck_assert_double_lt(evaluate(&n), 0.3); /* untrained: near one in ten */
@@ -138,7 +138,7 @@ START_TEST(same_bits_twice_and_after_a_stop)
     ck_assert_ptr_nonnull(mkdtemp(directory));
     clg_context *ctx;
     net whole = {0}, stopped = {0}, resumed = {0};
-    TEST_OK(clg_context_create(&ctx, NULL));
+    ctx = testing_context();
     make_net(&whole, ctx);
     make_net(&stopped, ctx);
     make_net(&resumed, ctx);

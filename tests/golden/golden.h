@@ -10,7 +10,7 @@
 
 #include "clgrad/clgrad.h"
 #include "ops/op.h"
-#include "testing.h"
+#include "testing_context.h"
 
 typedef struct golden_group {
     json_t *cases;

@@ -11,6 +11,8 @@
 
 #include <math.h>
 
+#include "testing_context.h"
+
 enum {
     SAMPLES = 24, /* elements of each input whose derivatives are checked */
     GROUP = 32    /* cases in one program */
@@ -132,9 +134,7 @@ bool op_check_reaches(const clg_tensor *from, const clg_tensor *to)
 
 clg_context *op_check_context(void)
 {
-    clg_context *ctx = NULL;
-    TEST_OK(clg_context_create(&ctx, NULL));
-    return ctx;
+    return testing_context();
 }
 
 static clg_program *compile_up_to(const char *file, clg_context *ctx, clg_graph *g,
