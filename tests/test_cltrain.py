@@ -664,6 +664,13 @@ class Training(Case):
         self.cltrain("bench", "infer-mlp-b1", "--trace", "t.json", code=2)
         self.cltrain("bench", "infer-mlp-b1", "--profile", "--trace", "nowhere/t.json", code=1)
 
+    def test_kernel_cache(self):
+        cached = {"CLGRAD_CACHE": "1", "CLGRAD_CACHE_DIR": str(self.folder / "kernels")}
+        loaded = [self.lines("bench", "softmax-4096x1000", env=cached)[0]["programs_loaded"] for _ in range(2)]
+        info, = self.lines("cache", "info", env=cached)
+        self.assertEqual(loaded, [0, info["entries"]])
+        self.assertGreater(info["entries"], 0)
+
     def test_bench_names(self):
         names = self.cltrain("bench", "--list").stdout.split()
         self.assertEqual(len(names), len(set(names)))
