@@ -438,6 +438,8 @@ class Transfer(Case):
         for more, expected_message in (
                 (["--freeze", "q*"], r"no trained variable is called 'q\*'"),
                 (["--init-from", "nothing"], r"init_from: .*nothing"),
+                (["--init-from", "pt.safetensors", "--fresh", "d.* zz*"], r"no trained variable is called 'zz\*'"),
+                (["--fresh", "d.*"], "everything starts anew without init_from"),
                 (["--init-from", "model.yaml"], r"init_from: ")):
             self.assertRegex(self.train("run", *more, code=3).stderr, expected_message)
         (self.folder / "model.yaml").write_text(TRANSFER.replace("units: 5,", "units: 7,"))

@@ -299,6 +299,9 @@ class Comparing(Pictures):
         self.assertTrue((self.folder / "compare.html").exists())
         self.cltrain("compare", code=2)
         self.cltrain("compare", "c", "nothing", code=3)
+        (self.folder / "empty").mkdir()
+        (self.folder / "empty" / "config.yaml").write_bytes((self.folder / "c" / "config.yaml").read_bytes())
+        self.cltrain("compare", "c", "empty", code=3)
         self.cltrain("compare", "c", "--out", "no/such/place.html", code=1)
 
 

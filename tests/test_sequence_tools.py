@@ -93,6 +93,8 @@ class Characters(Case):
         self.train("rnn")
         text = self.cltrain("sample", "run", "--temperature", 0, "--length", 20, "--prompt", "ab").stdout
         self.assertEqual(text, (ALPHABET * 4)[:22] + "\n")
+        refused = self.cltrain("predict", "run", "text.txt", code=2).stderr
+        self.assertIn("a class for each step", refused)
 
     def test_few_classes(self):
         """Characters that the vocabulary has no room for are neither written nor accepted."""

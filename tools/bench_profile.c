@@ -5,6 +5,7 @@
  * A kernel cannot be faster than its operations at the rate of multiply-adds, or its bytes at the
  * rate of copying (the roofline); which one binds is marked.
  */
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,7 +82,7 @@ static int print_totals(const char *name, const struct bench_limits *limits,
 }
 
 /* Launches one after the other, as in an in-order queue; gaps between them are not recorded. */
-static int write_trace(const char *path, const clg_profile_row *rows, size_t count)
+static int write_trace(FILE *to, const char *path, const clg_profile_row *rows, size_t count)
 {
     json_t *events = json_array();
     double at = 0;
@@ -91,19 +92,20 @@ static int write_trace(const char *path, const clg_profile_row *rows, size_t cou
                               "pid", 1, "tid", 1, "ts", json_number(at), "dur",
                               json_number(rows[i].seconds * 1e6), "args", "flops",
                               json_number(rows[i].flops), "bytes", json_number(rows[i].bytes)));
-    int failed = json_array_size(events) != count || json_dump_file(events, path, JSON_COMPACT);
+    bool written = json_array_size(events) == count && !json_dumpf(events, to, JSON_COMPACT);
     json_decref(events);
-    return failed ? report_error(FAILED, "cannot write the trace to '%s'", path) : DONE;
+    return written && !fflush(to) ? DONE
+                                  : report_error(FAILED, "cannot write the trace to '%s'", path);
 }
 
 static int print_profile(const struct bench_case *row, const struct bench_limits *limits,
-                         const clg_profile_row *rows, size_t count, const char *trace, bool json)
+                         const clg_profile_row *rows, size_t count, bool json)
 {
     struct kernel_total *totals = calloc(count + 1, sizeof *totals);
     if (!totals) return report_status(CLG_ERROR_MEMORY, row->name);
     int code = print_totals(row->name, limits, totals, add_up(rows, count, totals), json);
     free(totals);
-    return code == DONE && trace ? write_trace(trace, rows, count) : code;
+    return code;
 }
 
 int bench_profile(clg_context *context, const struct bench_case *row,
@@ -113,13 +115,17 @@ int bench_profile(clg_context *context, const struct bench_case *row,
     struct bench_result result = {0};
     clg_profile_row *rows = NULL;
     size_t count = 0;
+    FILE *to = trace ? fopen(trace, "w") : NULL; /* before anything is measured in vain */
+    if (trace && !to) return report_error(FAILED, "cannot write '%s': %s", trace, strerror(errno));
     int code = bench_open(&run, row, &result);
     clg_status status = CLG_OK;
     for (int i = 0; i < WARM_RUNS && code == DONE && status == CLG_OK; i++)
         status = clg_program_run(run.program);
     if (code == DONE && status == CLG_OK) status = clg_program_profile(run.program, &rows, &count);
     if (status != CLG_OK) code = report_status(status, row->name);
-    if (code == DONE) code = print_profile(row, limits, rows, count, trace, json);
+    if (code == DONE) code = print_profile(row, limits, rows, count, json);
+    if (code == DONE && to) code = write_trace(to, trace, rows, count);
+    if (to) fclose(to);
     clg_free(rows);
     bench_close(&run);
     return code;

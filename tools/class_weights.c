@@ -19,9 +19,10 @@ static bool read_weights(const char *text, float *weights, int64_t count)
 {
     double sum = 0;
     for (int64_t i = 0; i < count; i++) {
-        char word[32];
+        char word[64];
         double value;
         text += strspn(text, " ");
+        if (strcspn(text, " ") >= sizeof word) return false;
         snprintf(word, sizeof word, "%.*s", (int)strcspn(text, " "), text);
         if (!key_parse(KEY_REAL, word, &value) || value < 0 || value > 1e6) return false;
         text += strcspn(text, " ");
@@ -45,7 +46,7 @@ int class_weights_check(struct model_file *file, const struct loss_kind *kind)
     free(weights);
     if (good) return DONE;
     return yaml_source_error(&file->source, "training.class_weights",
-                             "class_weights is balanced, or a number of 0 or more for each of the "
+                             "class_weights is balanced, or a number in 0 .. 1e6 for each of the "
                              "%lld classes: \"1 2.5\"",
                              (long long)classes);
 }

@@ -174,6 +174,15 @@ static const struct page_section sections[] = {
 
 /* ---- the command ---- */
 
+/* A cross-validation has runs in it and no epochs of its own. */
+static int open_run(struct comparison *all, const char *path)
+{
+    struct run_dir *run = &all->runs[all->count++];
+    int code = run_open(run, path);
+    if (code != DONE || run->count) return code;
+    return report_error(BAD_INPUT, "compare: '%s' has no epochs to compare", path);
+}
+
 static int run(const void *values, int argc, char **argv)
 {
     const struct compare_options *given = values;
@@ -181,7 +190,7 @@ static int run(const void *values, int argc, char **argv)
     if (!argc) return report_error(BAD_USAGE, "compare: which runs?");
     struct comparison all = {.runs = calloc((size_t)argc, sizeof *all.runs)};
     int code = all.runs ? DONE : report_error(NO_MEMORY, "out of memory");
-    for (int i = 0; i < argc && code == DONE; i++) code = run_open(&all.runs[all.count++], argv[i]);
+    for (int i = 0; i < argc && code == DONE; i++) code = open_run(&all, argv[i]);
     if (code == DONE) code = print_table(&all, given->json);
     if (code == DONE)
         code = page_write(out, "Comparison of runs", sections, sizeof sections / sizeof *sections,

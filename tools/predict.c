@@ -195,6 +195,12 @@ static int choose_value(struct predictor *predictor)
         predictor->value = row->value;
     }
     const clg_shape *shape = clg_tensor_shape(predictor->value);
+    if (!given->layer && !given->out && network->accuracy && shape->ndim > 2)
+        return report_error(
+            BAD_USAGE,
+            "predict: model '%s' gives a class for each step of a sequence: 'cltrain "
+            "sample' writes with it, and --out FILE.npy keeps the probabilities",
+            predictor->trained.file.content->model.name);
     predictor->count = clg_shape_count(shape) / shape->dim[0];
     predictor->row = malloc((size_t)clg_shape_count(shape) * sizeof(float));
     if (!predictor->row) return report_error(NO_MEMORY, "out of memory");

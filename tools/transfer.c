@@ -70,6 +70,26 @@ static int add_group(struct transfer_groups *groups, const struct network *netwo
     return DONE;
 }
 
+/* A misspelt pattern would leave the old head in its place. */
+static int check_fresh(const struct network *network, struct model_file *file)
+{
+    const struct settings *settings = &file->content->training;
+    char *text = settings->fresh ? strdup(settings->fresh) : NULL, *state = NULL;
+    int code = DONE;
+    if (!settings->fresh) return DONE;
+    if (!text) return report_error(NO_MEMORY, "out of memory");
+    if (!settings->init_from)
+        code = yaml_source_error(&file->source, "training.fresh",
+                                 "everything starts anew without init_from");
+    for (char *word = strtok_r(text, " ", &state); word && code == DONE;
+         word = strtok_r(NULL, " ", &state))
+        if (!matches_trained(network, word))
+            code = yaml_source_error(&file->source, "training.fresh",
+                                     "no trained variable is called '%s'", word);
+    free(text);
+    return code;
+}
+
 int transfer_groups_read(struct transfer_groups *groups, const struct network *network,
                          struct model_file *file)
 {
@@ -81,7 +101,7 @@ int transfer_groups_read(struct transfer_groups *groups, const struct network *n
     if (!groups->text) return report_error(NO_MEMORY, "out of memory");
     sprintf(groups->text, "%s %s", freeze, factors);
     char *state = NULL;
-    int code = DONE;
+    int code = check_fresh(network, file);
     for (char *word = strtok_r(groups->text, " ", &state); word && code == DONE;
          word = strtok_r(NULL, " ", &state))
         code = add_group(groups, network, file, word, (size_t)(word - groups->text) < frozen);

@@ -46,7 +46,8 @@ double clg_lr_range_suggest(const clg_lr_range *range, const double *smooth, siz
     const size_t reach = n / 25 + 1; /* the slope is taken over so many steps on both sides */
     double steepest = 0, rate = 0;
     size_t end = n < 4 ? 0 : lowest_of(smooth, n);
-    for (size_t i = 1; i < end; i++) {
+    /* means of fewer losses jump from batch to batch */
+    for (size_t i = n < 40 ? 1 : 10; i < end; i++) {
         size_t before = i > reach ? i - reach : 0, behind = i + reach < n ? i + reach : n - 1;
         /* the logarithms of the rates are evenly spaced */
         double slope = (smooth[behind] - smooth[before]) / (double)(behind - before);
