@@ -134,7 +134,8 @@ static int build_model(struct bench_setup *setup, const struct bench_case *row)
         add_output(setup, network->prediction);
         return DONE;
     }
-    const clg_optimizer_params params = optimizer_params(&setup->file.content->training);
+    clg_optimizer_params params = optimizer_params(&setup->file.content->training);
+    params.lr = *setup->file.content->training.lr; /* a schedule has nothing to follow here */
     setup->label = network->label;
     setup->mode = CLG_TRAINING;
     clg_minimize(network->loss, &params, NULL);
