@@ -7,7 +7,13 @@
  * that each is one stream of memory for the multiply-adds; what lies across is transposed. With
  * `splits` > 1 the chunks are dealt out to that many work-groups, and each writes its own (batch *
  * M, N) partial result one below the other (sum_splits.cl adds them).
+ *
+ * A product with few rows is bound by the memory of B. It has tiles of FEW_ROWS rows, which read A
+ * in place.
  */
+#ifdef PREPARED // if B is packed already, as panels over all of k: by panels_cpu.cl
+#define PANELS __global
+#endif
 #include "tile_cpu.h"
 
 typedef struct matrices {
@@ -44,21 +50,44 @@ static share share_of(const matrices *p, ulong group)
     return s;
 }
 
-/* The chunk of the blocks of A and B from k0 on becomes tiles of rows and panels of columns. */
-static void pack_chunk(const matrices *p, const share *s, int k0, int count, __local float *local_a,
-                       __local float *local_b)
+/* Where the block's part of op(A) begins, and what leads to its next row and to its next k. */
+static __global const float *part_of_a(const matrices *p, const share *s, int k0, ulong *row,
+                                       ulong *step)
 {
     __global const float *a = p->a + s->batch * p->a_batch;
-    __global const float *b = p->b + s->batch * p->b_batch;
+    *row = p->transpose_a ? 1 : p->k;
+    *step = p->transpose_a ? p->m : 1;
+    return a + s->m0 * *row + k0 * *step;
+}
+
+/* The chunk of the block of A from k0 on becomes tiles of rows. */
+static void pack_a(const matrices *p, const share *s, int k0, int count, __local float *local_a)
+{
+    ulong row, step;
+    __global const float *a = part_of_a(p, s, k0, &row, &step);
     if (p->transpose_a)
-        pack_rows_transposed(local_a, a + (ulong)k0 * p->m + s->m0, p->m, s->rows, count);
+        pack_rows_transposed(local_a, a, step, s->rows, count);
     else
-        pack_rows(local_a, a + (ulong)s->m0 * p->k + k0, p->k, s->rows, count);
+        pack_rows(local_a, a, row, s->rows, count);
+}
+
+/* The panels of B's chunk from k0 on; *stride: floats from one to the next. */
+static PANELS const float *pack_b(const matrices *p, const share *s, int k0, int count,
+                                  __local float *local_b, ulong *stride)
+{
+#ifdef PREPARED
+    *stride = (ulong)p->k * PANEL;
+    return p->b + s->n0 / PANEL * *stride + (ulong)k0 * PANEL;
+#else
+    __global const float *b = p->b + s->batch * p->b_batch;
     if (p->transpose_b)
         pack_panels_transposed(local_b, count, 0, b + (ulong)s->n0 * p->k + k0, p->k, count,
                                s->columns);
     else
         pack_panels(local_b, count, 0, b + (ulong)k0 * p->n + s->n0, p->n, count, s->columns);
+    *stride = (ulong)count * PANEL;
+    return local_b;
+#endif
 }
 
 __attribute__((reqd_work_group_size(1, 1, 1))) __kernel void
@@ -74,16 +103,24 @@ matmul(__global const float *a, ulong a_offset, __global const float *b, ulong b
     const int panels = (here.columns + PANEL - 1) / PANEL;
     const ulong batches =
         get_num_groups(0) / ((n + block_n - 1) / block_n) / ((m + block_m - 1) / block_m) / splits;
+    const int few = here.rows <= FEW_ROWS;
     const ulong row0 = (here.split * batches + here.batch) * m + here.m0;
 
     for (int k0 = here.first; k0 < here.end; k0 += block_k) {
         const int count = min(block_k, here.end - k0), last = k0 + block_k >= here.end;
-        pack_chunk(&p, &here, k0, count, local_a, local_b);
+        ulong panel_stride, row, step;
+        PANELS const float *b_panels = pack_b(&p, &here, k0, count, local_b, &panel_stride);
+        __global const float *a_rows = part_of_a(&p, &here, k0, &row, &step);
+        if (!few) pack_a(&p, &here, k0, count, local_a);
         for (int i = 0; i < panels * tiles; i++) {
             const int panel = i / tiles, tile = i % tiles;
             __local float *c = local_c + (count == k ? 0 : i * TILE_ROWS * PANEL);
-            tile_multiply_packed(c, k0 > here.first, local_a + tile * count * TILE_ROWS,
-                                 local_b + panel * count * PANEL, count);
+            if (few)
+                tile_multiply_few(c, k0 > here.first, a_rows, row, step, here.rows,
+                                  b_panels + panel * panel_stride, count);
+            else
+                tile_multiply_packed(c, k0 > here.first, local_a + tile * count * TILE_ROWS,
+                                     b_panels + panel * panel_stride, count);
             for (int r = 0; last && r < min(TILE_ROWS, here.rows - tile * TILE_ROWS); r++)
                 STORE_ROW(c + r * PANEL, min(PANEL, here.columns - panel * PANEL),
                           row0 + tile * TILE_ROWS + r, (ulong)(here.n0 + panel * PANEL));

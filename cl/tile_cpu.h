@@ -9,7 +9,8 @@
  *       runs u and the steps i of a run. That covers matrices, transposed matrices and windows
  *       of images (a run = the channels under one row of a convolution's kernel). Or packed:
  *       tile t, step k, row r at a[(t * steps + k) * TILE_ROWS + r].
- *   B   panels of PANEL columns: panel p, row k at b[(p * rows + k) * PANEL], zero-padded
+ *   B   panels of PANEL columns: panel p, row k at b[(p * rows + k) * PANEL], zero-padded; packed by
+ *       each work-group for itself, or once in global memory for all of them (PANELS)
  *   C   (panel, row, PANEL) in local memory: results pass through it, so that the reduction may
  *       be cut into chunks and the epilogue's code appears once instead of once per accumulator.
  */
@@ -23,6 +24,12 @@
 #define WIDTH 16 // floats per vector: 4, 8 or 16, what the device's registers hold
 #endif
 #define PANEL (VECTORS * WIDTH)
+#ifndef FEW_ROWS
+#define FEW_ROWS 4 // a result of so few rows gets a tile of its own: FEW_ROWS * VECTORS registers
+#endif
+#ifndef PANELS
+#define PANELS __local // memory of B's panels: __local, or __global where a launch before made them
+#endif
 
 #define JOIN_(a, b) a##b
 #define JOIN(a, b) JOIN_(a, b)
@@ -66,23 +73,23 @@
 #endif
 
 /* The accumulators of a tile, and what becomes of them: c (TILE_ROWS, PANEL) = or += acc. */
-#define TILE_ZERO(acc)                                                                             \
-    _Pragma("unroll") for (int r = 0; r < TILE_ROWS; r++)                                          \
+#define TILE_ZERO(acc, rows)                                                                       \
+    _Pragma("unroll") for (int r = 0; r < rows; r++)                                               \
         _Pragma("unroll") for (int v = 0; v < VECTORS; v++) acc[r][v] = (VECTOR)(0.0f)
-#define TILE_STORE(acc, c, accumulate)                                                             \
+#define TILE_STORE(acc, rows, c, accumulate)                                                       \
     if (accumulate) {                                                                              \
-        _Pragma("unroll") for (int r = 0; r < TILE_ROWS; r++)                                      \
+        _Pragma("unroll") for (int r = 0; r < rows; r++)                                           \
             _Pragma("unroll") for (int v = 0; v < VECTORS; v++) acc[r][v] +=                       \
             VLOAD(r * VECTORS + v, c);                                                             \
     }                                                                                              \
-    _Pragma("unroll") for (int r = 0; r < TILE_ROWS; r++)                                          \
+    _Pragma("unroll") for (int r = 0; r < rows; r++)                                               \
         _Pragma("unroll") for (int v = 0; v < VECTORS; v++) VSTORE(acc[r][v], r *VECTORS + v, c)
 /* One step of the reduction: ELEMENT(r) is A's element of row r, b the row of B's panel. */
-#define TILE_STEP(acc, ELEMENT, b)                                                                 \
+#define TILE_STEP(acc, rows, ELEMENT, b)                                                           \
     {                                                                                              \
         VECTOR column[VECTORS];                                                                    \
         _Pragma("unroll") for (int v = 0; v < VECTORS; v++) column[v] = VLOAD(v, b);               \
-        _Pragma("unroll") for (int r = 0; r < TILE_ROWS; r++)                                      \
+        _Pragma("unroll") for (int r = 0; r < rows; r++)                                           \
         {                                                                                          \
             VECTOR element = (VECTOR)(ELEMENT(r));                                                 \
             _Pragma("unroll") for (int v = 0; v < VECTORS; v++) acc[r][v] =                        \
@@ -97,15 +104,15 @@ static void tile_multiply(__local float *c, int accumulate, __local const float 
 {
     VECTOR acc[TILE_ROWS][VECTORS];
     int at[TILE_ROWS];
-    TILE_ZERO(acc);
+    TILE_ZERO(acc, TILE_ROWS);
 #pragma unroll
     for (int r = 0; r < TILE_ROWS; r++) at[r] = offset[r];
     for (int u = 0; u < runs; u++) {
         __local const float *x = a + base[u];
 #define AT_OFFSET(r) x[at[r]]
-        for (int i = 0; i < run; i++, x += step, b += PANEL) TILE_STEP(acc, AT_OFFSET, b)
+        for (int i = 0; i < run; i++, x += step, b += PANEL) TILE_STEP(acc, TILE_ROWS, AT_OFFSET, b)
     }
-    TILE_STORE(acc, c, accumulate);
+    TILE_STORE(acc, TILE_ROWS, c, accumulate);
 }
 
 /*
@@ -113,15 +120,32 @@ static void tile_multiply(__local float *c, int accumulate, __local const float 
  * registers for offsets. What c holds is fetched into the first-level cache meanwhile.
  */
 static void tile_multiply_packed(__local float *c, int accumulate, __local const float *a,
-                                 __local const float *b, int steps)
+                                 PANELS const float *b, int steps)
 {
     VECTOR acc[TILE_ROWS][VECTORS];
-    TILE_ZERO(acc);
+    TILE_ZERO(acc, TILE_ROWS);
 #pragma unroll
     for (int i = 0; i < TILE_ROWS * PANEL; i += 16) PREFETCH_LOCAL(c + i);
 #define PACKED(r) a[r]
-    for (int i = 0; i < steps; i++, a += TILE_ROWS, b += PANEL) TILE_STEP(acc, PACKED, b)
-    TILE_STORE(acc, c, accumulate);
+    for (int i = 0; i < steps; i++, a += TILE_ROWS, b += PANEL) TILE_STEP(acc, TILE_ROWS, PACKED, b)
+    TILE_STORE(acc, TILE_ROWS, c, accumulate);
+}
+
+/*
+ * The same for `rows` <= FEW_ROWS rows of A, which are read where they are: element (row, k) at
+ * a[row * stride + k * step]. Each is used once a panel, so that packing would cost more.
+ */
+static void tile_multiply_few(__local float *c, int accumulate, __global const float *a,
+                              ulong stride, ulong step, int rows, PANELS const float *b, int steps)
+{
+    VECTOR acc[FEW_ROWS][VECTORS];
+    __global const float *row[FEW_ROWS];
+    TILE_ZERO(acc, FEW_ROWS);
+#pragma unroll
+    for (int r = 0; r < FEW_ROWS; r++) row[r] = a + min(r, rows - 1) * stride;
+#define IN_PLACE(r) row[r][i * step]
+    for (int i = 0; i < steps; i++, b += PANEL) TILE_STEP(acc, FEW_ROWS, IN_PLACE, b)
+    TILE_STORE(acc, FEW_ROWS, c, accumulate);
 }
 
 /*
@@ -163,7 +187,7 @@ static void fetch_ahead(ahead *a, int lines)
 }
 
 /* Copies `count` adjacent floats. */
-static void copy_row(__local float *to, __global const float *from, int count)
+static void copy_row(PANELS float *to, __global const float *from, int count)
 {
     int i = 0;
     for (; i + WIDTH <= count; i += WIDTH) VSTORE(VLOAD(0, from + i), 0, to + i);
@@ -171,7 +195,7 @@ static void copy_row(__local float *to, __global const float *from, int count)
     for (; i < count; i++) to[i] = from[i];
 }
 
-static void zero_row(__local float *to, int count)
+static void zero_row(PANELS float *to, int count)
 {
 #pragma clang loop vectorize(disable) unroll(disable)
     for (int i = 0; i < count; i++) to[i] = 0.0f;
@@ -181,11 +205,11 @@ static void zero_row(__local float *to, int count)
  * Packs `rows` rows of `columns` adjacent floats (`from` is row-major, `stride` floats a row) into
  * panels of `panel_rows` rows, starting at row `row`.
  */
-static void pack_panels(__local float *to, int panel_rows, int row, __global const float *from,
+static void pack_panels(PANELS float *to, int panel_rows, int row, __global const float *from,
                         ulong stride, int rows, int columns)
 {
     for (int k = 0; k < rows; k++) {
-        __local float *out = to + (row + k) * PANEL;
+        PANELS float *out = to + (row + k) * PANEL;
         int c = 0;
         for (; c + PANEL <= columns; c += PANEL) {
 #pragma unroll
@@ -275,11 +299,11 @@ static void pack_rows_transposed(__local float *to, __global const float *from, 
  * As pack_panels, of a transposed matrix: panel row k, column c is from[c * stride + k]; `rows`
  * adjacent floats for each of `columns` columns.
  */
-static void pack_panels_transposed(__local float *to, int panel_rows, int row,
+static void pack_panels_transposed(PANELS float *to, int panel_rows, int row,
                                    __global const float *from, ulong stride, int rows, int columns)
 {
     for (int c = 0; c < columns; c += WIDTH) {
-        __local float *out = to + ((c / PANEL) * panel_rows + row) * PANEL + c % PANEL;
+        PANELS float *out = to + ((c / PANEL) * panel_rows + row) * PANEL + c % PANEL;
         __global const float *in = from + c * stride;
         int k = 0;
         if (c + WIDTH <= columns) {
@@ -301,7 +325,7 @@ static void pack_panels_transposed(__local float *to, int panel_rows, int row,
     /* With two vectors a panel, an odd number of them leaves half a panel: zero it. */
     int full = (columns + WIDTH - 1) / WIDTH * WIDTH;
     if (full % PANEL) {
-        __local float *out = to + ((full / PANEL) * panel_rows + row) * PANEL + full % PANEL;
+        PANELS float *out = to + ((full / PANEL) * panel_rows + row) * PANEL + full % PANEL;
         for (int k = 0; k < rows; k++) zero_row(out + k * PANEL, PANEL - full % PANEL);
     }
 }

@@ -43,6 +43,11 @@ typedef struct clg__tile {
  */
 clg__tile clg__tile_choose(const clg_context *ctx, int64_t columns);
 
+enum { CLG__FEW_ROWS = 4 }; /* FEW_ROWS of cl/tile_cpu.h */
+#define CLG__TILE_DEFINES                                                                          \
+    "#define TILE_ROWS %d\n#define VECTORS %d\n#define WIDTH %d\n#define FEW_ROWS %d\n"
+#define CLG__TILE_VALUES(tile) (tile)->rows, (tile)->vectors, (tile)->width, CLG__FEW_ROWS
+
 /** Launch of `kernel` in cl/<file>.cl with the tile's knobs as defines. */
 clg__launch *clg__tile_kernel(clg__lowering *lo, const char *file, const char *kernel,
                               const clg__tile *tile);

@@ -154,6 +154,18 @@ clg__buffer_id clg__lower_scratch(clg__lowering *lo, int64_t bytes)
     return -lo->n_scratch;
 }
 
+clg__buffer_id clg__lower_prepared(clg__lowering *lo, int input, const char *layout, int64_t bytes,
+                                   bool *make)
+{
+    *make = false;
+    return lo->status == CLG_OK ? lo->prepare(lo, input, layout, bytes, make) : CLG__PREPARED;
+}
+
+void clg__launch_prepares(clg__launch *launch, clg__buffer_id buffer)
+{
+    if (launch) launch->prepares = buffer;
+}
+
 void clg__lower_fail(clg__lowering *lo, clg_status status, const char *format, ...)
 {
     if (lo->status != CLG_OK) return;

@@ -31,9 +31,11 @@ enum { CLG__MAX_ARGS = 128 };
 
 /*
  * Buffers are named by id while lowering: >= 0 a planned value, < 0 a scratch area of this step:
- * -1 is lowering->scratch[0], -2 scratch[1] and so on.
+ * -1 is lowering->scratch[0], -2 scratch[1] and so on. From CLG__PREPARED on, what
+ * clg__lower_prepared gave.
  */
 typedef int clg__buffer_id;
+enum { CLG__PREPARED = 1 << 30 };
 
 typedef struct clg__arg {
     enum { CLG__ARG_BUFFER, CLG__ARG_BYTES, CLG__ARG_LOCAL, CLG__ARG_STEP } kind;
@@ -69,6 +71,7 @@ typedef struct clg__launch {
     bool epilogue;              /* the epilogue's arguments follow args */
     clg__host_call call; /* host calls: function, its buffers are args (CLG__ARG_BUFFER) ... */
     int64_t numbers[16]; /* ... and its numbers */
+    clg__buffer_id prepares; /* what it makes of an input, to be kept; 0: nothing */
     double flops, bytes; /* work done, for profiles; 0 if unknown */
 } clg__launch;
 
@@ -87,6 +90,13 @@ typedef struct clg__lowering {
     clg__buffer_id out;
     /* Inputs whose memory already is their part of the output (op->places): nothing to copy. */
     bool placed[CLG__MAX_INPUTS];
+    /* Inputs that are read in the same way again, by other steps or by later runs: worth a
+     * clg__lower_prepared. Does not depend on the batch. */
+    bool kept[CLG__MAX_INPUTS];
+    clg__buffer_id (*prepare)(struct clg__lowering *lo, int input, const char *layout,
+                              int64_t bytes, bool *make); /* the program's part of that */
+    void *program;
+    int step;
     clg__launch *launches; /* results */
     size_t n_launches, capacity;
     clg__scratch scratch[8];
@@ -125,6 +135,17 @@ void clg__launch_work(clg__launch *launch, double flops, double bytes);
 
 /** A temporary area that lives during this step only. Size must not grow when the batch shrinks. */
 clg__buffer_id clg__lower_scratch(clg__lowering *lo, int64_t bytes);
+
+/**
+ * A copy of an input in another arrangement, weights packed for a kernel for example, that the
+ * program keeps. Steps which name the same `layout` of the same value share it. If *make comes out
+ * true, this step makes it: it records a launch that writes it and marks that with
+ * clg__launch_prepares; the launch is left out of runs before which the input did not change.
+ * Neither `layout` nor `bytes` may follow the batch.
+ */
+clg__buffer_id clg__lower_prepared(clg__lowering *lo, int input, const char *layout, int64_t bytes,
+                                   bool *make);
+void clg__launch_prepares(clg__launch *launch, clg__buffer_id buffer);
 
 /** Fails the lowering with a message. */
 void clg__lower_fail(clg__lowering *lo, clg_status status, const char *format, ...)

@@ -11,7 +11,8 @@ typedef struct matmul {
     int64_t batch, m, n, k;
     int64_t a_batch, b_batch; /* elements from one batch's matrix to the next; 0: shared */
     bool transpose_a, transpose_b;
-    bool split; /* through partial results */
+    bool split;    /* through partial results */
+    bool prepared; /* B is packed once for several products */
 } matmul;
 
 typedef struct blocks {
@@ -48,14 +49,20 @@ static int64_t equal_blocks(int64_t extent, int64_t most, int64_t unit)
     return clg__round_up(clg__ceil_div(extent, count), unit);
 }
 
+/* So few rows that A stays where it is, and the memory of B is what takes time. */
+static bool has_few_rows(const matmul *p)
+{
+    return p->m <= CLG__FEW_ROWS;
+}
+
 static blocks shape_blocks(const matmul *p, const clg__tile *tile, int64_t m, int64_t n, int64_t k)
 {
     blocks b = {.m = equal_blocks(p->m, m, tile->rows),
                 .n = equal_blocks(p->n, n, tile->panel),
                 .k = equal_blocks(p->k, k, 1),
                 .splits = 1};
-    b.local[0] = b.k * b.m + tile->width; /* packing writes whole vectors */
-    b.local[1] = b.k * b.n;
+    b.local[0] = has_few_rows(p) ? 1 : b.k * b.m + tile->width; /* packing writes whole vectors */
+    b.local[1] = p->prepared ? 1 : b.k * b.n;
     b.local[2] = b.k == p->k ? tile->rows * tile->panel : b.m * b.n; /* one chunk: a tile */
     b.count = p->batch * clg__ceil_div(p->m, b.m) * clg__ceil_div(p->n, b.n);
     return b;
@@ -65,6 +72,7 @@ static blocks shape_blocks(const matmul *p, const clg__tile *tile, int64_t m, in
  * Estimated cycles of the busiest compute unit: the tiles' multiply-adds (a tile's row of one
  * vector and one k takes half a cycle), passing C through local memory once a chunk, copying (at
  * the speed of memory), storing. The last group to finish leaves others idle: a fifth of a group.
+ * Few rows take as long as B needs to arrive.
  */
 static double estimate(const matmul *p, const clg__tile *tile, const blocks *b)
 {
@@ -72,8 +80,8 @@ static double estimate(const matmul *p, const clg__tile *tile, const blocks *b)
     double area = (double)b->m * b->n;
     double stream = clg__tile_stream((double)b->k * (4 * tile->panel + 64));
     double tiles = area / (2 * tile->width) * p->k * stream + (chunks - 1) * area * 0.45;
-    double copy_a = (double)b->m * p->k * 1.2;
-    double copy_b = (double)b->n * p->k * (p->transpose_b ? 1.5 : 1.2);
+    double copy_a = has_few_rows(p) ? 0 : (double)b->m * p->k * 1.2;
+    double copy_b = p->prepared ? 0 : (double)b->n * p->k * (p->transpose_b ? 1.5 : 1.2);
     double waves = (double)clg__ceil_div(b->count, tile->compute_units) + 0.2;
     return waves * (tiles + copy_a + copy_b + area + 4000);
 }
@@ -82,7 +90,7 @@ static blocks choose_blocks(const matmul *p, const clg__tile *tile)
 {
     static const int64_t rows[] = {1, 2, 4, 8, 12, 16, 24, 32, 48}; /* tiles */
     static const int64_t columns[] = {1, 2, 4, 8, 16};              /* panels */
-    static const int64_t depths[] = {32, 64, 96, 128, 160, 208, 256, 352};
+    static const int64_t depths[] = {32, 64, 96, 128, 160, 208, 256, 352, 1 << 30};
     const int64_t most = tile->local_floats / 5 * 6; /* nothing is fetched ahead here */
     blocks best = {0};
     double best_cost = 0;
@@ -100,10 +108,33 @@ static blocks choose_blocks(const matmul *p, const clg__tile *tile)
     return best;
 }
 
-static void add_arguments(clg__lowering *lo, clg__launch *launch, const matmul *p, const blocks *b)
+/* A launch that packs B, unless a step before has done it; the panels. */
+static clg__buffer_id prepare_panels(clg__lowering *lo, const matmul *p, const clg__tile *tile)
+{
+    char layout[64];
+    bool make;
+    const int64_t panels = clg__ceil_div(p->n, tile->panel);
+    snprintf(layout, sizeof layout, "panels of %d, transposed %d", tile->panel, p->transpose_b);
+    clg__buffer_id b = clg__lower_prepared(
+        lo, 1, layout, panels * tile->panel * p->k * (int64_t)sizeof(float), &make);
+    if (!make) return b;
+    clg__launch *launch = clg__tile_kernel(lo, "panels_cpu", "pack_panels_of", tile);
+    clg__launch_buffer(launch, lo->in[1]);
+    clg__launch_int(launch, p->n);
+    clg__launch_int(launch, p->k);
+    clg__launch_int(launch, p->transpose_b);
+    clg__launch_buffer(launch, b);
+    clg__launch_groups(launch, panels);
+    clg__launch_work(launch, 0, 8.0 * p->n * p->k);
+    clg__launch_prepares(launch, b);
+    return b;
+}
+
+static void add_arguments(clg__lowering *lo, clg__launch *launch, clg__buffer_id b_matrix,
+                          const matmul *p, const blocks *b)
 {
     clg__launch_buffer(launch, lo->in[0]);
-    clg__launch_buffer(launch, lo->in[1]);
+    clg__launch_buffer(launch, b_matrix);
     clg__launch_long(launch, p->a_batch);
     clg__launch_long(launch, p->b_batch);
     const int64_t numbers[] = {p->m, p->n, p->k, p->transpose_a, p->transpose_b,
@@ -116,6 +147,7 @@ static void add_arguments(clg__lowering *lo, clg__launch *launch, const matmul *
 clg_status clg__matmul_cpu(clg__lowering *lo)
 {
     matmul p = read_problem(lo);
+    p.prepared = lo->kept[1] && lo->in_shape[1].ndim == 2;
     const clg__tile tile = clg__tile_choose(lo->ctx, 0); /* few columns are rare and cheap */
     blocks b = choose_blocks(&p, &tile);
     const int64_t wanted = 2 * tile.compute_units;
@@ -127,8 +159,11 @@ clg_status clg__matmul_cpu(clg__lowering *lo)
             clg__max_i64(clg__min_i64(clg__ceil_div(wanted, b.count), clg__ceil_div(p.k, b.k)), 1);
 
     const int64_t rows = p.batch * p.m;
-    clg__launch *launch = clg__tile_kernel(lo, "matmul_cpu", "matmul", &tile);
-    add_arguments(lo, launch, &p, &b);
+    clg__buffer_id b_matrix = p.prepared ? prepare_panels(lo, &p, &tile) : lo->in[1];
+    clg__launch *launch = clg__lower_kernel(lo, "matmul_cpu", "matmul", CLG__TILE_DEFINES "%s",
+                                            CLG__TILE_VALUES(&tile),
+                                            p.prepared ? "#define PREPARED\n" : "");
+    add_arguments(lo, launch, b_matrix, &p, &b);
     clg__launch_groups(launch, b.count * b.splits);
     clg__launch_work(launch, 2.0 * rows * p.n * p.k,
                      4.0 * (rows * p.k + (double)p.k * p.n + rows * p.n));

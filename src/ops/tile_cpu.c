@@ -31,9 +31,7 @@ clg__tile clg__tile_choose(const clg_context *ctx, int64_t columns)
 clg__launch *clg__tile_kernel(clg__lowering *lo, const char *file, const char *kernel,
                               const clg__tile *tile)
 {
-    return clg__lower_kernel(lo, file, kernel,
-                             "#define TILE_ROWS %d\n#define VECTORS %d\n#define WIDTH %d\n",
-                             tile->rows, tile->vectors, tile->width);
+    return clg__lower_kernel(lo, file, kernel, CLG__TILE_DEFINES, CLG__TILE_VALUES(tile));
 }
 
 int64_t clg__tile_line(int64_t floats)

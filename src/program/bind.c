@@ -142,6 +142,7 @@ static clg_status lower_kernel(clg_program *p, clg__step *step, clg__cluster *c,
         lo->in[i] = v->inputs[i];
         lo->placed[i] = is_placed(&p->ir, c->anchor, i);
     }
+    clg__prepared_offer(p, c, lo, (int)(step - p->steps));
     CLG_TRY(c->algorithm->lower(lo));
     CLG_TRY(lo->status);
     add_epilogue_arguments(p, step, c, batch);
@@ -362,7 +363,9 @@ clg__address clg__program_address(const clg_program *p, int value)
 clg__address clg__program_argument(const clg_program *p, const clg__step *step, const clg__arg *arg)
 {
     clg__address address;
-    if (arg->buffer >= 0) {
+    if (arg->buffer >= CLG__PREPARED) {
+        address = clg__prepared_address(p, arg->buffer);
+    } else if (arg->buffer >= 0) {
         address = clg__program_address(p, arg->buffer);
     } else {
         const clg__scratch_plan *s = &p->scratch[step->first_scratch - arg->buffer - 1];

@@ -144,6 +144,7 @@ static clg_status compile(clg_program *p, const clg_program_params *params)
     CLG_TRY(collect_scratch(p));
     CLG_TRY(clg__ir_plan(&p->ir, p->max_batch, p->scratch, p->n_scratch));
     CLG_TRY(create_arena(p));
+    CLG_TRY(clg__prepared_create(p));
     CLG_TRY(create_feeds(p));
     CLG_TRY(clg__variables_realize(p->ctx, p->graph));
     CLG_TRY(clg__program_build(p));
@@ -197,6 +198,7 @@ void clg_program_destroy(clg_program *p)
     for (int i = 0; p->kernels && i < p->n_kernels; i++)
         if (p->kernels[i]) clReleaseKernel(p->kernels[i]);
     for (int i = 0; i < p->n_chunks; i++) clg__buffer_destroy(p->chunks[i]);
+    clg__prepared_free(p);
     for (int i = 0; i < p->n_steps; i++) clg__lowering_free(&p->steps[i].lowering);
     clg__ir_free(&p->ir);
     clg__free(p->steps);
@@ -284,6 +286,11 @@ static cl_ulong step_number(const clg_program *p)
     return (p->graph->steps + 1) | part << 48;
 }
 
+static clg__storage *storage_of(const clg_program *p, int variable)
+{
+    return ((const clg__variable_attr *)p->ir.values[variable].node->attr)->storage;
+}
+
 /* What a run changes in the graph. */
 static void count_run(clg_program *p)
 {
@@ -293,6 +300,8 @@ static void count_run(clg_program *p)
     if (steps) p->graph->steps++;
     if (p->ir.mode == CLG_UPDATE) p->graph->accumulated = 0;
     if (p->ir.mode == CLG_ACCUMULATION) p->graph->accumulated++;
+    for (int i = 0; i < p->ir.n_assignments; i++)
+        storage_of(p, p->ir.assignments[i].variable)->version++;
 }
 
 static clg_status call_host(clg_program *p, const clg__step *step, const clg__launch *launch)
@@ -309,11 +318,13 @@ static clg_status enqueue(clg_program *p, const clg__step *step, size_t index, c
 {
     const clg__launch *launch = &step->lowering.launches[index];
     if (launch->call) return call_host(p, step, launch);
+    if (launch->prepares && clg__prepared_fresh(p, launch->prepares)) return CLG_OK;
     cl_kernel kernel = p->kernels[step->first_kernel + (int)index];
     CLG_TRY(set_step_number(launch, kernel, step_number(p)));
     const size_t *local = launch->local[0] ? launch->local : NULL;
     clg_status status = CLG__CL(clEnqueueNDRangeKernel(p->ctx->queue, kernel, launch->dims, NULL,
                                                        launch->global, local, 0, NULL, event));
+    if (status == CLG_OK && launch->prepares) clg__prepared_made(p, launch->prepares);
     return status == CLG_OK ? CLG_OK : clg__fail_context(status, "kernel %s", launch->kernel);
 }
 
@@ -396,6 +407,8 @@ clg_status clg_program_cl_mem(clg_program *p, const clg_tensor *t, void **cl_mem
     CLG_TRY(find_output(p, t, &id));
     clg__address at = clg__program_address(p, id);
     if (!at.mem) return clg__fail(CLG_ERROR_INTERNAL, "%s has no memory", t->op->name);
+    int root = clg__ir_root(&p->ir, id, NULL);
+    if (clg__is_variable_node(p->ir.values[root].node)) storage_of(p, root)->exposed = true;
     *cl_mem_handle = at.mem;
     *offset = at.offset * clg_dtype_size(p->ir.values[id].node->dtype);
     return CLG_OK;

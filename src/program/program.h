@@ -28,6 +28,18 @@ typedef struct clg__feed {
     bool fed;
 } clg__feed;
 
+/* A value in another arrangement, made by a launch and kept (clg__lower_prepared). */
+typedef struct clg__prepared {
+    int value;       /* root of what it is made from */
+    int64_t offset;  /* of the value in that */
+    int step;        /* that makes it */
+    char layout[64]; /* how; with value and offset the key */
+    size_t bytes;
+    clg__buffer *buffer;
+    bool made;
+    uint64_t version; /* of the variable's storage when it was made */
+} clg__prepared;
+
 struct clg_program {
     clg_context *ctx;
     clg_graph *graph;
@@ -41,6 +53,8 @@ struct clg_program {
     int n_chunks;
     clg__scratch_plan *scratch;
     size_t n_scratch;
+    clg__prepared *prepared;
+    size_t n_prepared, prepared_capacity;
     clg__feed *feeds;
     int n_feeds;
     const clg_program *replayed; /* the program whose last run this one repeats; NULL: none */
@@ -70,6 +84,19 @@ clg__address clg__program_address(const clg_program *p, int value);
 /** Where a buffer argument of a step's launch is: a value or a scratch area. */
 clg__address clg__program_argument(const clg_program *p, const clg__step *step,
                                    const clg__arg *arg);
+
+/* ---- prepared inputs (prepare.c) ---- */
+
+/** Fills what a lowering knows of them: kept, prepare. */
+void clg__prepared_offer(clg_program *p, const clg__cluster *c, clg__lowering *lo, int step);
+/** Their buffers, once all steps are recorded. */
+clg_status clg__prepared_create(clg_program *p);
+clg__address clg__prepared_address(const clg_program *p, clg__buffer_id id);
+/** True if its launch can be left out of this run. */
+bool clg__prepared_fresh(const clg_program *p, clg__buffer_id id);
+/** Its launch was enqueued. */
+void clg__prepared_made(clg_program *p, clg__buffer_id id);
+void clg__prepared_free(clg_program *p);
 
 /** "conv2d+add+relu": the operations of a step. */
 void clg__step_text(const clg_program *p, const clg__step *step, clg__str *out);

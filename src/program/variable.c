@@ -95,6 +95,7 @@ clg_status clg_variable_write(clg_tensor *t, const float *data, int64_t count)
     CLG_TRY(check_access(t, data, count));
     clg__variable_attr *attr = t->attr;
     size_t bytes = (size_t)count * sizeof *data;
+    attr->storage->version++;
     if (attr->storage->buffer)
         return clg__buffer_write(attr->storage->buffer, (size_t)attr->offset * sizeof *data, data,
                                  bytes);

@@ -48,6 +48,8 @@ struct clg_tensor {
 typedef struct clg__storage {
     int64_t count;              /* f32 elements */
     struct clg__buffer *buffer; /* NULL until the graph is bound to a context */
+    uint64_t version;           /* rises with every write that the library knows of */
+    bool exposed;               /* the caller has its cl_mem, and may write at any time */
 } clg__storage;
 
 /* Attribute of "variable" nodes. */
