@@ -48,6 +48,7 @@ struct bench_result {
     double seconds;            /* of a run, the median */
     double compile, first;     /* seconds of compiling, and of the first run */
     uint64_t compiled, loaded; /* kernel programs: by the driver, from the cache */
+    uint64_t memory;           /* bytes on the device: variables, arena, inputs, packed weights */
     clg_program_stats stats;
 };
 

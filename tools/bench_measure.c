@@ -112,6 +112,8 @@ static clg_status feed(const struct bench_run *run)
 static clg_status compile(struct bench_run *run, struct bench_result *result)
 {
     struct bench_setup *setup = &run->setup;
+    uint64_t before, after, peak;
+    clg_context_memory(run->context, &before, &peak);
     double started = seconds_now();
     clg_status status = clg_program_compile(&run->program, run->context, setup->graph,
                                             clg_program_options(.outputs = setup->outputs,
@@ -119,7 +121,10 @@ static clg_status compile(struct bench_run *run, struct bench_result *result)
                                                                 .mode = setup->mode));
     result->compile = seconds_now() - started;
     if (status == CLG_OK) status = feed(run);
-    if (status == CLG_OK) clg_program_query(run->program, &result->stats);
+    if (status != CLG_OK) return status;
+    clg_program_query(run->program, &result->stats);
+    clg_context_memory(run->context, &after, &peak);
+    result->memory = after - before; /* all of it: a run allocates nothing */
     return status;
 }
 

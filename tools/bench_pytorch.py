@@ -1,10 +1,11 @@
 """The cases of `cltrain bench` in PyTorch, on the CPU: same shapes, same operation counts, same JSON keys
-(case device median_ms gflops gb_per_s), so that the two can be compared line by line.
+(case device median_ms gflops gb_per_s memory_bytes), so that the two can be compared line by line.
 
 usage: bench_pytorch.py [--threads N] [--compile] [--list] [CASE...]
 
 Like cltrain bench, a case warms up, then runs for about a second, and the median run counts. --compile
-uses torch.compile instead of eager mode.
+uses torch.compile instead of eager mode. Memory is what the process grows by at most while it builds and runs
+the case, of which only the first one of a process is telling (Linux).
 """
 import argparse
 import json
@@ -329,6 +330,17 @@ def median_seconds(run):
     return statistics.median(times)
 
 
+def resident_bytes(key):
+    with open("/proc/self/status") as status:
+        return next(1024 * int(line.split()[1]) for line in status if line.startswith(key))
+
+
+def start_of_growth():
+    with open("/proc/self/clear_refs", "w") as file:
+        file.write("5")  # the high-water mark is what there is now
+    return resident_bytes("VmRSS:")
+
+
 def main():
     global compiled
     parser = argparse.ArgumentParser(description="The cases of cltrain bench in PyTorch.")
@@ -349,10 +361,12 @@ def main():
     torch.manual_seed(1)
     for case in options.cases or CASES:
         build, flops, moved = CASES[case]
+        before = start_of_growth()
         seconds = median_seconds(build())
+        growth = resident_bytes("VmHWM:") - before
         print(json.dumps({"case": case, "device": f"PyTorch {torch.__version__}, {options.threads} threads",
                           "median_ms": round(1e3 * seconds, 4), "gflops": round(flops / seconds / 1e9, 2),
-                          "gb_per_s": round(moved / seconds / 1e9, 2)}), flush=True)
+                          "gb_per_s": round(moved / seconds / 1e9, 2), "memory_bytes": growth}), flush=True)
 
 
 main()

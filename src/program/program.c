@@ -314,11 +314,17 @@ static clg_status call_host(clg_program *p, const clg__step *step, const clg__la
     return launch->call(p->ctx, buffers, launch->numbers);
 }
 
+/* What it prepares is there already. */
+static bool left_out(const clg_program *p, const clg__launch *launch)
+{
+    return launch->prepares && clg__prepared_fresh(p, launch->prepares);
+}
+
 static clg_status enqueue(clg_program *p, const clg__step *step, size_t index, cl_event *event)
 {
     const clg__launch *launch = &step->lowering.launches[index];
     if (launch->call) return call_host(p, step, launch);
-    if (launch->prepares && clg__prepared_fresh(p, launch->prepares)) return CLG_OK;
+    if (left_out(p, launch)) return CLG_OK;
     cl_kernel kernel = p->kernels[step->first_kernel + (int)index];
     CLG_TRY(set_step_number(launch, kernel, step_number(p)));
     const size_t *local = launch->local[0] ? launch->local : NULL;
@@ -468,7 +474,8 @@ clg_status clg_program_profile(clg_program *p, clg_profile_row **out, size_t *co
     clg_status status = CLG_OK;
     for (int i = 0; i < p->n_steps; i++)
         for (size_t k = 0; status == CLG_OK && k < p->steps[i].lowering.n_launches; k++)
-            status = profile_launch(p, &p->steps[i], k, &rows[n++]);
+            if (!left_out(p, &p->steps[i].lowering.launches[k]))
+                status = profile_launch(p, &p->steps[i], k, &rows[n++]);
     if (status == CLG_OK) status = copy_assignments(p);
     if (status != CLG_OK) {
         clg__free(rows);
