@@ -9,10 +9,10 @@
  *       runs u and the steps i of a run. That covers matrices, transposed matrices and windows
  *       of images (a run = the channels under one row of a convolution's kernel). Or packed:
  *       tile t, step k, row r at a[(t * steps + k) * TILE_ROWS + r].
- *   B   panels of PANEL columns: panel p, row k at b[(p * rows + k) * PANEL], zero-padded; packed by
- *       each work-group for itself, or once in global memory for all of them (PANELS)
- *   C   (panel, row, PANEL) in local memory: results pass through it, so that the reduction may
- *       be cut into chunks and the epilogue's code appears once instead of once per accumulator.
+ *   B   panels of PANEL columns: panel p, row k at b[(p * rows + k) * PANEL], zero-padded; packed
+ * by each work-group for itself, or once in global memory for all of them (PANELS) C   (panel, row,
+ * PANEL) in local memory: results pass through it, so that the reduction may be cut into chunks and
+ * the epilogue's code appears once instead of once per accumulator.
  */
 #ifndef TILE_ROWS
 #define TILE_ROWS 12 // rows of a register tile: TILE_ROWS * VECTORS + VECTORS + 1 registers in use

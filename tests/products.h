@@ -10,11 +10,12 @@
 typedef struct product {
     int batch, m, n, k; /* batch 1: no leading axis */
     bool shared_b;
+    bool variable_b; /* a variable, of which the program may keep a copy in another arrangement */
 } product;
 
 static const product products[] = {
-    {1, 1, 1, 1, false},    {1, 7, 33, 5, false},  {1, 65, 36, 203, false},
-    {3, 33, 17, 20, false}, {2, 16, 40, 64, true},
+    {1, 1, 1, 1, false, false},    {1, 7, 33, 5, false, false},  {1, 65, 36, 203, false, false},
+    {3, 33, 17, 20, false, false}, {2, 16, 40, 64, true, false},
 };
 
 static inline double element_of(const array *x, int64_t base, int row, int column, int rows,
@@ -33,11 +34,13 @@ static inline void check_product(clg_context *ctx, product p, bool ta, bool tb)
     array b = array_random((int64_t)(batched_b ? p.batch : 1) * p.k * p.n, 2), c = {0};
     a.tensor =
         clg_input(g, "a", CLG_F32, p.batch > 1 ? CLG_SHAPE(p.batch, am, an) : CLG_SHAPE(am, an));
-    b.tensor =
-        clg_input(g, "b", CLG_F32, batched_b ? CLG_SHAPE(p.batch, bm, bn) : CLG_SHAPE(bm, bn));
+    clg_shape shape_b = batched_b ? CLG_SHAPE(p.batch, bm, bn) : CLG_SHAPE(bm, bn);
+    b.tensor = p.variable_b ? clg_variable(g, "b", shape_b, CLG_INIT(.kind = CLG_INIT_ZEROS), false)
+                            : clg_input(g, "b", CLG_F32, shape_b);
+    if (p.variable_b) TEST_OK(clg_variable_write(b.tensor, b.data, b.count));
     clg_matmul_params params = {.transpose_a = ta, .transpose_b = tb};
     c.tensor = clg_relu(clg_matmul(a.tensor, b.tensor, &params));
-    evaluate(ctx, g, (array *[]){&a, &b}, 2, (array *[]){&c}, 1);
+    evaluate(ctx, g, (array *[]){&a, &b}, p.variable_b ? 1 : 2, (array *[]){&c}, 1);
     double *expected = calloc((size_t)c.count, sizeof(double));
     for (int64_t i = 0; i < c.count; i++) {
         int column = (int)(i % p.n), row = (int)(i / p.n % p.m), at = (int)(i / p.n / p.m);

@@ -49,10 +49,17 @@ END_TEST
 /* ---- values ---- */
 
 /* Long reductions, which are cut into chunks and, where the result is small, split and summed. */
-static const product long_products[] = {{1, 5, 3, 5000, false},
-                                        {2, 1, 1, 1023, false},
-                                        {1, 100, 70, 1023, false},
-                                        {3, 7, 40, 600, true}};
+static const product long_products[] = {{1, 5, 3, 5000, false, false},
+                                        {2, 1, 1, 1023, false, false},
+                                        {1, 100, 70, 1023, false, false},
+                                        {3, 7, 40, 600, true, false}};
+
+/* Weights that are packed once; few rows, and blocks whose last rows are few. */
+static const product kept_products[] = {
+    {1, 1, 33, 70, false, true}, {1, 3, 5, 1023, false, true}, {1, 4, 100, 16, false, true},
+    {1, 5, 64, 31, false, true}, {1, 50, 97, 7, false, true},  {3, 9, 40, 50, true, true},
+    {2, 6, 20, 33, false, true}, {1, 2, 70, 40, false, false},
+};
 
 START_TEST(products_are_right_on_every_kind_of_device)
 {
@@ -60,6 +67,8 @@ START_TEST(products_are_right_on_every_kind_of_device)
     check_products(ctx);
     for (size_t i = 0; i < CLG__COUNT(long_products); i++)
         for (int t = 0; t < 4; t++) check_product(ctx, long_products[i], t & 1, t & 2);
+    for (size_t i = 0; i < CLG__COUNT(kept_products); i++)
+        for (int t = 0; t < 4; t++) check_product(ctx, kept_products[i], t & 1, t & 2);
     clg_context_destroy(ctx);
 }
 END_TEST

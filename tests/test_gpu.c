@@ -60,7 +60,7 @@ START_TEST(products_are_right_with_every_tile)
         check_product(ctx, products[2], i & 1, i & 2);
     }
     ctx->info.max_work_group = most;
-    check_product(ctx, (product){1, 250, 240, 12, false}, false, false);
+    check_product(ctx, (product){1, 250, 240, 12, false, false}, false, false);
     unsetenv("CLGRAD_MATMUL");
     clg_context_destroy(ctx);
 }

@@ -518,9 +518,9 @@ START_TEST(a_writer_killed_on_the_way_does_no_harm)
     bool written = false;
     make_directory();
     clg__str_add(&key, "some key");
-    for (int repeat = 0; repeat < 20; repeat++) {
+    for (int repeat = 0; repeat < 20 || (!written && repeat < 1000); repeat++) {
         pid_t child = start_child("--write");
-        struct timespec pause = {.tv_nsec = 5000000 + 731000 * repeat};
+        struct timespec pause = {.tv_nsec = 5000000 + 731000 * (repeat % 100)};
         nanosleep(&pause, NULL);
         kill(child, SIGKILL);
         waitpid(child, NULL, 0);

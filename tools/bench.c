@@ -80,9 +80,9 @@ static int print_as_json(const struct bench *bench, const char *name, double flo
         "median_ms", json_number(r->seconds * 1e3), "gflops", json_number(flops / r->seconds / 1e9),
         "gb_per_s", json_number(bytes / r->seconds / 1e9), "share",
         json_positive(bench_share(&bench->limits, flops, bytes, r->seconds)), "launches",
-        (json_int_t)r->stats.launches, "memory_bytes", (json_int_t)r->memory,
-        "compile_s", json_positive(r->compile), "first_run_s", json_positive(r->first),
-        "programs_compiled", (json_int_t)r->compiled, "programs_loaded", (json_int_t)r->loaded));
+        (json_int_t)r->stats.launches, "memory_bytes", (json_int_t)r->memory, "compile_s",
+        json_positive(r->compile), "first_run_s", json_positive(r->first), "programs_compiled",
+        (json_int_t)r->compiled, "programs_loaded", (json_int_t)r->loaded));
 }
 
 static int print_result(const struct bench *bench, const char *name, double flops, double bytes,

@@ -69,10 +69,10 @@ typedef struct clg__launch {
     size_t global[3], local[3]; /* local[0] = 0: the driver chooses */
     bool any_local;             /* local is a wish: a kernel that allows less may have less */
     bool epilogue;              /* the epilogue's arguments follow args */
-    clg__host_call call; /* host calls: function, its buffers are args (CLG__ARG_BUFFER) ... */
-    int64_t numbers[16]; /* ... and its numbers */
+    clg__host_call call;     /* host calls: function, its buffers are args (CLG__ARG_BUFFER) ... */
+    int64_t numbers[16];     /* ... and its numbers */
     clg__buffer_id prepares; /* what it makes of an input, to be kept; 0: nothing */
-    double flops, bytes; /* work done, for profiles; 0 if unknown */
+    double flops, bytes;     /* work done, for profiles; 0 if unknown */
 } clg__launch;
 
 typedef struct clg__scratch {

@@ -160,9 +160,9 @@ clg_status clg__matmul_cpu(clg__lowering *lo)
 
     const int64_t rows = p.batch * p.m;
     clg__buffer_id b_matrix = p.prepared ? prepare_panels(lo, &p, &tile) : lo->in[1];
-    clg__launch *launch = clg__lower_kernel(lo, "matmul_cpu", "matmul", CLG__TILE_DEFINES "%s",
-                                            CLG__TILE_VALUES(&tile),
-                                            p.prepared ? "#define PREPARED\n" : "");
+    clg__launch *launch =
+        clg__lower_kernel(lo, "matmul_cpu", "matmul", CLG__TILE_DEFINES "%s",
+                          CLG__TILE_VALUES(&tile), p.prepared ? "#define PREPARED\n" : "");
     add_arguments(lo, launch, b_matrix, &p, &b);
     clg__launch_groups(launch, b.count * b.splits);
     clg__launch_work(launch, 2.0 * rows * p.n * p.k,

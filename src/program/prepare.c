@@ -49,7 +49,8 @@ static bool is_kept(const clg_program *p, const clg__cluster *c, int input)
 {
     int value = p->ir.values[c->anchor].inputs[input];
     const clg_shape *shape = &p->ir.values[value].node->shape;
-    if (shape->batched || clg_shape_count(shape) * (int64_t)sizeof(float) > MOST_BYTES) return false;
+    if (shape->batched || clg_shape_count(shape) * (int64_t)sizeof(float) > MOST_BYTES)
+        return false;
     const clg__variable_attr *variable = variable_of(p, clg__ir_root(&p->ir, value, NULL));
     bool constant = variable && !assigned(p, variable->storage);
     return constant || read_again(&p->ir, c, input);

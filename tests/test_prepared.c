@@ -1,0 +1,165 @@
+/*
+ * Inputs that a program keeps in another arrangement: made once as long as they stay the same, made
+ * anew after every way to change them, and shared by the steps that read them in the same way.
+ * All on the CPU engine, whose products pack weights.
+ */
+#include <CL/cl.h>
+
+#include "evaluate.h"
+
+enum { ROWS = 3, IN = 5, OUT = 37 };
+
+/* y (ROWS, OUT) = x w */
+typedef struct network {
+    clg_context *ctx;
+    clg_graph *graph;
+    clg_tensor *w;
+    array x, y;
+    clg_program *program;
+} network;
+
+static network make_network(void)
+{
+    network n = {.graph = clg_graph_create(clg_graph_options(.batch = ROWS)),
+                 .x = array_random((int64_t)ROWS * IN, 1)};
+    setenv("CLGRAD_ENGINE", "cpu", 1);
+    TEST_OK(clg_context_create(&n.ctx, clg_context_options(.profiling = true)));
+    unsetenv("CLGRAD_ENGINE");
+    n.x.tensor = clg_input(n.graph, "x", CLG_F32, CLG_SHAPE(CLG_BATCH, IN));
+    n.w = clg_variable(n.graph, "w", CLG_SHAPE(IN, OUT),
+                       CLG_INIT(.kind = CLG_INIT_NORMAL, .value = 1.0), true);
+    n.y.tensor = clg_matmul(n.x.tensor, n.w, NULL);
+    n.program = compile_outputs(n.ctx, n.graph, (array *[]){&n.y}, 1);
+    return n;
+}
+
+static void free_network(network *n)
+{
+    clg_program_destroy(n->program);
+    clg_graph_destroy(n->graph);
+    clg_context_destroy(n->ctx);
+    free(n->x.data);
+    free(n->y.data);
+}
+
+/* Runs, and compares y with what the weights are now. */
+static void check_result(network *n)
+{
+    float w[IN * OUT];
+    double expected[ROWS * OUT] = {0};
+    evaluate_program(n->program, (array *[]){&n->x}, 1, (array *[]){&n->y}, 1);
+    TEST_OK(clg_variable_read(n->w, w, IN * OUT));
+    for (int i = 0; i < ROWS * OUT; i++)
+        for (int k = 0; k < IN; k++)
+            expected[i] += (double)n->x.data[i / OUT * IN + k] * w[k * OUT + i % OUT];
+    assert_close("product", &n->y, expected, 1e-5);
+}
+
+/* Launches of the next run that pack something. */
+static int count_packing(clg_program *program)
+{
+    clg_profile_row *rows;
+    size_t count;
+    int packing = 0;
+    TEST_OK(clg_program_profile(program, &rows, &count));
+    for (size_t i = 0; i < count; i++) packing += strncmp(rows[i].name, "pack_", 5) == 0;
+    clg_free(rows);
+    return packing;
+}
+
+START_TEST(weights_are_packed_once)
+{
+    network n = make_network();
+    TEST_OK(clg_program_feed(n.program, n.x.tensor, n.x.data, sizeof(float) * ROWS * IN));
+    ck_assert_int_eq(count_packing(n.program), 1);
+    ck_assert_int_eq(count_packing(n.program), 0);
+    TEST_OK(clg_program_set_batch(n.program, 1));
+    TEST_OK(clg_program_feed(n.program, n.x.tensor, n.x.data, sizeof(float) * IN));
+    ck_assert_int_eq(count_packing(n.program), 0);
+    free_network(&n);
+}
+END_TEST
+
+START_TEST(what_the_host_writes_is_seen)
+{
+    network n = make_network();
+    array other = array_random((int64_t)IN * OUT, 2);
+    check_result(&n);
+    TEST_OK(clg_variable_write(n.w, other.data, other.count));
+    check_result(&n);
+    TEST_OK(clg_variable_write(n.w, other.data, other.count));
+    ck_assert_int_eq(count_packing(n.program), 1);
+    free(other.data);
+    free_network(&n);
+}
+END_TEST
+
+START_TEST(what_another_program_assigns_is_seen)
+{
+    network n = make_network();
+    clg_tensor *step = clg_assign(n.w, clg_mul(n.w, clg_scalar(n.graph, -0.5)));
+    clg_program *training = NULL;
+    TEST_OK(clg_program_compile(
+        &training, n.ctx, n.graph,
+        clg_program_options(.outputs = &step, .n_outputs = 1, .mode = CLG_TRAINING)));
+    for (int i = 0; i < 3; i++) {
+        check_result(&n);
+        TEST_OK(clg_program_run(training));
+    }
+    check_result(&n);
+    clg_program_destroy(training);
+    free_network(&n);
+}
+END_TEST
+
+/* From then on nothing is known, and the copy is made each time. */
+START_TEST(what_the_caller_writes_through_cl_mem_is_seen)
+{
+    network n = make_network();
+    array other = array_random((int64_t)IN * OUT, 3);
+    void *memory, *queue;
+    size_t offset;
+    check_result(&n);
+    TEST_OK(clg_program_cl_mem(n.program, n.w, &memory, &offset));
+    queue = clg_context_cl_queue(n.ctx);
+    ck_assert_int_eq(clEnqueueWriteBuffer(queue, memory, CL_TRUE, offset,
+                                          sizeof(float) * (size_t)other.count, other.data, 0, NULL,
+                                          NULL),
+                     CL_SUCCESS);
+    check_result(&n);
+    ck_assert_int_eq(count_packing(n.program), 1);
+    ck_assert_int_eq(count_packing(n.program), 1);
+    free(other.data);
+    free_network(&n);
+}
+END_TEST
+
+/* y = (x w) w, and a third product with w transposed, which is another arrangement. */
+START_TEST(steps_share_what_they_read_alike)
+{
+    network n = make_network();
+    clg_tensor *w = clg_variable(n.graph, "square", CLG_SHAPE(IN, IN),
+                                 CLG_INIT(.kind = CLG_INIT_NORMAL, .value = 1.0), true);
+    clg_tensor *y = clg_matmul(clg_matmul(n.x.tensor, w, NULL), w, NULL);
+    y = clg_matmul(y, w, clg_matmul_options(.transpose_b = true));
+    clg_program *program = NULL;
+    TEST_OK(clg_program_compile(&program, n.ctx, n.graph,
+                                clg_program_options(.outputs = &y, .n_outputs = 1)));
+    TEST_OK(clg_program_feed(program, n.x.tensor, n.x.data, sizeof(float) * ROWS * IN));
+    ck_assert_int_eq(count_packing(program), 2);
+    clg_program_destroy(program);
+    free_network(&n);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("prepared");
+    TCase *prepared = testing_case(suite, "prepared");
+    tcase_add_test(prepared, weights_are_packed_once);
+    tcase_add_test(prepared, what_the_host_writes_is_seen);
+    tcase_add_test(prepared, what_another_program_assigns_is_seen);
+    tcase_add_test(prepared, what_the_caller_writes_through_cl_mem_is_seen);
+    tcase_add_test(prepared, steps_share_what_they_read_alike);
+    return testing_run(suite);
+}
