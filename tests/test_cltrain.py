@@ -654,6 +654,11 @@ class Training(Case):
         self.assertGreater(lines[0]["share"], 0)
         self.assertEqual(lines[0]["launches"], 1)
 
+    def test_bench_of_a_model_that_has_a_schedule(self):
+        line, = self.lines("bench", "step-resnet20-b128")
+        self.assertGreater(line["median_ms"], 0)
+        self.assertGreater(line["memory_bytes"], 100 << 20)
+
     def test_bench_profile(self):
         rows = self.lines("bench", "infer-mlp-b1", "--profile", "--trace", "trace.json")
         trace = json.loads((self.folder / "trace.json").read_text())
