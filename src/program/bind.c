@@ -69,13 +69,9 @@ static void lower_final(clg_program *p, clg__step *step, clg__cluster *c,
                         const clg__reduce_plan *plan, clg__buffer_id partial, int64_t batch)
 {
     clg__launch *launch = start_generated(&step->lowering, step->name[1]);
-    size_t count = (size_t)(plan->outer * plan->inner);
-    clg__launch_long(launch, (int64_t)count);
-    clg__launch_long(launch, plan->inner);
-    clg__launch_long(launch, plan->parts);
+    clg__reduce_launch_final(launch, plan);
     clg__launch_buffer(launch, partial);
     bind_epilogue_stage(p, c, launch, batch);
-    clg__launch_spread(launch, 1, &count);
     clg__launch_work(launch, (double)partial_count(c, plan), 4.0 * (double)partial_count(c, plan));
 }
 
@@ -87,9 +83,7 @@ static void lower_reduce(clg_program *p, clg__step *step, clg__cluster *c, clg__
     clg__space_bind(&space, &p->ir, c, 0, batch);
     clg__reduce_plan plan = {.two_stages = step->two_stages};
     clg__reduce_plan_make(&plan, &p->ir, c, &space);
-    const int64_t head[] = {plan.outer,     plan.rows,  plan.row_chunk,  plan.col_chunk,
-                            plan.col_parts, plan.parts, plan.inner_rows, plan.inner};
-    for (size_t i = 0; i < CLG__COUNT(head); i++) clg__launch_long(launch, head[i]);
+    clg__reduce_launch(launch, &plan);
     clg__bind_stage(launch, &p->ir, c, 0, &space, batch);
     clg__buffer_id partial = 0;
     if (plan.two_stages) {
@@ -98,11 +92,6 @@ static void lower_reduce(clg_program *p, clg__step *step, clg__cluster *c, clg__
     } else {
         bind_epilogue_stage(p, c, launch, batch);
     }
-    size_t row_form[2] = {(size_t)plan.outer, (size_t)plan.parts};
-    size_t width = (size_t)clg__vector_width(p->ctx);
-    size_t column_form[3] = {((size_t)plan.cols + width - 1) / width,
-                             (size_t)(plan.outer * plan.inner_rows), (size_t)plan.parts};
-    clg__launch_spread(launch, plan.column_form ? 3 : 2, plan.column_form ? column_form : row_form);
     double elements = (double)clg_shape_count(&c->space);
     clg__launch_work(launch, elements * (c->body[0].n_members + c->n_reduces),
                      elements * 4.0 * space.n_loads);
@@ -166,22 +155,12 @@ static clg_status lower_step(clg_program *p, clg__step *step, int64_t batch)
     return step->lowering.status;
 }
 
-/* Two stages if the reduced part is long; decided at the graph's batch so that it never changes. */
-static bool needs_two_stages(const clg_program *p, const clg__cluster *c)
-{
-    clg__space space;
-    clg__space_make(&space, &p->ir, c, 0);
-    clg__reduce_plan plan = {.two_stages = true};
-    clg__reduce_plan_make(&plan, &p->ir, c, &space);
-    return plan.parts > 1 && plan.outer * clg__ceil_div(plan.inner, 16) < 4096;
-}
-
 /* Kernels are named by the hash of their text: steps that do the same share one kernel. */
 static clg_status name_kernels(const clg_program *p, clg__step *step)
 {
     const clg__cluster *c = &p->ir.clusters[step->cluster];
     if (c->kind == CLG__CLUSTER_KERNEL) return CLG_OK;
-    step->two_stages = c->kind == CLG__CLUSTER_REDUCE && needs_two_stages(p, c);
+    step->two_stages = c->kind == CLG__CLUSTER_REDUCE && clg__reduce_needs_parts(&p->ir, c);
     clg__str text = {0};
     clg__codegen_kernels(&text, &p->ir, c, "fused", step->two_stages);
     if (text.failed) {

@@ -1,10 +1,11 @@
 /*
- * Generated reductions. If the reduced axes are the innermost, a work-item walks along its share of
- * a row with a vector of sums; otherwise it owns a vector of columns and walks down its share of
- * the rows. Long reductions are cut into parts of fixed sizes: partial results go to scratch memory
- * and a second kernel combines them in order, so that a result never depends on timing.
+ * Generated reductions of the CPU engine, and what both engines' share. If the reduced axes are the
+ * innermost, a work-item walks along its share of a row with a vector of sums; otherwise it owns a
+ * vector of columns and walks down its share of the rows. Long reductions are cut into parts of
+ * fixed sizes: partial results go to scratch memory and a second kernel combines them in order, so
+ * that a result never depends on timing. The GPU engine's kernels are in codegen_reduce_group.c.
  */
-#include "program/stage.h"
+#include "program/reduce.h"
 
 /* ---- reductions ---- */
 
@@ -18,32 +19,31 @@ static int reduce_kind(const clg__generator *g, int i)
     return ((const clg__reduce_attr *)g->ir->values[g->cluster->reduces[i]].node->attr)->kind;
 }
 
-/* Collapsed axes: first of the reduced part, first behind it. */
-static void reduce_axes(const clg__cluster *c, const clg__space *space, int *first, int *behind)
+const char *clg__reduce_start(const clg__generator *g, int i)
 {
-    *first = *behind = space->n_axes;
-    for (int k = space->n_axes - 1; k >= 0; k--) {
-        int axis = __builtin_ctz(space->axes[k]);
-        if (axis >= c->reduce_first) *first = k;
-        if (axis >= c->reduce_first + c->reduce_count) *behind = k;
-    }
+    return reduce_kinds[reduce_kind(g, i)].start;
 }
 
-static void emit_accumulate(clg__generator *g, int width)
+const char *clg__reduce_combine(const clg__generator *g, int i)
+{
+    return reduce_kinds[reduce_kind(g, i)].combine;
+}
+
+void clg__emit_accumulate(clg__generator *g, int width)
 {
     for (int i = 0; i < g->cluster->n_reduces; i++) {
-        clg__str_addf(g->out, "    s%d_%d = %s(s%d_%d, (", i, width,
-                      reduce_kinds[reduce_kind(g, i)].combine, i, width);
+        clg__str_addf(g->out, "    s%d_%d = %s(s%d_%d, (", i, width, clg__reduce_combine(g, i), i,
+                      width);
         clg__emit_operand(g, g->ir->values[g->cluster->reduces[i]].inputs[0], width);
         clg__str_add(g->out, "));\n");
     }
 }
 
-static void emit_sums(clg__generator *g, int width)
+void clg__emit_sums(clg__generator *g, int width)
 {
     for (int i = 0; i < g->cluster->n_reduces; i++)
         clg__str_addf(g->out, "%s s%d_%d = (%s)(%s);\n", clg__vector_type(width), i, width,
-                      clg__vector_type(width), reduce_kinds[reduce_kind(g, i)].start);
+                      clg__vector_type(width), clg__reduce_start(g, i));
 }
 
 /* Lanes of the vector sums, combined as a tree of fixed shape, then the tail's sum. */
@@ -51,7 +51,7 @@ static void emit_lanes_to_total(clg__generator *g, int width)
 {
     clg__str_add(g->out, "uint n = 1;\n");
     for (int i = 0; i < g->cluster->n_reduces; i++) {
-        const char *combine = reduce_kinds[reduce_kind(g, i)].combine;
+        const char *combine = clg__reduce_combine(g, i);
         clg__str_addf(g->out,
                       "float t%d[%d]; vstore%d(s%d_%d, 0, t%d);\n"
                       "for (int h = %d; h; h >>= 1) for (int l = 0; l < h; ++l) t%d[l] = "
@@ -61,8 +61,7 @@ static void emit_lanes_to_total(clg__generator *g, int width)
     }
 }
 
-/* What happens to one total at linear output index e: the epilogue, or a partial result. */
-static void emit_finish(clg__generator *g, bool two_stages)
+void clg__emit_finish(clg__generator *g, bool two_stages)
 {
     clg__str *out = g->out;
     if (two_stages) {
@@ -83,12 +82,12 @@ static void emit_finish(clg__generator *g, bool two_stages)
     clg__emit_block(&epilogue, column, "e", 1);
 }
 
-static void emit_reduce_head(clg__generator *g, const char *name, bool two_stages)
+void clg__emit_reduce_head(clg__generator *g, const char *name, const char *more, bool two_stages)
 {
     clg__str_addf(g->out,
                   "__kernel void %s(ulong outer, ulong rows, ulong row_chunk, ulong column_chunk, "
-                  "ulong column_parts, ulong parts, ulong inner_rows, ulong inner",
-                  name);
+                  "ulong column_parts, ulong parts, ulong inner_rows, ulong inner%s",
+                  name, more);
     clg__emit_parameters(g);
     if (two_stages) {
         clg__str_add(g->out, ", __global float *partial, ulong partial_at");
@@ -110,22 +109,22 @@ static void emit_row_reduction(clg__generator *g, int first, bool two_stages, in
         "const ulong c0 = part % column_parts * column_chunk, c1 = min(c0 + column_chunk, "
         "columns);\n"
         "if (o >= outer || part >= parts) return;\n");
-    emit_sums(g, width);
-    emit_sums(g, 1);
+    clg__emit_sums(g, width);
+    clg__emit_sums(g, 1);
     clg__emit_coordinates(g, 0, first - 1, "o");
     clg__str_add(g->out, "for (ulong row = r0; row < r1; ++row) {\n");
     clg__emit_coordinates(g, first, inner - 1, "row");
     clg__emit_bases(g, inner);
     clg__str_addf(g->out, "ulong c = c0;\nfor (; c + %d <= c1; c += %d) {\n", width, width);
     clg__emit_block(g, "c", "(o * rows + row) * columns + c", width);
-    emit_accumulate(g, width);
+    clg__emit_accumulate(g, width);
     clg__str_add(g->out, "}\nfor (; c < c1; ++c) {\n");
     clg__emit_block(g, "c", "(o * rows + row) * columns + c", 1);
-    emit_accumulate(g, 1);
+    clg__emit_accumulate(g, 1);
     clg__str_add(g->out, "}\n}\n");
     emit_lanes_to_total(g, width);
     clg__str_add(g->out, "{ const uint l = 0; const ulong e = o;\n");
-    emit_finish(g, two_stages);
+    clg__emit_finish(g, two_stages);
     clg__str_add(g->out, "}\n}\n\n");
 }
 
@@ -136,7 +135,7 @@ static void emit_column_loop(clg__generator *g, int first, int behind, int width
     clg__emit_coordinates(g, first, behind - 1, "row");
     clg__emit_bases(g, inner);
     clg__emit_block(g, "c", "((o * rows + row) * inner_rows + i) * columns + c", width);
-    emit_accumulate(g, width);
+    clg__emit_accumulate(g, width);
     clg__str_add(g->out, "}\n");
 }
 
@@ -158,19 +157,19 @@ static void emit_column_reduction(clg__generator *g, int first, int behind, bool
     clg__emit_coordinates(g, 0, first - 1, "o");
     clg__emit_coordinates(g, behind, inner - 1, "i");
     clg__str_addf(g->out, "if (n == %d) {\nconst ulong c = first_column;\n", width);
-    emit_sums(g, width);
+    clg__emit_sums(g, width);
     emit_column_loop(g, first, behind, width);
     for (int i = 0; i < g->cluster->n_reduces; i++)
         clg__str_addf(g->out, "vstore%d(s%d_%d, 0, t%d);\n", width, i, width, i);
     clg__str_add(g->out,
                  "} else for (uint l = 0; l < n; ++l) {\nconst ulong c = first_column + l;\n");
-    emit_sums(g, 1);
+    clg__emit_sums(g, 1);
     emit_column_loop(g, first, behind, 1);
     for (int i = 0; i < g->cluster->n_reduces; i++)
         clg__str_addf(g->out, "t%d[l] = s%d_1;\n", i, i);
     clg__str_add(g->out, "}\nfor (uint l = 0; l < n; ++l) {\n"
                          "const ulong e = (o * inner_rows + i) * columns + first_column + l;\n");
-    emit_finish(g, two_stages);
+    clg__emit_finish(g, two_stages);
     clg__str_add(g->out, "}\n}\n\n");
 }
 
@@ -190,51 +189,23 @@ static void emit_final_kernel(clg__generator *g, const char *name)
                       "float t%d[1] = {%s};\nfor (ulong p = 0; p < parts; ++p) t%d[0] = %s(t%d[0], "
                       "partial[partial_at + ((ulong)%d * count + o * inner) * parts + p * inner + "
                       "(e - o * inner)]);\n",
-                      i, reduce_kinds[reduce_kind(g, i)].start, i,
-                      reduce_kinds[reduce_kind(g, i)].combine, i, i);
-    emit_finish(g, false);
+                      i, clg__reduce_start(g, i), i, clg__reduce_combine(g, i), i, i);
+    clg__emit_finish(g, false);
     clg__str_add(g->out, "}\n\n");
 }
 
 void clg__codegen_reduce(clg__generator *g, const char *name, bool two_stages, int width)
 {
     int first, behind;
-    reduce_axes(g->cluster, &g->space, &first, &behind);
-    emit_reduce_head(g, name, two_stages);
+    if (g->ir->ctx->engine == CLG_ENGINE_GPU) {
+        clg__codegen_reduce_group(g, name, two_stages);
+        return;
+    }
+    clg__reduce_axes(g->cluster, &g->space, &first, &behind);
+    clg__emit_reduce_head(g, name, "", two_stages);
     if (behind == g->space.n_axes)
         emit_row_reduction(g, first, two_stages, width);
     else
         emit_column_reduction(g, first, behind, two_stages, width);
     if (two_stages) emit_final_kernel(g, name);
-}
-
-/* ---- shares of work ---- */
-
-void clg__reduce_plan_make(clg__reduce_plan *plan, const clg__ir *ir, const clg__cluster *c,
-                           const clg__space *space)
-{
-    int first, behind;
-    reduce_axes(c, space, &first, &behind);
-    clg__reduce_plan p = {.two_stages = plan->two_stages, .outer = 1, .rows = 1, .inner_rows = 1};
-    int inner = space->n_axes - 1;
-    p.column_form = behind < space->n_axes;
-    p.cols = space->extent[inner];
-    for (int k = 0; k < first; k++) p.outer *= space->extent[k];
-    for (int k = first; k < (p.column_form ? behind : inner); k++) p.rows *= space->extent[k];
-    for (int k = behind; k < inner; k++) p.inner_rows *= space->extent[k];
-    p.inner = p.column_form ? p.inner_rows * p.cols : 1;
-
-    /* Shares of about `share` elements: short sums are accurate, and all compute units have work.
-     */
-    const int64_t share = p.column_form ? 512 : 16384;
-    int64_t length = p.column_form ? p.rows : p.rows * p.cols;
-    int64_t wanted = p.two_stages ? clg__min_i64(clg__ceil_div(length, share), 256) : 1;
-    p.row_parts = clg__min_i64(wanted, p.rows);
-    p.col_parts = p.column_form ? 1 : clg__max_i64(1, wanted / p.row_parts);
-    p.row_chunk = clg__ceil_div(p.rows, p.row_parts);
-    p.row_parts = clg__ceil_div(p.rows, p.row_chunk);
-    p.col_chunk = clg__round_up(clg__ceil_div(p.cols, p.col_parts), clg__vector_width(ir->ctx));
-    p.col_parts = p.column_form ? 1 : clg__ceil_div(p.cols, p.col_chunk);
-    p.parts = p.row_parts * p.col_parts;
-    *plan = p;
 }
