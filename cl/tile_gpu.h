@@ -9,6 +9,9 @@
  * A line is a vector longer than the tile, so that elements below each other lie in different banks
  * of local memory. Work-item (ty, tx) owns rows and columns in runs of 4 that lie ITEMS_M * 4 and
  * ITEMS_N * 4 apart: neighbouring work-items read neighbouring vectors.
+ *
+ * The next tiles are fetched into registers before the present ones are multiplied, and put into
+ * local memory after: global memory's latency passes behind the multiplications.
  */
 #ifndef TILE_M
 #define TILE_M 64 // rows of a work-group's tile: a multiple of ITEM_M
@@ -34,6 +37,9 @@
 #define ITEMS (ITEMS_M * ITEMS_N)
 #define A_LINE (TILE_M / 4 + 1)
 #define B_LINE (TILE_N / 4 + 1)
+/* Vectors of both tiles that a work-item fetches: whole numbers. */
+#define A_FETCHES (TILE_K * TILE_M / 4 / ITEMS)
+#define B_FETCHES (TILE_K * TILE_N / 4 / ITEMS)
 #define UNROLL _Pragma("unroll")
 
 #ifndef EPILOGUE_PARAMS
@@ -44,6 +50,8 @@
 #define STORE_8(v, row, col) vstore8((v), 0, EPILOGUE_AT(row, col))
 #define STORE_16(v, row, col) vstore16((v), 0, EPILOGUE_AT(row, col))
 #endif
+
+/* ---- multiplying ---- */
 
 /* A work-item's part of the result: rows, and vectors of 4 columns. */
 typedef float4 accumulators[ITEM_M][ITEM_N / 4];
@@ -75,9 +83,16 @@ static inline void tile_multiply(accumulators sums, __local const float4 *a, __l
     }
 }
 
+/* ---- storing ---- */
+
 /* Row i and first column of vector j of a work-item in its tile. */
 #define ITEM_ROW(item, i) (((i) / 4 * ITEMS_M + (item) / ITEMS_N) * 4 + (i) % 4)
 #define ITEM_COLUMN(item, j) (((j) * ITEMS_N + (item) % ITEMS_N) * 4)
+
+static inline float tile_element(float4 v, int e)
+{
+    return e == 0 ? v.s0 : e == 1 ? v.s1 : e == 2 ? v.s2 : v.s3;
+}
 
 /*
  * Hands the vectors of row i, which is row `row` of the result, to the epilogue, from column `col0`
@@ -90,55 +105,84 @@ static inline void tile_multiply(accumulators sums, __local const float4 *a, __l
         if (!TAIL || col + 4 <= (end)) {                                                           \
             if (col < (end)) STORE_4(sums[i][j], (ulong)(row), (ulong)((shift) + col));             \
         } else {                                                                                   \
+            const float4 last = sums[i][j];                                                        \
             for (int e = 0; col + e < (end); e++)                                                  \
-                STORE_1(tile_element(sums[i][j], e), (ulong)(row), (ulong)((shift) + col + e));     \
+                STORE_1(tile_element(last, e), (ulong)(row), (ulong)((shift) + col + e));           \
         }                                                                                          \
     }
 
-static inline float tile_element(float4 v, int e)
+/* ---- fetching ---- */
+
+/* 4 floats from any address: where 16 does not divide it, some compilers load them one by one. */
+static inline float4 load_four(__global const float *p)
 {
-    return e == 0 ? v.s0 : e == 1 ? v.s1 : e == 2 ? v.s2 : v.s3;
+    if (((size_t)p & 15) == 0) return *(__global const float4 *)p;
+    return (float4)(p[0], p[1], p[2], p[3]);
 }
 
 /* The first `left` (clamped to 0 .. 4) of 4 floats, zeros behind. */
-static inline float4 load_some(__global const float *p, long left)
+static inline float4 load_some(__global const float *p, int left)
 {
-    if (left >= 4) return vload4(0, p);
+    if (left >= 4) return load_four(p);
     return (float4)(left > 0 ? p[0] : 0.0f, left > 1 ? p[1] : 0.0f, left > 2 ? p[2] : 0.0f, 0.0f);
 }
 
+/* Elements 4 steps apart in one line each. */
+static inline void tile_scatter(__local float4 *tile, int line, int k, int x, float4 value)
+{
+    __local float *at = (__local float *)(tile + k * line) + x;
+    at[0] = value.s0;
+    at[4 * line] = value.s1;
+    at[8 * line] = value.s2;
+    at[12 * line] = value.s3;
+}
+
 /*
- * Fill TILE_K lines of `width` elements from a matrix in global memory whose first wanted element is
- * at p; `k_left` and `x_left` elements are left of it in the two directions.
+ * TILE_K lines of WIDTH elements from a matrix in global memory whose first wanted element is at p;
+ * `k_left` and `x_left` elements are left of it in the two directions. Along: element x of line k
+ * is p[k * stride + x]; across: p[x * stride + k].
  */
-
-/* Element x of line k is p[k * stride + x]. */
-static inline void tile_load_along(__local float4 *tile, int width, __global const float *p, ulong stride,
-                            long k_left, long x_left, int item)
-{
-    for (int v = item; v < TILE_K * width / 4; v += ITEMS) {
-        const int k = v / (width / 4), x = v % (width / 4);
-        const long left = k < k_left ? x_left - 4 * x : 0;
-        tile[k * (width / 4 + 1) + x] = load_some(p + k * stride + 4 * x, left);
+#define DEFINE_TILE(t, WIDTH, FETCHES)                                                             \
+    static inline void t##_fetch_along(float4 *next, __global const float *p, ulong stride,        \
+                                       int k_left, int x_left, int item)                           \
+    {                                                                                              \
+        UNROLL for (int i = 0; i < FETCHES; i++)                                                   \
+        {                                                                                          \
+            const int v = item + i * ITEMS, k = v / (WIDTH / 4), x = v % (WIDTH / 4) * 4;           \
+            next[i] = load_some(p + k * stride + x, k < k_left ? x_left - x : 0);                  \
+        }                                                                                          \
+    }                                                                                              \
+    static inline void t##_put_along(__local float4 *tile, const float4 *next, int item)           \
+    {                                                                                              \
+        UNROLL for (int i = 0; i < FETCHES; i++)                                                   \
+        {                                                                                          \
+            const int v = item + i * ITEMS;                                                        \
+            tile[v / (WIDTH / 4) * (WIDTH / 4 + 1) + v % (WIDTH / 4)] = next[i];                   \
+        }                                                                                          \
+    }                                                                                              \
+    static inline void t##_fetch_across(float4 *next, __global const float *p, ulong stride,       \
+                                        int k_left, int x_left, int item)                          \
+    {                                                                                              \
+        UNROLL for (int i = 0; i < FETCHES; i++)                                                   \
+        {                                                                                          \
+            const int v = item + i * ITEMS, k = v % (TILE_K / 4) * 4, x = v / (TILE_K / 4);         \
+            next[i] = load_some(p + x * stride + k, x < x_left ? k_left - k : 0);                  \
+        }                                                                                          \
+    }                                                                                              \
+    static inline void t##_put_across(__local float4 *tile, const float4 *next, int item)          \
+    {                                                                                              \
+        UNROLL for (int i = 0; i < FETCHES; i++)                                                   \
+        {                                                                                          \
+            const int v = item + i * ITEMS;                                                        \
+            tile_scatter(tile, WIDTH / 4 + 1, v % (TILE_K / 4) * 4, v / (TILE_K / 4), next[i]);     \
+        }                                                                                          \
     }
-}
+DEFINE_TILE(a, TILE_M, A_FETCHES)
+DEFINE_TILE(b, TILE_N, B_FETCHES)
 
-static inline void tile_scatter(__local float4 *tile, int width, int k, int x, float4 value)
+/* First step of split `split` of `splits` of a reduction over K, or K behind the last. */
+static inline int split_begin(int K, int split, int splits)
 {
-    __local float *line = (__local float *)(tile + k * (width / 4 + 1)) + x;
-    line[0] = value.s0;
-    line[width + 4] = value.s1;
-    line[2 * (width + 4)] = value.s2;
-    line[3 * (width + 4)] = value.s3;
-}
-
-/* Element x of line k is p[x * stride + k]. */
-static inline void tile_load_across(__local float4 *tile, int width, __global const float *p, ulong stride,
-                             long k_left, long x_left, int item)
-{
-    for (int v = item; v < TILE_K / 4 * width; v += ITEMS) {
-        const int k = v % (TILE_K / 4) * 4, x = v / (TILE_K / 4);
-        const long left = x < x_left ? k_left - k : 0;
-        tile_scatter(tile, width, k, x, load_some(p + x * stride + k, left));
-    }
+    const int run = ((K + splits - 1) / splits + TILE_K - 1) / TILE_K * TILE_K;
+    return split < splits ? min(K, split * run) : K;
 }

@@ -3,17 +3,17 @@
  *
  * A convolution is a matrix product whose left matrix is never stored: the element for a pixel of
  * the result and a tap (a position in the window and a channel) is an element of the image at the
- * sum of two spots, one of the pixel and one of the tap, or zero if that is in the padding. Both
- * lists of a tile lie in local memory, so that the loops over elements only add and compare.
+ * sum of two spots, one of the pixel and one of the tap, or zero if that is in the padding. A
+ * work-item fetches always the same rows of a tile, or lines: it keeps their spots in registers and
+ * moves the others on from tile to tile, so that nothing is divided in the loop.
  */
 #ifndef VEC
 #define VEC 4 // channels loaded together: 1 or 4, must divide the image's channels of one group
 #endif
 
 typedef struct spot {
-    int y, x;  // position in the image
-    long at;   // elements from the image array's start
-    long other; // what else belongs to this row or step
+    int y, x; // position in the image
+    long at;  // elements from the image array's start
 } spot;
 
 /* The row of a spot that is outside together with whatever is added to it. */
@@ -21,48 +21,60 @@ typedef struct spot {
 
 #if VEC == 4
 typedef float4 loaded;
-#define LOAD(p) vload4(0, p)
+#define LOAD(p) load_four(p)
 #else
 typedef float loaded;
 #define LOAD(p) (*(p))
 #endif
 
+/* What a work-item fetches of a tile of A or B, VEC elements at a time. */
+#define A_LOADS (TILE_K * TILE_M / VEC / ITEMS)
+#define B_LOADS (TILE_K * TILE_N / VEC / ITEMS)
+
 /* VEC adjacent elements at a + b of images (any, H, W, C), zero in the padding. */
-static inline loaded window_load(__global const float *images, __local const spot *a,
-                                 __local const spot *b, int H, int W)
+static inline loaded window_load(__global const float *images, spot a, spot b, int H, int W)
 {
-    const bool inside = (uint)(a->y + b->y) < (uint)H && (uint)(a->x + b->x) < (uint)W;
-    return inside ? LOAD(images + a->at + b->at) : (loaded)(0.0f);
+    const bool inside = (uint)(a.y + b.y) < (uint)H && (uint)(a.x + b.x) < (uint)W;
+    return inside ? LOAD(images + a.at + b.at) : (loaded)(0.0f);
 }
 
-/* Fills lines k of a tile with elements rows[x] + steps[k]; VEC steps are adjacent channels. */
-static inline void window_load_across(__local float4 *tile, __global const float *images,
-                                      __local const spot *rows, __local const spot *steps, int H,
-                                      int W, int item)
+/*
+ * Across: VEC steps of k are adjacent in memory. Load v is of step v % STEPS and row v / STEPS, so
+ * that a work-item's loads are all of one step; only groups smaller than STEPS have several.
+ */
+#define STEPS (TILE_K / VEC)
+#define OWN_STEPS (STEPS > ITEMS ? STEPS / ITEMS : 1)
+#define STEP_OF(item, i) (((item) + (i) * ITEMS) % STEPS * VEC)
+#define ROW_OF(item, i) (((item) + (i) * ITEMS) / STEPS)
+
+static inline void put_across(__local float4 *tile, int line, const loaded *next, int loads,
+                              int item)
 {
-    for (int v = item; v < TILE_K / VEC * TILE_M; v += ITEMS) {
-        const int k = v % (TILE_K / VEC) * VEC, x = v / (TILE_K / VEC);
-        const loaded value = window_load(images, rows + x, steps + k, H, W);
+    UNROLL for (int i = 0; i < loads; i++)
+    {
 #if VEC == 4
-        tile_scatter(tile, TILE_M, k, x, value);
+        tile_scatter(tile, line, STEP_OF(item, i), ROW_OF(item, i), next[i]);
 #else
-        ((__local float *)(tile + k * A_LINE))[x] = value;
+        ((__local float *)(tile + STEP_OF(item, i) * line))[ROW_OF(item, i)] = next[i];
 #endif
     }
 }
 
-/* The same where VEC rows are adjacent channels. */
-static inline void window_load_along(__local float4 *tile, __global const float *images,
-                                     __local const spot *rows, __local const spot *steps, int H,
-                                     int W, int item)
+/* Along: VEC rows of the tile of A are adjacent in memory. Load v is of line v / RUNS and of the
+ * v % RUNS-th run of VEC rows. */
+#define RUNS (TILE_M / VEC)
+#define OWN_RUNS (RUNS > ITEMS ? RUNS / ITEMS : 1)
+#define RUN_OF(item, i) (((item) + (i) * ITEMS) % RUNS * VEC)
+#define LINE_OF(item, i) (((item) + (i) * ITEMS) / RUNS)
+
+static inline void put_along(__local float4 *tile, const loaded *next, int item)
 {
-    for (int v = item; v < TILE_K * (TILE_M / VEC); v += ITEMS) {
-        const int k = v / (TILE_M / VEC), x = v % (TILE_M / VEC) * VEC;
-        const loaded value = window_load(images, rows + x, steps + k, H, W);
+    UNROLL for (int i = 0; i < A_LOADS; i++)
+    {
 #if VEC == 4
-        tile[k * A_LINE + x / 4] = value;
+        tile[LINE_OF(item, i) * A_LINE + RUN_OF(item, i) / 4] = next[i];
 #else
-        ((__local float *)(tile + k * A_LINE))[x] = value;
+        ((__local float *)(tile + LINE_OF(item, i) * A_LINE))[RUN_OF(item, i)] = next[i];
 #endif
     }
 }

@@ -24,7 +24,7 @@ START_TEST(tiles_fit_small_devices)
             device.info.local_memory = 16384;
             clg__gpu_tile t = clg__gpu_tile_choose(&device, 1, rows, columns);
             ck_assert_uint_le((size_t)clg__gpu_tile_items(&t), groups[i]);
-            ck_assert_int_le(4 * t.k * (t.m + t.n + 8) + 24 * (t.m + t.k), 16384);
+            ck_assert_int_le(4 * t.k * (t.m + t.n + 8) + 8 * t.m, 16384);
             ck_assert(t.m % t.item_m == 0 && t.n % t.item_n == 0 && t.k % 4 == 0);
         }
 }

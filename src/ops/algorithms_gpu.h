@@ -38,6 +38,8 @@ typedef struct clg__gemm {
 } clg__gemm;
 /** The product that a matmul node stands for; a batch that shares B becomes one tall matrix. */
 clg__gemm clg__gemm_of(const clg__lowering *lo);
+/** The same at the graph's batch size, or a usual one if that is 1. */
+clg__gemm clg__gemm_typical(const clg_tensor *node);
 
 /* Knobs of cl/tile_gpu.h. */
 typedef struct clg__gpu_tile {
@@ -47,6 +49,12 @@ typedef struct clg__gpu_tile {
 /** The tile for `batch` products of (rows, columns) that fits the device's work-groups. */
 clg__gpu_tile clg__gpu_tile_choose(const clg_context *ctx, int64_t batch, int64_t rows,
                                    int64_t columns);
+/**
+ * The same where the reduction, `length` steps long, may be dealt out to `splits` work-groups: more
+ * than one if the result has too few tiles for the device.
+ */
+clg__gpu_tile clg__gpu_tile_choose_split(const clg_context *ctx, int64_t batch, int64_t rows,
+                                         int64_t columns, int64_t length, int *splits);
 /** Work-items of a work-group. */
 int clg__gpu_tile_items(const clg__gpu_tile *tile);
 /** The shape to choose tiles for: at the graph's batch size, or a usual one if that is 1. */
@@ -59,5 +67,16 @@ clg__launch *clg__gpu_tile_kernel(clg__lowering *lo, const char *file, const cha
                                   const clg__gpu_tile *tile, int64_t columns, const char *more);
 /** One work-group per tile. */
 void clg__gpu_tile_range(clg__launch *launch, const clg__gpu_tile *tile, int64_t groups);
+
+/** Work-items of a group that needs no particular number: a power of two, at most 64. */
+int clg__gpu_group(const clg_context *ctx);
+/**
+ * Last arguments of a kernel with a tile: the epilogue's, or with several splits a scratch area for
+ * `splits` results of `columns` columns one below the other, for clg__gpu_sum_splits.
+ */
+clg__buffer_id clg__gpu_result(clg__lowering *lo, clg__launch *launch, int64_t splits,
+                               int64_t columns);
+/** Adds them, in order, and hands the sums to the epilogue. */
+void clg__gpu_sum_splits(clg__lowering *lo, clg__buffer_id parts, int64_t splits, int64_t columns);
 
 #endif

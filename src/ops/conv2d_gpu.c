@@ -119,8 +119,11 @@ static clg_status lower_walk(clg__lowering *lo, const conv *p, const walk *s)
 {
     const int64_t phases = s->phases[0] * s->phases[1];
     const int64_t rows = clg_shape_count(&s->typical) / s->typical.dim[3] / phases;
+    const int64_t taps = (int64_t)p->attr->kernel_size[0] * p->attr->kernel_size[1];
+    int splits = 1;
     const clg__gpu_tile tile =
-        clg__gpu_tile_choose(lo->ctx, phases * p->attr->groups, rows, s->columns);
+        clg__gpu_tile_choose_split(lo->ctx, phases * p->attr->groups, rows, s->columns,
+                                   taps * s->source_channels / phases, &splits);
     char defines[64];
     snprintf(defines, sizeof defines, "%s#define VEC %d\n", s->defines,
              s->source_channels % 4 == 0 ? 4 : 1);
@@ -132,11 +135,15 @@ static clg_status lower_walk(clg__lowering *lo, const conv *p, const walk *s)
     clg__launch_buffer(launch, lo->in[0]);
     clg__launch_buffer(launch, lo->in[1]);
     clg__launch_long(launch, p->images);
+    clg__launch_int(launch, p->attr->groups);
+    clg__launch_int(launch, splits);
     add_ints(launch, values, 8);
     add_window(launch, p->attr);
-    clg__launch_epilogue(launch);
-    clg__gpu_tile_range(launch, &tile, tile_count(s, &tile, p->attr->groups));
+    const int64_t columns = s->result.dim[3];
+    const clg__buffer_id parts = clg__gpu_result(lo, launch, splits, columns);
+    clg__gpu_tile_range(launch, &tile, splits * tile_count(s, &tile, p->attr->groups));
     add_work(launch, p);
+    if (splits > 1) clg__gpu_sum_splits(lo, parts, splits, columns);
     return lo->status;
 }
 
@@ -194,22 +201,6 @@ static clg__buffer_id reserve_parts(clg__lowering *lo, const splits *s)
                               s->most * clg_shape_count(&lo->out_shape) * (int64_t)sizeof(float));
 }
 
-static void sum_splits(clg__lowering *lo, clg__buffer_id parts, int64_t count)
-{
-    const clg_shape *dw = &lo->out_shape;
-    const int64_t elements = clg_shape_count(dw), columns = dw->dim[3];
-    const int vec = columns % 4 == 0 ? 4 : 1;
-    clg__launch *launch =
-        clg__lower_kernel(lo, "sum_splits_gpu", "sum_splits", "#define VEC %d\n", vec);
-    clg__launch_buffer(launch, parts);
-    clg__launch_long(launch, elements / columns);
-    clg__launch_long(launch, columns);
-    clg__launch_int(launch, count);
-    clg__launch_epilogue(launch);
-    range_of(launch, lo->ctx, elements / vec);
-    clg__launch_work(launch, (double)count * elements, 4.0 * (count + 1) * elements);
-}
-
 static clg_status lower_grouped_weights(clg__lowering *lo, const conv *p)
 {
     const int64_t items = clg_shape_count(&lo->out_shape) / (is_depthwise(p) ? 4 : 1);
@@ -224,7 +215,7 @@ static clg_status lower_grouped_weights(clg__lowering *lo, const conv *p)
     add_geometry(launch, p);
     range_of(launch, lo->ctx, items * s.count);
     add_work(launch, p);
-    sum_splits(lo, parts, s.count);
+    clg__gpu_sum_splits(lo, parts, s.count, p->oc);
     return lo->status;
 }
 
@@ -245,13 +236,14 @@ clg_status clg__conv2d_gpu_backward_weights(clg__lowering *lo)
     const int64_t values[] = {s.count, p.h, p.w, p.c, p.oh, p.ow, p.oc, p.cg, p.ng};
     clg__launch_buffer(launch, lo->in[0]);
     clg__launch_buffer(launch, lo->in[1]);
-    clg__launch_buffer(launch, parts);
     clg__launch_long(launch, s.pixels);
     clg__launch_long(launch, s.run);
     add_ints(launch, values, 9);
     add_window(launch, p.attr);
+    clg__launch_buffer(launch, parts);
+    clg__launch_long(launch, p.oc);
     clg__gpu_tile_range(launch, &tile, tiles * s.count);
     add_work(launch, &p);
-    sum_splits(lo, parts, s.count);
+    clg__gpu_sum_splits(lo, parts, s.count, p.oc);
     return lo->status;
 }

@@ -29,21 +29,22 @@ clg__gemm clg__gemm_of(const clg__lowering *lo)
     return gemm_of_shapes(lo->node->attr, &lo->in_shape[0], &lo->in_shape[1], &lo->out_shape);
 }
 
-/* The tile must not change with the batch size: chosen at the graph's. */
-static clg__gpu_tile choose_tile(const clg__lowering *lo)
+clg__gemm clg__gemm_typical(const clg_tensor *node)
 {
-    const clg_tensor *node = lo->node;
     const clg_shape a = clg__gpu_typical_shape(node->inputs[0]);
     const clg_shape b = clg__gpu_typical_shape(node->inputs[1]);
     const clg_shape c = clg__gpu_typical_shape(node);
-    const clg__gemm g = gemm_of_shapes(node->attr, &a, &b, &c);
-    return clg__gpu_tile_choose(lo->ctx, g.batch, g.m, g.n);
+    return gemm_of_shapes(node->attr, &a, &b, &c);
 }
 
 clg_status clg__matmul_gpu(clg__lowering *lo)
 {
     const clg__gemm g = clg__gemm_of(lo);
-    const clg__gpu_tile tile = choose_tile(lo);
+    /* Neither may change with the batch size. */
+    const clg__gemm typical = clg__gemm_typical(lo->node);
+    int splits = 1;
+    const clg__gpu_tile tile = clg__gpu_tile_choose_split(lo->ctx, typical.batch, typical.m,
+                                                          typical.n, typical.k, &splits);
     char transposed[64];
     snprintf(transposed, sizeof transposed, "#define TRANSPOSE_A %d\n#define TRANSPOSE_B %d\n",
              g.transpose_a, g.transpose_b);
@@ -53,15 +54,18 @@ clg_status clg__matmul_gpu(clg__lowering *lo)
         clg__gpu_tile_kernel(lo, "matmul_gpu", "matmul", &tile, columns, transposed);
     clg__launch_buffer(launch, lo->in[0]);
     clg__launch_buffer(launch, lo->in[1]);
+    clg__launch_int(launch, g.batch);
     clg__launch_int(launch, g.m);
     clg__launch_int(launch, g.n);
     clg__launch_int(launch, g.k);
     clg__launch_long(launch, g.a_stride);
     clg__launch_long(launch, g.b_stride);
-    clg__launch_epilogue(launch);
+    clg__launch_int(launch, splits);
+    const clg__buffer_id parts = clg__gpu_result(lo, launch, splits, g.n);
     clg__gpu_tile_range(launch, &tile,
-                        g.batch * clg__ceil_div(g.m, tile.m) * clg__ceil_div(g.n, tile.n));
+                        splits * g.batch * clg__ceil_div(g.m, tile.m) * clg__ceil_div(g.n, tile.n));
     const double mn = (double)g.m * g.n, mk = (double)g.m * g.k, kn = (double)g.k * g.n;
     clg__launch_work(launch, 2 * mn * g.k * g.batch, 4 * (mn + mk + kn) * g.batch);
+    if (splits > 1) clg__gpu_sum_splits(lo, parts, splits, g.n);
     return lo->status;
 }

@@ -17,13 +17,13 @@ static const struct candidate {
     double cost;
 } candidates[] = {
     {{.m = 128, .n = 128, .k = 8, .item_m = 8, .item_n = 8}, 1.0},
-    {{.m = 128, .n = 64, .k = 8, .item_m = 8, .item_n = 4}, 1.3},
+    {{.m = 128, .n = 64, .k = 16, .item_m = 8, .item_n = 4}, 1.3},
     {{.m = 64, .n = 64, .k = 16, .item_m = 4, .item_n = 4}, 1.6},
-    {{.m = 128, .n = 32, .k = 8, .item_m = 8, .item_n = 4}, 1.6},
+    {{.m = 128, .n = 32, .k = 16, .item_m = 8, .item_n = 4}, 1.6},
     {{.m = 32, .n = 32, .k = 16, .item_m = 4, .item_n = 4}, 2.0},
     {{.m = 64, .n = 16, .k = 16, .item_m = 4, .item_n = 4}, 2.2},
     {{.m = 16, .n = 16, .k = 16, .item_m = 4, .item_n = 4}, 4.0},
-    {{.m = 4, .n = 4, .k = 16, .item_m = 4, .item_n = 4}, 16.0},
+    {{.m = 4, .n = 4, .k = 4, .item_m = 4, .item_n = 4}, 16.0},
 };
 
 int clg__gpu_tile_items(const clg__gpu_tile *t)
@@ -31,10 +31,10 @@ int clg__gpu_tile_items(const clg__gpu_tile *t)
     return (t->m / t->item_m) * (t->n / t->item_n);
 }
 
-/* Both tiles, and 24 bytes for each row and step: where windows of images lie. */
+/* Both tiles, and for convolutions which row of the result each of the tile's is. */
 static int64_t local_bytes(const clg__gpu_tile *t)
 {
-    return 4 * t->k * (t->m + t->n + 8) + 24 * (t->m + t->k);
+    return 4 * t->k * (t->m + t->n + 8) + 8 * t->m;
 }
 
 /*
@@ -66,6 +66,22 @@ clg__gpu_tile clg__gpu_tile_choose(const clg_context *ctx, int64_t batch, int64_
     return best->tile;
 }
 
+/* Runs of a reduction that are worth a work-group each. */
+static int64_t most_splits(int64_t length)
+{
+    return clg__max_i64(1, clg__min_i64(length / 256, 64));
+}
+
+clg__gpu_tile clg__gpu_tile_choose_split(const clg_context *ctx, int64_t batch, int64_t rows,
+                                         int64_t columns, int64_t length, int *splits)
+{
+    const int64_t units = clg__max_i64(ctx->info.compute_units, 1), most = most_splits(length);
+    clg__gpu_tile tile = clg__gpu_tile_choose(ctx, batch * most, rows, columns);
+    const int64_t tiles = batch * clg__ceil_div(rows, tile.m) * clg__ceil_div(columns, tile.n);
+    *splits = (int)(tiles < units ? clg__min_i64(most, clg__ceil_div(2 * units, tiles)) : 1);
+    return *splits > 1 ? tile : clg__gpu_tile_choose(ctx, batch, rows, columns);
+}
+
 clg_shape clg__gpu_typical_shape(const clg_tensor *t)
 {
     const int64_t usual = 64, batch = t->graph->batch;
@@ -86,4 +102,46 @@ void clg__gpu_tile_range(clg__launch *launch, const clg__gpu_tile *t, int64_t gr
 {
     const size_t items = (size_t)clg__gpu_tile_items(t);
     clg__launch_range(launch, 1, (size_t[]){(size_t)groups * items}, (size_t[]){items});
+}
+
+int clg__gpu_group(const clg_context *ctx)
+{
+    int group = 1;
+    while (group < 64 && (size_t)group * 2 <= ctx->info.max_work_group) group *= 2;
+    return group;
+}
+
+void clg__gpu_sum_splits(clg__lowering *lo, clg__buffer_id parts, int64_t splits, int64_t columns)
+{
+    const clg_shape *y = &lo->out_shape;
+    const bool follows = y->batched >> (y->ndim - 1) & 1; /* the columns follow the batch */
+    const int64_t elements = clg_shape_count(y), vec = columns % 4 == 0 && !follows ? 4 : 1;
+    const int group = clg__gpu_group(lo->ctx);
+    int ways = 1;
+    while (ways * 2 <= group && ways < 16 && ways * 8 < splits) ways *= 2;
+    clg__launch *launch = clg__lower_kernel(lo, "sum_splits_gpu", "sum_splits",
+                                            "#define VEC %d\n#define GROUP %d\n", (int)vec, group);
+    clg__launch_buffer(launch, parts);
+    clg__launch_long(launch, elements / columns);
+    clg__launch_long(launch, columns);
+    clg__launch_int(launch, splits);
+    clg__launch_int(launch, ways);
+    clg__launch_epilogue(launch);
+    clg__launch_range(launch, 1, (size_t[]){(size_t)(clg__ceil_div(elements, vec) * ways)},
+                      (size_t[]){(size_t)group});
+    clg__launch_work(launch, (double)(splits * elements), 4.0 * (double)((splits + 1) * elements));
+}
+
+clg__buffer_id clg__gpu_result(clg__lowering *lo, clg__launch *launch, int64_t splits,
+                               int64_t columns)
+{
+    if (splits == 1) {
+        clg__launch_epilogue(launch);
+        return 0;
+    }
+    const int64_t bytes = splits * clg_shape_count(&lo->out_shape) * (int64_t)sizeof(float);
+    const clg__buffer_id parts = clg__lower_scratch(lo, bytes);
+    clg__launch_buffer(launch, parts);
+    clg__launch_long(launch, columns);
+    return parts;
 }
