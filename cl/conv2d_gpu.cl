@@ -91,12 +91,12 @@ static inline long step_weights(tap s, axis v, axis h, int KW, long apart, long 
         const long at = step_weights(steps[i % OWN_STEPS], v, h, KW, (long)NG * OC, 1);            \
         b_next[i] = there ? LOAD(w + at + (long)n * OC) : (loaded)(0.0f);                          \
     }
-#define PUT_WEIGHTS put_across(b_tile, B_LINE, b_next, B_LOADS, item)
+#define PUT_WEIGHTS PUT_ACROSS(b_tile, B_LINE, b_next, B_LOADS)
 #else
 /* All steps' weights lie one line below the other. */
 #define FETCH_WEIGHTS(k0, left)                                                                    \
     b_fetch_along(b_next, w + (long)(k0)*OC, OC, left, NG - n0, item)
-#define PUT_WEIGHTS b_put_along(b_tile, b_next, item)
+#define PUT_WEIGHTS b_put_along(b_tile, b_next, item);
 #endif
 
 /*
@@ -152,8 +152,8 @@ __kernel void conv2d(__global const float *source, ulong source_offset, __global
         FETCH_WEIGHTS(begin, end - begin);
         for (int k0 = begin; k0 < end; k0 += TILE_K) {
             barrier(CLK_LOCAL_MEM_FENCE);
-            put_across(a_tile, A_LINE, a_next, A_LOADS, item);
-            PUT_WEIGHTS;
+            PUT_ACROSS(a_tile, A_LINE, a_next, A_LOADS)
+            PUT_WEIGHTS
             barrier(CLK_LOCAL_MEM_FENCE);
             UNROLL for (int i = 0; i < OWN_STEPS; i++) steps[i] = next_step(steps[i], CG, h.taps);
             FETCH_SOURCE(end - k0 - TILE_K);

@@ -1,8 +1,8 @@
 /*
- * Convolution on GPUs for groups of few channels, depthwise above all: a tile would be mostly empty,
- * and there is little to reuse. A work-item owns VEC adjacent channels of one result element and
- * walks over the window; neighbours own neighbouring channels. VEC = 4 is for depthwise
- * convolutions, where adjacent channels of x, w and y belong together.
+ * Convolution on GPUs for groups of few channels: a tile would be mostly empty, and there is little
+ * to reuse. A work-item owns VEC adjacent channels of one result element and walks over the window;
+ * neighbours own neighbouring channels. VEC = 4 is for depthwise convolutions that are not for
+ * depthwise_gpu.cl, where adjacent channels of x, w and y belong together.
  *
  * x (images, H, W, C), w (KH, KW, CG, OC), y (images, OH, OW, OC); CG and NG: channels of x and y in
  * one group.

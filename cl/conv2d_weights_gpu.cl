@@ -84,7 +84,7 @@ __kernel void conv2d_weights(__global const float *x, ulong x_offset, __global c
     b_fetch_along(b_next, dy, OC, end, NG - n0, item);
     for (int k0 = 0; k0 < end; k0 += TILE_K) {
         barrier(CLK_LOCAL_MEM_FENCE);
-        put_along(a_tile, a_next, item);
+        PUT_ALONG(a_tile, a_next)
         b_put_along(b_tile, b_next, item);
         barrier(CLK_LOCAL_MEM_FENCE);
         dy += (ulong)TILE_K * OC;

@@ -18,6 +18,26 @@
 #define GE(p, q) isgreaterequal((p), (q))
 #define EQ(p, q) isequal((p), (q))
 
+/* Vectors of 4 at any address (engines whose vectors are longer have no use for these): some
+ * compilers take vload4 apart unless they are told that 16 divides the address, as it mostly does. */
+static inline float4 load_vector(__global const float *p)
+{
+    if (((size_t)p & 15) == 0) return *(__global const float4 *)p;
+    return (float4)(p[0], p[1], p[2], p[3]);
+}
+
+static inline void store_vector(float4 v, __global float *p)
+{
+    if (((size_t)p & 15) == 0) {
+        *(__global float4 *)p = v;
+    } else {
+        p[0] = v.s0;
+        p[1] = v.s1;
+        p[2] = v.s2;
+        p[3] = v.s3;
+    }
+}
+
 /* How reductions combine two values; max gives NaN for NaN. */
 #define COMBINE_SUM(p, q) ((p) + (q))
 #define COMBINE_MAX(p, q) SELECT(LE(p, q), q, SELECT(EQ(q, q), p, q))

@@ -13,6 +13,7 @@
  * The next tiles are fetched into registers before the present ones are multiplied, and put into
  * local memory after: global memory's latency passes behind the multiplications.
  */
+#include "load_four.h"
 #ifndef TILE_M
 #define TILE_M 64 // rows of a work-group's tile: a multiple of ITEM_M
 #endif
@@ -112,13 +113,6 @@ static inline float tile_element(float4 v, int e)
     }
 
 /* ---- fetching ---- */
-
-/* 4 floats from any address: where 16 does not divide it, some compilers load them one by one. */
-static inline float4 load_four(__global const float *p)
-{
-    if (((size_t)p & 15) == 0) return *(__global const float4 *)p;
-    return (float4)(p[0], p[1], p[2], p[3]);
-}
 
 /* The first `left` (clamped to 0 .. 4) of 4 floats, zeros behind. */
 static inline float4 load_some(__global const float *p, int left)

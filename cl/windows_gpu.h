@@ -47,18 +47,15 @@ static inline loaded window_load(__global const float *images, spot a, spot b, i
 #define STEP_OF(item, i) (((item) + (i) * ITEMS) % STEPS * VEC)
 #define ROW_OF(item, i) (((item) + (i) * ITEMS) / STEPS)
 
-static inline void put_across(__local float4 *tile, int line, const loaded *next, int loads,
-                              int item)
-{
-    UNROLL for (int i = 0; i < loads; i++)
-    {
 #if VEC == 4
-        tile_scatter(tile, line, STEP_OF(item, i), ROW_OF(item, i), next[i]);
+#define PUT_STEPS(tile, line, k, x, value) tile_scatter(tile, line, k, x, value)
 #else
-        ((__local float *)(tile + STEP_OF(item, i) * line))[ROW_OF(item, i)] = next[i];
+#define PUT_STEPS(tile, line, k, x, value) ((__local float *)((tile) + (k) * (line)))[x] = (value)
 #endif
-    }
-}
+/* A macro: arrays that are given to functions do not always end in registers. */
+#define PUT_ACROSS(tile, line, next, loads)                                                        \
+    UNROLL for (int i = 0; i < (loads); i++)                                                       \
+        PUT_STEPS(tile, line, STEP_OF(item, i), ROW_OF(item, i), next[i]);
 
 /* Along: VEC rows of the tile of A are adjacent in memory. Load v is of line v / RUNS and of the
  * v % RUNS-th run of VEC rows. */
@@ -67,14 +64,11 @@ static inline void put_across(__local float4 *tile, int line, const loaded *next
 #define RUN_OF(item, i) (((item) + (i) * ITEMS) % RUNS * VEC)
 #define LINE_OF(item, i) (((item) + (i) * ITEMS) / RUNS)
 
-static inline void put_along(__local float4 *tile, const loaded *next, int item)
-{
-    UNROLL for (int i = 0; i < A_LOADS; i++)
-    {
 #if VEC == 4
-        tile[LINE_OF(item, i) * A_LINE + RUN_OF(item, i) / 4] = next[i];
+#define PUT_RUN(tile, k, x, value) (tile)[(k) * A_LINE + (x) / 4] = (value)
 #else
-        ((__local float *)(tile + LINE_OF(item, i) * A_LINE))[RUN_OF(item, i)] = next[i];
+#define PUT_RUN(tile, k, x, value) ((__local float *)((tile) + (k) * A_LINE))[x] = (value)
 #endif
-    }
-}
+#define PUT_ALONG(tile, next)                                                                      \
+    UNROLL for (int i = 0; i < A_LOADS; i++)                                                       \
+        PUT_RUN(tile, LINE_OF(item, i), RUN_OF(item, i), next[i]);

@@ -22,6 +22,10 @@ static const convolution convolutions[] = {
     {2, 9, 8, 16, 3, 3, 16, {{1, 1}, {1, 1}, {1, 1}, 16, CLG_PADDING_EXPLICIT, 0}},
     {2, 9, 8, 7, 3, 3, 14, {{1, 2}, {1, 1}, {2, 1}, 7, CLG_PADDING_EXPLICIT, 0}},
     {6, 10, 10, 8, 3, 3, 12, {{1, 1}, {1, 1}, {1, 1}, 1, CLG_PADDING_EXPLICIT, 0}},
+    {3, 9, 11, 8, 3, 3, 8, {{2, 2}, {1, 1}, {1, 1}, 8, CLG_PADDING_EXPLICIT, 0}},
+    {2, 7, 10, 6, 5, 4, 6, {{1, 3}, {2, 1}, {1, 2}, 6, CLG_PADDING_EXPLICIT, 0}},
+    {1, 4, 40, 4, 2, 4, 4, {{1, 5}, {0, 3}, {1, 9}, 4, CLG_PADDING_EXPLICIT, 0}},
+    {1, 3, 3, 1200, 3, 3, 20, {{1, 1}, {1, 1}, {1, 1}, 1, CLG_PADDING_EXPLICIT, 0}},
 };
 
 /* Adds x w to y, dy w to dx and x dy to dw for one pixel of y and one position of the window. */

@@ -68,6 +68,12 @@ clg__launch *clg__gpu_tile_kernel(clg__lowering *lo, const char *file, const cha
 /** One work-group per tile. */
 void clg__gpu_tile_range(clg__launch *launch, const clg__gpu_tile *tile, int64_t groups);
 
+/* Depthwise convolutions; others have few channels in a group, or many. */
+bool clg__depthwise_gpu_applies(const struct clg__conv2d_attr *attr, int64_t channels,
+                                bool backward);
+clg_status clg__depthwise_gpu_data(clg__lowering *lo, bool backward);
+clg_status clg__depthwise_gpu_weights(clg__lowering *lo);
+
 /** Work-items of a group that needs no particular number: a power of two, at most 64. */
 int clg__gpu_group(const clg_context *ctx);
 /**

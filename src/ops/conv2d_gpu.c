@@ -1,8 +1,9 @@
 /*
  * Convolution on GPUs: the three passes as implicit matrix products through local memory
  * (cl/conv2d_gpu.cl, cl/conv2d_weights_gpu.cl), and as plain walks over the window where a group
- * has too few channels for a tile (cl/conv2d_grouped_gpu.cl). All sizes are arguments, so one
- * compiled kernel serves every layer that takes the same tile and epilogue.
+ * has too few channels for a tile (cl/conv2d_grouped_gpu.cl; depthwise ones: depthwise_gpu.c). All
+ * sizes are arguments, so one compiled kernel serves every layer that takes the same tile and
+ * epilogue.
  */
 #include "ops/algorithms_gpu.h"
 #include "ops/op.h"
@@ -56,17 +57,22 @@ static bool is_grouped(const conv *p, int64_t columns)
     return p->attr->groups > 1 && columns < 8;
 }
 
+static bool is_depthwise(const conv *p, bool backward)
+{
+    return p->cg == 1 && p->ng == 1 && clg__depthwise_gpu_applies(p->attr, p->c, backward);
+}
+
 /* ---- few channels in a group ---- */
 
-static bool is_depthwise(const conv *p)
+/* Channels of a work-item: adjacent ones belong together where groups have one each. */
+static int vector_of(const conv *p)
 {
-    return p->cg == 1 && p->ng == 1 && p->c % 4 == 0;
+    return p->cg == 1 && p->ng == 1 && p->c % 4 == 0 ? 4 : 1;
 }
 
 static clg__launch *grouped_kernel(clg__lowering *lo, const conv *p, const char *kernel)
 {
-    return clg__lower_kernel(lo, "conv2d_grouped_gpu", kernel, "#define VEC %d\n",
-                             is_depthwise(p) ? 4 : 1);
+    return clg__lower_kernel(lo, "conv2d_grouped_gpu", kernel, "#define VEC %d\n", vector_of(p));
 }
 
 static void add_geometry(clg__launch *launch, const conv *p)
@@ -77,13 +83,6 @@ static void add_geometry(clg__launch *launch, const conv *p)
     add_window(launch, p->attr);
 }
 
-/* One work-item for each element, or vector of elements. */
-static void range_of(clg__launch *launch, const clg_context *ctx, int64_t items)
-{
-    const size_t group = (size_t)clg__min_i64(64, (int64_t)ctx->info.max_work_group);
-    clg__launch_range(launch, 1, (size_t[]){(size_t)items}, (size_t[]){group});
-}
-
 static clg_status lower_grouped(clg__lowering *lo, const conv *p, const char *kernel)
 {
     clg__launch *launch = grouped_kernel(lo, p, kernel);
@@ -91,7 +90,8 @@ static clg_status lower_grouped(clg__lowering *lo, const conv *p, const char *ke
     clg__launch_buffer(launch, lo->in[1]);
     add_geometry(launch, p);
     clg__launch_epilogue(launch);
-    range_of(launch, lo->ctx, clg_shape_count(&lo->out_shape) / (is_depthwise(p) ? 4 : 1));
+    clg__launch_spread(launch, 1,
+                       (size_t[]){(size_t)(clg_shape_count(&lo->out_shape) / vector_of(p))});
     add_work(launch, p);
     return lo->status;
 }
@@ -150,6 +150,7 @@ static clg_status lower_walk(clg__lowering *lo, const conv *p, const walk *s)
 clg_status clg__conv2d_gpu_forward(clg__lowering *lo)
 {
     const conv p = read_conv(lo->node->attr, &lo->in_shape[0], &lo->out_shape);
+    if (is_depthwise(&p, false)) return clg__depthwise_gpu_data(lo, false);
     if (is_grouped(&p, p.ng)) return lower_grouped(lo, &p, "grouped_forward");
     const walk s = {.defines = "#define BACKWARD 0\n",
                     .source = lo->in_shape[0],
@@ -164,6 +165,7 @@ clg_status clg__conv2d_gpu_forward(clg__lowering *lo)
 clg_status clg__conv2d_gpu_backward_data(clg__lowering *lo)
 {
     const conv p = read_conv(lo->node->attr, &lo->out_shape, &lo->in_shape[0]);
+    if (is_depthwise(&p, true)) return clg__depthwise_gpu_data(lo, true);
     if (is_grouped(&p, p.cg)) return lower_grouped(lo, &p, "grouped_data");
     const walk s = {.defines = "#define BACKWARD 1\n",
                     .source = lo->in_shape[0],
@@ -203,7 +205,7 @@ static clg__buffer_id reserve_parts(clg__lowering *lo, const splits *s)
 
 static clg_status lower_grouped_weights(clg__lowering *lo, const conv *p)
 {
-    const int64_t items = clg_shape_count(&lo->out_shape) / (is_depthwise(p) ? 4 : 1);
+    const int64_t items = clg_shape_count(&lo->out_shape) / vector_of(p);
     const splits s = deal_out(lo->ctx, p, clg__ceil_div(items, 256), 1);
     const clg__buffer_id parts = reserve_parts(lo, &s);
     clg__launch *launch = grouped_kernel(lo, p, "grouped_weights");
@@ -213,7 +215,7 @@ static clg_status lower_grouped_weights(clg__lowering *lo, const conv *p)
     clg__launch_long(launch, s.run);
     clg__launch_int(launch, s.count);
     add_geometry(launch, p);
-    range_of(launch, lo->ctx, items * s.count);
+    clg__launch_spread(launch, 1, (size_t[]){(size_t)(items * s.count)});
     add_work(launch, p);
     clg__gpu_sum_splits(lo, parts, s.count, p->oc);
     return lo->status;
@@ -222,6 +224,7 @@ static clg_status lower_grouped_weights(clg__lowering *lo, const conv *p)
 clg_status clg__conv2d_gpu_backward_weights(clg__lowering *lo)
 {
     const conv p = read_conv(lo->node->attr, &lo->in_shape[0], &lo->in_shape[1]);
+    if (is_depthwise(&p, false)) return clg__depthwise_gpu_weights(lo);
     if (is_grouped(&p, p.ng)) return lower_grouped_weights(lo, &p);
     const int64_t rows = clg_shape_count(&lo->out_shape) / p.oc, groups = p.attr->groups;
     /* Splits fill the device, whatever the tile: ask for one as if there were plenty of them. */
