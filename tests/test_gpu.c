@@ -4,6 +4,7 @@
  */
 #include "convolutions.h"
 #include "products.h"
+#include "reductions.h"
 
 #include "device/context.h"
 #include "ops/algorithms_gpu.h"
@@ -90,6 +91,66 @@ START_TEST(convolutions_are_right_with_other_tiles)
 }
 END_TEST
 
+/* ---- reductions ---- */
+
+START_TEST(reductions_are_right_with_every_group)
+{
+    static const size_t groups[] = {1, 7, 64, 224, 1024};
+    clg_context *ctx = engine_context("gpu");
+    const size_t most = ctx->info.max_work_group;
+    for (size_t i = 0; i < CLG__COUNT(groups); i++) {
+        ctx->info.type = CLG_DEVICE_GPU;
+        ctx->info.max_work_group = groups[i] < most ? groups[i] : most;
+        for (size_t k = i % 2; k < CLG__COUNT(reductions); k += i == 2 ? 1 : 2)
+            check_reduction(ctx, &reductions[k]);
+    }
+    clg_context_destroy(ctx);
+}
+END_TEST
+
+/* Sums are added in an order that neither timing nor the number of compute units decides. */
+START_TEST(reductions_do_not_depend_on_the_number_of_units)
+{
+    const reduction *r = &reductions[3];
+    array results[2] = {{0}, {0}};
+    for (int i = 0; i < 2; i++) {
+        clg_context *ctx = engine_context("gpu");
+        clg_graph *g = clg_graph_create(NULL);
+        array x = array_random((int64_t)r->n * r->rows * r->columns, 1);
+        x.tensor = clg_input(g, "x", CLG_F32, CLG_SHAPE(r->n, r->rows, r->columns));
+        results[i].tensor = clg_sum(x.tensor, r->axes, false);
+        ctx->info.compute_units = i ? 100 : 12;
+        evaluate(ctx, g, (array *[]){&x}, 1, (array *[]){&results[i]}, 1);
+        free(x.data);
+        clg_graph_destroy(g);
+        clg_context_destroy(ctx);
+    }
+    ck_assert_mem_eq(results[0].data, results[1].data, (size_t)results[0].count * sizeof(float));
+    for (int i = 0; i < 2; i++) free(results[i].data);
+}
+END_TEST
+
+/* ---- split sums ---- */
+
+/* Few tiles and a long reduction, which several work-groups share: with a rest in the last share.
+ */
+START_TEST(split_products_are_right)
+{
+    clg_context *ctx = engine_context("gpu");
+    int splits;
+    ctx->info.compute_units = 64;
+    const clg__gpu_tile tile = clg__gpu_tile_choose_split(ctx, 1, 20, 13, 3001, &splits);
+    ck_assert_int_gt(splits, 4);
+    ck_assert_int_lt(splits * tile.k, 3001);
+    setenv("CLGRAD_MATMUL", "local", 1);
+    check_product(ctx, (product){1, 20, 13, 3001, false}, false, true);
+    check_product(ctx, (product){2, 9, 12, 1030, false}, true, false);
+    unsetenv("CLGRAD_MATMUL");
+    check_convolution(ctx, &convolutions[CLG__COUNT(convolutions) - 1]);
+    clg_context_destroy(ctx);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("gpu");
@@ -100,5 +161,8 @@ int main(void)
     tcase_add_test(values, products_are_right_with_every_tile);
     tcase_add_test(values, convolutions_are_right_in_all_passes);
     tcase_add_test(values, convolutions_are_right_with_other_tiles);
+    tcase_add_test(values, reductions_are_right_with_every_group);
+    tcase_add_test(values, reductions_do_not_depend_on_the_number_of_units);
+    tcase_add_test(values, split_products_are_right);
     return testing_run(suite);
 }

@@ -282,15 +282,44 @@ static clg_status build_modules(builder *b, clg_program *p)
     return status;
 }
 
+/* Work-items that a kernel allows in a group: many registers make them fewer. */
+static clg_status allowed_group(const clg_program *p, cl_kernel kernel, size_t *most)
+{
+    return CLG__CL(clGetKernelWorkGroupInfo(kernel, p->ctx->device, CL_KERNEL_WORK_GROUP_SIZE,
+                                            sizeof *most, most, NULL));
+}
+
+static size_t wished_group(const clg__launch *launch)
+{
+    size_t wished = 1;
+    for (cl_uint i = 0; i < launch->dims; i++) wished *= launch->local[i];
+    return wished;
+}
+
+/* Where a kernel cannot run in the groups it is written for, the program is made for smaller ones.
+ */
+static clg_status check_group(clg_program *p, cl_kernel kernel, const clg__launch *launch)
+{
+    size_t most = 0, needed = launch->any_local ? 1 : wished_group(launch);
+    if (needed <= 1) return CLG_OK;
+    CLG_TRY(allowed_group(p, kernel, &most));
+    if (most == 0 || needed <= most) return CLG_OK;
+    p->allowed = most;
+    return clg__fail(CLG_ERROR_UNSUPPORTED, "kernel %s runs in groups of %zu, but needs %zu on %s",
+                     launch->kernel, most, needed, p->ctx->info.name);
+}
+
 static clg_status create_kernels(const builder *b, clg_program *p)
 {
     for (int i = 0; i < p->n_steps; i++) {
         const clg__step *step = &p->steps[i];
         for (size_t k = 0; k < step->lowering.n_launches; k++) {
             int index = step->first_kernel + (int)k, request = b->request_of[index];
-            if (request >= 0)
-                CLG_TRY(clg__kernel_create(&p->kernels[index], b->requests[request].module,
-                                           step->lowering.launches[k].kernel));
+            const clg__launch *launch = &step->lowering.launches[k];
+            if (request < 0) continue;
+            CLG_TRY(clg__kernel_create(&p->kernels[index], b->requests[request].module,
+                                       launch->kernel));
+            CLG_TRY(check_group(p, p->kernels[index], launch));
         }
     }
     return CLG_OK;
@@ -378,12 +407,10 @@ static clg_status set_argument(const clg_program *p, const clg__step *step, cl_k
 /* A kernel of many registers may not run in groups as large as wished. */
 static clg_status fit_local(const clg_program *p, cl_kernel kernel, clg__launch *launch)
 {
-    size_t wished = 1, most;
-    for (cl_uint i = 0; i < launch->dims; i++) wished *= launch->local[i];
-    if (!launch->any_local || wished <= 1) return CLG_OK;
-    CLG_TRY(CLG__CL(clGetKernelWorkGroupInfo(kernel, p->ctx->device, CL_KERNEL_WORK_GROUP_SIZE,
-                                             sizeof most, &most, NULL)));
-    if (wished > most) launch->local[0] = 0;
+    size_t most = 0;
+    if (!launch->any_local || wished_group(launch) <= 1) return CLG_OK;
+    CLG_TRY(allowed_group(p, kernel, &most));
+    if (wished_group(launch) > most) launch->local[0] = 0;
     return CLG_OK;
 }
 

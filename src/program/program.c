@@ -151,12 +151,20 @@ static clg_status compile(clg_program *p, const clg_program_params *params)
     return clg__program_bind(p);
 }
 
-clg_status clg__program_create(clg_program **out, clg_context *ctx, clg_graph *graph,
-                               const clg_program_params *params, const clg_program *replayed)
+/* Work sizes follow the limit that the device states, or the lower one that this program needs. */
+static size_t set_work_group(clg_context *ctx, size_t limit)
 {
-    CLG_TRY(clg__graph_check(graph));
-    if (!ctx || !params || (params->n_outputs && !params->outputs) || params->batch < 0)
-        return clg__fail(CLG_ERROR_ARGUMENT, "program: a context and valid params are needed");
+    const size_t before = ctx->info.max_work_group;
+    ctx->info.max_work_group = limit;
+    return before;
+}
+
+/* One attempt, for work-groups of at most `limit`; lowers it if a kernel turns out to allow less.
+ */
+static clg_status create_within(clg_program **out, clg_context *ctx, clg_graph *graph,
+                                const clg_program_params *params, const clg_program *replayed,
+                                size_t *limit)
+{
     clg_program *p = clg__calloc(1, sizeof *p);
     if (!p) return CLG_ERROR_MEMORY;
     clg__object_created();
@@ -164,11 +172,30 @@ clg_status clg__program_create(clg_program **out, clg_context *ctx, clg_graph *g
     p->graph = graph;
     p->replayed = replayed;
     p->batch = p->max_batch = params->batch ? params->batch : graph->batch;
+    p->work_group = *limit;
+    const size_t before = set_work_group(ctx, *limit);
     clg_status status = compile(p, params);
+    set_work_group(ctx, before);
+    if (p->allowed) *limit = p->allowed;
     if (status == CLG_OK)
         *out = p;
     else
         clg_program_destroy(p);
+    return status;
+}
+
+clg_status clg__program_create(clg_program **out, clg_context *ctx, clg_graph *graph,
+                               const clg_program_params *params, const clg_program *replayed)
+{
+    CLG_TRY(clg__graph_check(graph));
+    if (!ctx || !params || (params->n_outputs && !params->outputs) || params->batch < 0)
+        return clg__fail(CLG_ERROR_ARGUMENT, "program: a context and valid params are needed");
+    size_t limit = ctx->info.max_work_group, tried;
+    clg_status status;
+    do {
+        tried = limit;
+        status = create_within(out, ctx, graph, params, replayed, &limit);
+    } while (status != CLG_OK && limit < tried);
     return status;
 }
 
@@ -218,7 +245,9 @@ clg_status clg_program_set_batch(clg_program *p, int64_t batch)
         return clg__fail(CLG_ERROR_ARGUMENT, "program: batch %lld is not in 1 .. %lld",
                          (long long)batch, (long long)p->max_batch);
     int64_t before = p->batch;
+    const size_t work_group = set_work_group(p->ctx, p->work_group);
     clg_status status = clg__program_lower(p, batch);
+    set_work_group(p->ctx, work_group);
     p->batch = batch; /* addresses of parts follow it */
     if (status == CLG_OK) status = clg__program_bind(p);
     if (status != CLG_OK) p->batch = before;

@@ -45,6 +45,8 @@ struct clg_program {
     clg_graph *graph;
     clg__ir ir;
     int64_t max_batch, batch;
+    size_t work_group; /* work-items that its kernels were lowered for at most */
+    size_t allowed;    /* by the kernel that allows the least, if that is fewer; 0 otherwise */
     clg__step *steps;
     int n_steps;
     cl_kernel *kernels; /* one per launch, so that arguments are bound once; NULL for host calls */
