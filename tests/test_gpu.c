@@ -67,6 +67,28 @@ START_TEST(products_are_right_with_every_tile)
 }
 END_TEST
 
+START_TEST(small_and_long_products_do_without_clblast)
+{
+    clg_context device = {.info = {.type = CLG_DEVICE_GPU,
+                                   .compute_units = 32,
+                                   .max_work_group = 1024,
+                                   .local_memory = 49152}};
+    static const struct {
+        int m, n, k;
+        bool suits;
+    } cases[] = {{64, 10, 500, true}, {1024, 1024, 1024, false}, {64, 64, 1 << 15, true}};
+    for (size_t i = 0; i < CLG__COUNT(cases); i++) {
+        clg_graph *g = clg_graph_create(NULL);
+        clg_tensor *a = clg_input(g, "a", CLG_F32, CLG_SHAPE(cases[i].m, cases[i].k));
+        clg_tensor *b = clg_input(g, "b", CLG_F32, CLG_SHAPE(cases[i].k, cases[i].n));
+        clg_tensor *c = clg_matmul(a, b, NULL);
+        TEST_OK(clg_graph_status(g));
+        ck_assert_int_eq(clg__matmul_gpu_suits(&device, c), cases[i].suits);
+        clg_graph_destroy(g);
+    }
+}
+END_TEST
+
 /* ---- convolutions ---- */
 
 START_TEST(convolutions_are_right_in_all_passes)
@@ -157,6 +179,7 @@ int main(void)
     TCase *tiles = testing_case(suite, "tiles");
     tcase_add_test(tiles, tiles_fit_small_devices);
     tcase_add_test(tiles, large_products_take_large_tiles_on_large_devices);
+    tcase_add_test(tiles, small_and_long_products_do_without_clblast);
     TCase *values = testing_case(suite, "values");
     tcase_add_test(values, products_are_right_with_every_tile);
     tcase_add_test(values, convolutions_are_right_in_all_passes);

@@ -22,6 +22,12 @@ bool clg__matmul_clblast_by_default(const clg_context *ctx);
 
 /** Matrix product through local memory. */
 clg_status clg__matmul_gpu(clg__lowering *lo);
+/**
+ * Whether it is to be preferred to CLBlast: for small products, whose time goes into calls and into
+ * passes over memory that its epilogue saves, and for long reductions with a small result, which
+ * CLBlast does not split.
+ */
+bool clg__matmul_gpu_suits(const clg_context *ctx, const clg_tensor *node);
 
 /* Convolutions as implicit matrix products through local memory; struct clg__conv2d_attr. */
 clg_status clg__conv2d_gpu_forward(clg__lowering *lo);          /* x, w -> y */

@@ -37,6 +37,16 @@ clg__gemm clg__gemm_typical(const clg_tensor *node)
     return gemm_of_shapes(node->attr, &a, &b, &c);
 }
 
+bool clg__matmul_gpu_suits(const clg_context *ctx, const clg_tensor *node)
+{
+    const double small =
+        1 << 22; /* multiply-adds: a few microseconds, as a call of CLBlast takes */
+    const clg__gemm g = clg__gemm_typical(node);
+    int splits = 1;
+    clg__gpu_tile_choose_split(ctx, g.batch, g.m, g.n, g.k, &splits);
+    return splits > 1 || (double)g.batch * (double)g.m * (double)g.n * (double)g.k < small;
+}
+
 clg_status clg__matmul_gpu(clg__lowering *lo)
 {
     const clg__gemm g = clg__gemm_of(lo);

@@ -7,13 +7,19 @@
 #include "ops/algorithms_gpu.h"
 #include "ops/record.h"
 
+/* What CLBlast is not asked for, it need not be tested and compiled for. */
+static bool clblast_by_default(const clg_context *ctx, const clg_tensor *node)
+{
+    return !clg__matmul_gpu_suits(ctx, node) && clg__matmul_clblast_by_default(ctx);
+}
+
 static const clg__algorithm matmul_algorithms[] = {{.name = "tile",
                                                     .engines = 1u << CLG_ENGINE_CPU,
                                                     .fuses_epilogue = true,
                                                     .lower = clg__matmul_cpu},
                                                    {.name = "clblast",
                                                     .engines = 1u << CLG_ENGINE_GPU,
-                                                    .by_default = clg__matmul_clblast_by_default,
+                                                    .by_default = clblast_by_default,
                                                     .lower = clg__matmul_clblast},
                                                    {.name = "local",
                                                     .engines = 1u << CLG_ENGINE_GPU,

@@ -353,7 +353,7 @@ static clg_status choose_algorithm(const clg__ir *ir, const clg_tensor *node,
     for (const clg__algorithm *a = node->op->algorithms; a->name; a++) {
         bool here = wanted ? strcmp(a->name, wanted) == 0 : a->engines >> ir->ctx->engine & 1;
         if (!here || (a->applies && !a->applies(ir->ctx, node))) continue;
-        if (!wanted && a->by_default && !a->by_default(ir->ctx)) continue;
+        if (!wanted && a->by_default && !a->by_default(ir->ctx, node)) continue;
         *chosen = a;
         return CLG_OK;
     }
