@@ -7,6 +7,7 @@
  * x (images, H, W, C), w (KH, KW, CG, OC), y (images, OH, OW, OC); CG and NG: channels of x and y in
  * one group.
  */
+#include "load_four.h"
 #ifndef VEC
 #define VEC 1 // 1, or 4 if CG = NG = 1 and 4 divides C
 #endif
@@ -19,7 +20,7 @@
 
 #if VEC == 4
 #define FLOATV float4
-#define LOADV(p) vload4(0, p)
+#define LOADV(p) load_four(p)
 #define SAVEV(v, p) vstore4(v, 0, p)
 #define STOREV STORE_4
 #else

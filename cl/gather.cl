@@ -5,6 +5,7 @@
  * result row r is piece r % pieces of table row index[r / pieces]. Global ids: (share of columns,
  * share of rows).
  */
+#include "load_four.h"
 #include "row_index.h"
 
 #ifndef VEC
@@ -27,7 +28,7 @@
 #define STOREV STORE_16
 #else
 #define FLOATV float4
-#define LOADV(p) vload4(0, p)
+#define LOADV(p) load_four(p)
 #define STOREV STORE_4
 #endif
 

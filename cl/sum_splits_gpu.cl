@@ -4,6 +4,7 @@
  * owns VEC adjacent elements of a row. Where there are few elements and many splits, `ways`
  * work-items share them, and their sums are combined in local memory.
  */
+#include "load_four.h"
 #ifndef VEC
 #define VEC 4 // 1 or 4: must divide the columns
 #endif
@@ -19,7 +20,7 @@
 
 #if VEC == 4
 #define FLOATV float4
-#define LOADV(p) vload4(0, p)
+#define LOADV(p) load_four(p)
 #define STOREV STORE_4
 #else
 #define FLOATV float

@@ -16,12 +16,12 @@ typedef struct reduction {
 static const reduction reductions[] = {
     {1, 1, 1, CLG_AXIS(2)},
     {5, 3, 37, CLG_AXIS(2)},
-    {3, 1, 50003, CLG_AXIS(2)},
-    {1, 5001, 10, CLG_AXIS(1)},
+    {2, 1, 20003, CLG_AXIS(2)},
+    {1, 3001, 10, CLG_AXIS(1)},
     {2, 70, 261, CLG_AXIS(1)},
     {9, 3, 2, CLG_AXIS(1)},
-    {33, 300, 7, CLG_AXIS(1) | CLG_AXIS(2)},
-    {700, 5, 18, CLG_AXIS(0)},
+    {33, 60, 7, CLG_AXIS(1) | CLG_AXIS(2)},
+    {300, 5, 18, CLG_AXIS(0)},
 };
 
 /* Sums of squares and maxima; `result` is where an element's total is. */

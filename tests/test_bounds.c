@@ -13,7 +13,7 @@
 #include "ops/sparse.h"
 #include "testing.h"
 
-enum { MAX_OUTPUTS = 8, MAX_VALUES = 4096 };
+enum { MAX_OUTPUTS = 8, MAX_VALUES = 16384 };
 
 /* Values of all outputs, one after the other. */
 typedef struct values {
@@ -198,6 +198,29 @@ static clg_tensor *build_conv2d_groups(clg_graph *graph)
     return weighed(clg_conv2d(y, w, clg_conv2d_options(.groups = 2, .dilation = {2, 2})));
 }
 
+/* Vectors of channels, runs of pixels that end behind the image, phases; a window that has none. */
+static clg_tensor *build_depthwise(clg_graph *graph)
+{
+    clg_tensor *x = normal(graph, "x", CLG_SHAPE(2, 7, 9, 8));
+    clg_tensor *w = normal(graph, "w", CLG_SHAPE(3, 3, 1, 8)),
+               *wide = normal(graph, "wide", CLG_SHAPE(1, 2, 1, 8));
+    clg_tensor *y =
+        clg_conv2d(x, w, clg_conv2d_options(.groups = 8, .stride = {2, 2}, .pad = {1, 1}));
+    clg_tensor *z =
+        clg_conv2d(x, wide, clg_conv2d_options(.groups = 8, .pad = {0, 20}, .dilation = {1, 25}));
+    return clg_add(weighed(y), weighed(z));
+}
+
+/* Long enough for parts, of a row and of columns, with rests in the last ones. */
+static clg_tensor *build_long_reductions(clg_graph *graph)
+{
+    clg_tensor *x = normal(graph, "x", CLG_SHAPE(1, 8431)),
+               *y = normal(graph, "y", CLG_SHAPE(1033, 6));
+    return clg_add(
+        weighed(clg_mean(x, CLG_AXIS(1), false)),
+        clg_add(weighed(clg_max(y, CLG_AXIS(0), false)), weighed(clg_mean(y, CLG_AXIS(0), false))));
+}
+
 static clg_tensor *build_pooling(clg_graph *graph)
 {
     clg_tensor *x = normal(graph, "x", CLG_SHAPE(2, 7, 5, 3));
@@ -257,6 +280,7 @@ static clg_tensor *build_network(clg_graph *graph)
 #define CASES(X) \
     X(pointwise) \
     X(reductions) \
+    X(long_reductions) \
     X(structure) \
     X(padding) \
     X(normalization) \
@@ -265,6 +289,7 @@ static clg_tensor *build_network(clg_graph *graph)
     X(conv2d) \
     X(conv2d_same) \
     X(conv2d_groups) \
+    X(depthwise) \
     X(pooling) \
     X(rows) \
     X(recurrent) \
