@@ -165,8 +165,8 @@ START_TEST(split_products_are_right)
     ck_assert_int_gt(splits, 4);
     ck_assert_int_lt(splits * tile.k, 3001);
     setenv("CLGRAD_MATMUL", "local", 1);
-    check_product(ctx, (product){1, 20, 13, 3001, false}, false, true);
-    check_product(ctx, (product){2, 9, 12, 1030, false}, true, false);
+    check_product(ctx, (product){1, 20, 13, 3001, false, false}, false, true);
+    check_product(ctx, (product){2, 9, 12, 1030, false, false}, true, false);
     unsetenv("CLGRAD_MATMUL");
     check_convolution(ctx, &convolutions[CLG__COUNT(convolutions) - 1]);
     clg_context_destroy(ctx);

@@ -27,7 +27,7 @@ START_TEST(kernels_get_groups_that_they_can_run_in)
     clg_context *ctx = boastful_context();
     if (!ctx) return;
     setenv("CLGRAD_MATMUL", "local", 1);
-    check_product(ctx, (product){1, 130, 132, 40, false}, false, true);
+    check_product(ctx, (product){1, 130, 132, 40, false, false}, false, true);
     unsetenv("CLGRAD_MATMUL");
     check_convolution(ctx, &convolutions[3]);
     check_convolution(ctx, &convolutions[5]);
