@@ -10,6 +10,7 @@
 #include "clgrad/device.h"
 
 struct clg__module_cache; /* kernels layer */
+struct clg__kernel_table; /* kernels layer */
 
 struct clg_context {
     int references;
@@ -23,6 +24,7 @@ struct clg_context {
     char cache_dir[1024]; /* "" = off */
     char choice[512];
     struct clg__module_cache *modules;
+    struct clg__kernel_table *kernels;                /* what programs have built (registry.c) */
     void (*release_modules)(struct clg_context *ctx); /* set by the kernels layer */
     void (*release_hooks[4])(
         struct clg_context *ctx); /* other layers' clean-up, NULL = free slot */

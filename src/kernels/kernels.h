@@ -42,6 +42,30 @@ clg_status clg__modules_get(clg_context *ctx, clg__module_request *requests, siz
  */
 void clg__modules_save(clg_context *ctx);
 
+/* Arguments that the epilogues of a module share, by kind; each epilogue takes the first of them.
+ */
+typedef struct clg__slots {
+    int longs, floats, buffers, steps;
+} clg__slots;
+
+/* Where a kernel is. */
+typedef struct clg__kernel_place {
+    const clg__module *module;
+    int group;        /* for the caller's use until the module is built */
+    int epilogue;     /* which of its module's: the value of the first shared argument */
+    clg__slots slots; /* of all the module's epilogues */
+} clg__kernel_place;
+
+/* Kernels by the hash of what they are made of. */
+typedef struct clg__kernel_table clg__kernel_table;
+
+/** NULL: not there (an absent table has none). Borrowed until the next one is recorded. */
+const clg__kernel_place *clg__kernel_find(const clg__kernel_table *table, clg__hash128 key);
+/** Adds or replaces; the table is made with its first entry. */
+clg_status clg__kernel_record(clg__kernel_table **table, clg__hash128 key,
+                              const clg__kernel_place *place);
+void clg__kernel_table_free(clg__kernel_table *table);
+
 /** Creates a kernel of a module; the caller owns it (clReleaseKernel). */
 clg_status clg__kernel_create(cl_kernel *out, const clg__module *module, const char *kernel_name);
 

@@ -58,6 +58,8 @@ static void release_modules(clg_context *ctx)
     clg__free(ctx->modules->items);
     clg__free(ctx->modules);
     ctx->modules = NULL;
+    clg__kernel_table_free(ctx->kernels);
+    ctx->kernels = NULL;
 }
 
 static bool open_disk_cache(const clg_context *ctx)

@@ -69,8 +69,10 @@ void clg__launch_groups(clg__launch *launch, int64_t groups);
 /** An int2 argument. */
 void clg__launch_pair(clg__launch *launch, int64_t vertical, int64_t horizontal);
 
-/** The partial results of a split reduction, (splits * rows, columns): where kernels write them,
- * instead of the epilogue. Scratch for `most` splits is reserved. */
+/** Scratch for the partial results of a reduction in at most `most` parts: (parts * rows, columns).
+ */
+clg__buffer_id clg__lower_partial(clg__lowering *lo, int64_t most, int64_t rows, int64_t columns);
+/** The same, and a kernel that hands its results to STORE_n writes them there. Call it last. */
 clg__buffer_id clg__launch_partial(clg__lowering *lo, clg__launch *launch, int64_t most,
                                    int64_t rows, int64_t columns);
 /** Adds the partial results and hands them to the epilogue. */

@@ -86,7 +86,9 @@ clg_status clg__depthwise_cpu_weights(clg__lowering *lo)
     clg__launch_local(launch, (size_t)(taps * block) * sizeof(float));
     clg__launch_groups(launch, splits * clg__ceil_div(channels, block));
     add_work(launch, attr, dy);
-    clg__buffer_id parts = clg__launch_partial(lo, launch, most, taps, channels);
+    clg__buffer_id parts = clg__lower_partial(lo, most, taps, channels);
+    clg__launch_buffer(launch, parts);
+    clg__launch_long(launch, channels);
     clg__lower_sum_splits(lo, parts, splits, taps, channels);
     return lo->status;
 }

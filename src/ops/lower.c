@@ -105,7 +105,18 @@ void clg__launch_local(clg__launch *launch, size_t bytes)
 
 void clg__launch_epilogue(clg__launch *launch)
 {
-    if (launch) launch->epilogue = true;
+    if (!launch) return;
+    launch->epilogue = CLG__EPILOGUE_FUSED;
+    launch->own_args = launch->n_args;
+}
+
+void clg__launch_plain(clg__launch *launch, clg__buffer_id to, int64_t columns)
+{
+    if (!launch) return;
+    launch->epilogue = CLG__EPILOGUE_PLAIN;
+    launch->own_args = launch->n_args;
+    clg__launch_long(launch, columns);
+    clg__launch_buffer(launch, to);
 }
 
 void clg__launch_range(clg__launch *launch, int dims, const size_t *global, const size_t *local)

@@ -48,6 +48,13 @@ typedef struct clg__arg {
 
 struct clg__lowering;
 
+/* What happens to the results of a kernel that hands them to STORE_n. */
+typedef enum clg__epilogue_kind {
+    CLG__EPILOGUE_NONE,  /* it stores them itself */
+    CLG__EPILOGUE_FUSED, /* what fusion put behind the operation, and stores */
+    CLG__EPILOGUE_PLAIN  /* stored as they are, rows of a matrix: partial results */
+} clg__epilogue_kind;
+
 /* A device address as a host call sees it (CLBlast). Offsets in elements. */
 typedef struct clg__address {
     cl_mem mem;
@@ -68,9 +75,12 @@ typedef struct clg__launch {
     cl_uint dims;
     size_t global[3], local[3]; /* local[0] = 0: the driver chooses */
     bool any_local;             /* local is a wish: a kernel that allows less may have less */
-    bool epilogue;              /* the epilogue's arguments follow args */
-    clg__host_call call;     /* host calls: function, its buffers are args (CLG__ARG_BUFFER) ... */
-    int64_t numbers[16];     /* ... and its numbers */
+    clg__epilogue_kind epilogue;
+    int own_args;     /* arguments in front of the epilogue's, when there is one */
+    int step_args[2]; /* the kernel's arguments that are CLG__ARG_STEP, known when bound */
+    int n_step_args;
+    clg__host_call call; /* host calls: function, its buffers are args (CLG__ARG_BUFFER) ... */
+    int64_t numbers[16]; /* ... and its numbers */
     clg__buffer_id prepares; /* what it makes of an input, to be kept; 0: nothing */
     double flops, bytes;     /* work done, for profiles; 0 if unknown */
 } clg__launch;
@@ -123,6 +133,8 @@ void clg__launch_local(clg__launch *launch, size_t bytes);
 void clg__launch_step(clg__launch *launch);
 /** The generated epilogue's arguments come here: call it last. */
 void clg__launch_epilogue(clg__launch *launch);
+/** The same, but results go as they are into a buffer of rows of so many columns. */
+void clg__launch_plain(clg__launch *launch, clg__buffer_id to, int64_t columns);
 /** 1 to 3 dimensions; local all 0: the driver chooses. global is rounded up to local. */
 void clg__launch_range(clg__launch *launch, int dims, const size_t *global, const size_t *local);
 /**

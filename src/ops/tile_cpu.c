@@ -57,16 +57,20 @@ void clg__launch_pair(clg__launch *launch, int64_t vertical, int64_t horizontal)
     clg__launch_long(launch, bits);
 }
 
-clg__buffer_id clg__launch_partial(clg__lowering *lo, clg__launch *launch, int64_t most,
-                                   int64_t rows, int64_t columns)
+clg__buffer_id clg__lower_partial(clg__lowering *lo, int64_t most, int64_t rows, int64_t columns)
 {
     int64_t bytes = 0;
     if (!clg__mul_i64(rows * columns, most * (int64_t)sizeof(float), &bytes))
         clg__lower_fail(lo, CLG_ERROR_MEMORY, "partial results of %lld x %lld do not fit",
                         (long long)rows, (long long)columns);
-    clg__buffer_id parts = clg__lower_scratch(lo, bytes);
-    clg__launch_buffer(launch, parts);
-    clg__launch_long(launch, columns);
+    return clg__lower_scratch(lo, bytes);
+}
+
+clg__buffer_id clg__launch_partial(clg__lowering *lo, clg__launch *launch, int64_t most,
+                                   int64_t rows, int64_t columns)
+{
+    clg__buffer_id parts = clg__lower_partial(lo, most, rows, columns);
+    clg__launch_plain(launch, parts, columns);
     return parts;
 }
 

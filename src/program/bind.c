@@ -1,6 +1,6 @@
 /*
- * From clusters to bound kernels: record the launches of every step, build all kernels they name
- * (in parallel, few programs), and set the arguments.
+ * From clusters to bound kernels: record the launches of every step, and, once their kernels are
+ * built (build.c), set the arguments.
  *
  * Recording and binding happen again for another batch size; building does not: the same steps name
  * the same kernels.
@@ -104,7 +104,7 @@ static void add_epilogue_arguments(clg_program *p, clg__step *step, clg__cluster
     int ndim = lo->out_shape.ndim;
     for (size_t i = 0; i < lo->n_launches; i++) {
         clg__launch *launch = &lo->launches[i];
-        if (!launch->epilogue) continue;
+        if (launch->epilogue != CLG__EPILOGUE_FUSED) continue;
         clg__launch_long(launch, ndim ? lo->out_shape.dim[ndim - 1] : 1);
         bind_epilogue_stage(p, c, launch, batch);
     }
@@ -167,7 +167,8 @@ static clg_status name_kernels(const clg_program *p, clg__step *step)
         clg__str_free(&text);
         return CLG_ERROR_MEMORY;
     }
-    unsigned long long hash = clg__hash(text.text, text.length).lo;
+    step->key = clg__hash(text.text, text.length);
+    unsigned long long hash = step->key.lo;
     snprintf(step->name[0], sizeof step->name[0], "fused_%016llx", hash);
     snprintf(step->name[1], sizeof step->name[1], "fused_%016llx_final", hash);
     clg__str_free(&text);
@@ -184,103 +185,7 @@ clg_status clg__program_lower(clg_program *p, int64_t batch)
     return CLG_OK;
 }
 
-/* ---- building kernels ---- */
-
-enum { GENERATED_MODULES = 2 }; /* one for each of two building threads; more cost more headers */
-
-typedef struct builder {
-    clg__str generated[GENERATED_MODULES];
-    clg__module_request *requests;
-    clg__str *sources; /* of the hand-written kernels */
-    int *request_of;   /* per launch: index into requests, -1 for host calls */
-    size_t n_requests;
-} builder;
-
-static clg_status add_request(builder *b, const char *name, clg__str *source, int *index)
-{
-    if (source->failed) return CLG_ERROR_MEMORY;
-    for (size_t i = GENERATED_MODULES; i < b->n_requests; i++) {
-        if (strcmp(b->requests[i].source, source->text) != 0) continue;
-        *index = (int)i;
-        return CLG_OK;
-    }
-    *index = (int)b->n_requests;
-    b->sources[b->n_requests] = *source;
-    b->requests[b->n_requests++] =
-        (clg__module_request){.name = name, .source = source->text, .options = ""};
-    *source = (clg__str){0}; /* kept by the builder now */
-    return CLG_OK;
-}
-
-/* Knobs, the shared vocabulary, the epilogue, the kernel file. */
-static clg_status request_file(builder *b, const clg_program *p, const clg__step *step,
-                               const clg__launch *launch, int *index)
-{
-    const char *text = clg__kernel_source(launch->file);
-    if (!text) return clg__fail(CLG_ERROR_INTERNAL, "no kernel file %s.cl", launch->file);
-    clg__str source = {0};
-    clg__str_add(&source, launch->defines);
-    if (launch->epilogue) {
-        clg__str_add(&source, clg__kernel_source("pointwise"));
-        clg__codegen_epilogue(&source, &p->ir, &p->ir.clusters[step->cluster]);
-    }
-    clg__str_add(&source, text);
-    clg_status status = add_request(b, launch->file, &source, index);
-    clg__str_free(&source);
-    return status;
-}
-
-/* The module that has the step's kernel: of an equal step before it, or where it is written now. */
-static int request_generated(builder *b, const clg_program *p, const clg__step *step)
-{
-    for (const clg__step *equal = p->steps; equal < step; equal++)
-        if (strcmp(equal->name[0], step->name[0]) == 0) return b->request_of[equal->first_kernel];
-    int module = b->generated[0].length <= b->generated[1].length ? 0 : 1;
-    clg__codegen_kernels(&b->generated[module], &p->ir, &p->ir.clusters[step->cluster],
-                         step->name[0], step->two_stages);
-    return module;
-}
-
-static clg_status request_step(builder *b, clg_program *p, clg__step *step)
-{
-    int generated = step->name[0][0] ? request_generated(b, p, step) : -1;
-    for (size_t i = 0; i < step->lowering.n_launches; i++) {
-        const clg__launch *launch = &step->lowering.launches[i];
-        int *index = &b->request_of[step->first_kernel + (int)i];
-        *index = generated;
-        if (launch->file) CLG_TRY(request_file(b, p, step, launch, index));
-    }
-    return CLG_OK;
-}
-
-static clg_status request_all(builder *b, clg_program *p)
-{
-    const char *vocabulary = clg__kernel_source("pointwise");
-    b->n_requests = GENERATED_MODULES;
-    for (int i = 0; i < GENERATED_MODULES; i++) clg__str_add(&b->generated[i], vocabulary);
-    for (int i = 0; i < p->n_steps; i++) CLG_TRY(request_step(b, p, &p->steps[i]));
-    for (int i = 0; i < GENERATED_MODULES; i++) {
-        if (b->generated[i].failed) return CLG_ERROR_MEMORY;
-        b->requests[i] = (clg__module_request){
-            .name = "generated kernels", .source = b->generated[i].text, .options = ""};
-    }
-    return CLG_OK;
-}
-
-/* Builds what launches ask for: a generated module that got no kernel is left out. */
-static clg_status build_modules(builder *b, clg_program *p)
-{
-    size_t empty = strlen(clg__kernel_source("pointwise")), n = 0;
-    clg__module_request *active = clg__calloc(b->n_requests, sizeof *active);
-    if (!active) return CLG_ERROR_MEMORY;
-    for (size_t i = 0; i < b->n_requests; i++)
-        if (i >= GENERATED_MODULES || b->generated[i].length > empty) active[n++] = b->requests[i];
-    clg_status status = clg__modules_get(p->ctx, active, n);
-    for (size_t i = 0, k = 0; i < b->n_requests && status == CLG_OK; i++)
-        if (k < n && active[k].source == b->requests[i].source) b->requests[i] = active[k++];
-    clg__free(active);
-    return status;
-}
+/* ---- work-groups ---- */
 
 /* Work-items that a kernel allows in a group: many registers make them fewer. */
 static clg_status allowed_group(const clg_program *p, cl_kernel kernel, size_t *most)
@@ -298,7 +203,7 @@ static size_t wished_group(const clg__launch *launch)
 
 /* Where a kernel cannot run in the groups it is written for, the program is made for smaller ones.
  */
-static clg_status check_group(clg_program *p, cl_kernel kernel, const clg__launch *launch)
+clg_status clg__program_check_group(clg_program *p, cl_kernel kernel, const clg__launch *launch)
 {
     size_t most = 0, needed = launch->any_local ? 1 : wished_group(launch);
     if (needed <= 1) return CLG_OK;
@@ -307,46 +212,6 @@ static clg_status check_group(clg_program *p, cl_kernel kernel, const clg__launc
     p->allowed = most;
     return clg__fail(CLG_ERROR_UNSUPPORTED, "kernel %s runs in groups of %zu, but needs %zu on %s",
                      launch->kernel, most, needed, p->ctx->info.name);
-}
-
-static clg_status create_kernels(const builder *b, clg_program *p)
-{
-    for (int i = 0; i < p->n_steps; i++) {
-        const clg__step *step = &p->steps[i];
-        for (size_t k = 0; k < step->lowering.n_launches; k++) {
-            int index = step->first_kernel + (int)k, request = b->request_of[index];
-            const clg__launch *launch = &step->lowering.launches[k];
-            if (request < 0) continue;
-            CLG_TRY(clg__kernel_create(&p->kernels[index], b->requests[request].module,
-                                       launch->kernel));
-            CLG_TRY(check_group(p, p->kernels[index], launch));
-        }
-    }
-    return CLG_OK;
-}
-
-clg_status clg__program_build(clg_program *p)
-{
-    p->n_kernels = 0;
-    for (int i = 0; i < p->n_steps; i++) {
-        p->steps[i].first_kernel = p->n_kernels;
-        p->n_kernels += (int)p->steps[i].lowering.n_launches;
-    }
-    size_t room = (size_t)p->n_kernels + GENERATED_MODULES + 1;
-    builder b = {.requests = clg__calloc(room, sizeof *b.requests),
-                 .sources = clg__calloc(room, sizeof *b.sources),
-                 .request_of = clg__calloc(room, sizeof *b.request_of)};
-    p->kernels = clg__calloc(room, sizeof *p->kernels);
-    clg_status status = CLG_ERROR_MEMORY;
-    if (b.requests && b.sources && b.request_of && p->kernels) status = request_all(&b, p);
-    if (status == CLG_OK) status = build_modules(&b, p);
-    if (status == CLG_OK) status = create_kernels(&b, p);
-    for (size_t i = 0; b.sources && i < b.n_requests; i++) clg__str_free(&b.sources[i]);
-    for (int i = 0; i < GENERATED_MODULES; i++) clg__str_free(&b.generated[i]);
-    clg__free(b.requests);
-    clg__free(b.sources);
-    clg__free(b.request_of);
-    return status;
 }
 
 /* ---- arguments ---- */
@@ -383,6 +248,7 @@ clg__address clg__program_argument(const clg_program *p, const clg__step *step, 
     return address;
 }
 
+/* Sets the argument at *index, or, of a buffer, two; *index moves behind it. */
 static clg_status set_argument(const clg_program *p, const clg__step *step, cl_kernel kernel,
                                const clg__arg *arg, cl_uint *index)
 {
@@ -404,6 +270,65 @@ static clg_status set_argument(const clg_program *p, const clg__step *step, cl_k
     return CLG_OK;
 }
 
+static void note_step_argument(clg__launch *launch, const clg__arg *arg, cl_uint index)
+{
+    if (arg->kind == CLG__ARG_STEP) launch->step_args[launch->n_step_args++] = (int)index;
+}
+
+/* ---- the arguments that a module's epilogues share ---- */
+
+/* Indices of the shared arguments of each kind. */
+typedef struct shared {
+    cl_uint longs, floats, buffers, steps;
+} shared;
+
+static cl_uint *next_shared(shared *next, const clg__arg *arg)
+{
+    if (arg->kind == CLG__ARG_BUFFER) return &next->buffers;
+    if (arg->kind == CLG__ARG_STEP) return &next->steps;
+    return arg->size == sizeof(cl_float) ? &next->floats : &next->longs;
+}
+
+/* What other epilogues of the module take and this one does not. */
+static clg_status set_unused(cl_kernel kernel, shared from, const shared *first, cl_uint end)
+{
+    const cl_mem none = NULL;
+    const cl_ulong zero = 0;
+    for (; from.longs < first->floats; from.longs++)
+        CLG_TRY(CLG__CL(clSetKernelArg(kernel, from.longs, sizeof zero, &zero)));
+    for (; from.floats < first->buffers; from.floats++)
+        CLG_TRY(CLG__CL(clSetKernelArg(kernel, from.floats, sizeof(cl_float), &zero)));
+    for (; from.buffers < first->steps; from.buffers += 2) {
+        CLG_TRY(CLG__CL(clSetKernelArg(kernel, from.buffers, sizeof none, &none)));
+        CLG_TRY(CLG__CL(clSetKernelArg(kernel, from.buffers + 1, sizeof zero, &zero)));
+    }
+    for (; from.steps < end; from.steps++)
+        CLG_TRY(CLG__CL(clSetKernelArg(kernel, from.steps, sizeof zero, &zero)));
+    return CLG_OK;
+}
+
+/* The launch's arguments from own_args on, behind the number of its epilogue. */
+static clg_status bind_epilogue(const clg_program *p, const clg__step *step, cl_kernel kernel,
+                                clg__launch *launch, cl_uint index, const clg__kernel_place *place)
+{
+    const cl_int chosen = place->epilogue;
+    const clg__slots *slots = &place->slots;
+    shared first = {.longs = index + 1};
+    first.floats = first.longs + (cl_uint)slots->longs;
+    first.buffers = first.floats + (cl_uint)slots->floats;
+    first.steps = first.buffers + 2 * (cl_uint)slots->buffers;
+    shared next = first;
+    CLG_TRY(CLG__CL(clSetKernelArg(kernel, index, sizeof chosen, &chosen)));
+    for (int a = launch->own_args; a < launch->n_args; a++) {
+        cl_uint *at = next_shared(&next, &launch->args[a]);
+        note_step_argument(launch, &launch->args[a], *at);
+        CLG_TRY(set_argument(p, step, kernel, &launch->args[a], at));
+    }
+    return set_unused(kernel, next, &first, first.steps + (cl_uint)slots->steps);
+}
+
+/* ---- launches ---- */
+
 /* A kernel of many registers may not run in groups as large as wished. */
 static clg_status fit_local(const clg_program *p, cl_kernel kernel, clg__launch *launch)
 {
@@ -415,13 +340,17 @@ static clg_status fit_local(const clg_program *p, cl_kernel kernel, clg__launch 
 }
 
 static clg_status bind_launch(const clg_program *p, const clg__step *step, cl_kernel kernel,
-                              clg__launch *launch)
+                              clg__launch *launch, const clg__kernel_place *place)
 {
     cl_uint index = 0;
+    int own = launch->epilogue ? launch->own_args : launch->n_args;
+    launch->n_step_args = 0;
     CLG_TRY(fit_local(p, kernel, launch));
-    for (int a = 0; a < launch->n_args; a++)
+    for (int a = 0; a < own; a++) {
+        note_step_argument(launch, &launch->args[a], index);
         CLG_TRY(set_argument(p, step, kernel, &launch->args[a], &index));
-    return CLG_OK;
+    }
+    return launch->epilogue ? bind_epilogue(p, step, kernel, launch, index, place) : CLG_OK;
 }
 
 clg_status clg__program_bind(clg_program *p)
@@ -429,9 +358,10 @@ clg_status clg__program_bind(clg_program *p)
     for (int i = 0; i < p->n_steps; i++) {
         const clg__step *step = &p->steps[i];
         for (size_t k = 0; k < step->lowering.n_launches; k++) {
-            cl_kernel kernel = p->kernels[step->first_kernel + (int)k];
+            int at = step->first_kernel + (int)k;
             clg__launch *launch = &step->lowering.launches[k];
-            clg_status status = kernel ? bind_launch(p, step, kernel, launch) : CLG_OK;
+            if (!p->kernels[at]) continue; /* a host call */
+            clg_status status = bind_launch(p, step, p->kernels[at], launch, &p->places[at]);
             if (status != CLG_OK) return clg__fail_context(status, "kernel %s", launch->kernel);
         }
     }

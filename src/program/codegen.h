@@ -4,6 +4,7 @@
 #ifndef CLG_CODEGEN_INTERNAL_H
 #define CLG_CODEGEN_INTERNAL_H
 
+#include "kernels/kernels.h"
 #include "program/ir.h"
 
 /* Which kernels a reduction needs: one that also finishes, or partial results and a second kernel.
@@ -38,8 +39,25 @@ int clg__vector_width(const clg_context *ctx);
 /** Writes the kernel(s) of a POINTWISE or REDUCE cluster; names are <name> and <name>_final. */
 void clg__codegen_kernels(clg__str *out, const clg__ir *ir, const clg__cluster *c, const char *name,
                           bool two_stages);
-/** Writes EPILOGUE_PARAMS and STORE_n for a KERNEL cluster. */
-void clg__codegen_epilogue(clg__str *out, const clg__ir *ir, const clg__cluster *c);
+
+enum { CLG__STORE_WIDTHS = 4 }; /* STORE_1, _4, _8 and _16 */
+
+/* What a hand-written kernel does with its results (epilogue.c). */
+typedef struct clg__epilogue {
+    clg__str parameters;              /* its parameters, taken from shared arguments */
+    clg__str body[CLG__STORE_WIDTHS]; /* statements that store the vector ANCHOR */
+    clg__slots slots;                 /* shared arguments in use */
+} clg__epilogue;
+
+/** The epilogue of a KERNEL cluster; without one, plain stores into a matrix. */
+void clg__epilogue_make(clg__epilogue *out, const clg__ir *ir, const clg__cluster *c);
+void clg__epilogue_free(clg__epilogue *e);
+/** Of everything that the epilogue's text is made of; e->parameters.failed: meaningless. */
+clg__hash128 clg__epilogue_hash(const clg__epilogue *e);
+/** Writes EPILOGUE_PARAMS and STORE_n for kernels that choose one of `count` epilogues by number.
+ */
+void clg__epilogue_define(clg__str *out, const clg__epilogue *epilogues, int count,
+                          const clg__slots *slots);
 
 /** Adds the arguments of a stage: extents, loads, uniform numbers, results. */
 void clg__bind_stage(clg__launch *launch, const clg__ir *ir, const clg__cluster *c, int stage,

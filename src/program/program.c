@@ -230,6 +230,7 @@ void clg_program_destroy(clg_program *p)
     clg__ir_free(&p->ir);
     clg__free(p->steps);
     clg__free(p->kernels);
+    clg__free(p->places);
     clg__free(p->chunks);
     clg__free(p->scratch);
     clg__free(p->feeds);
@@ -298,12 +299,9 @@ clg_status clg_program_feed(clg_program *p, clg_tensor *input, const void *data,
 
 static clg_status set_step_number(const clg__launch *launch, cl_kernel kernel, cl_ulong number)
 {
-    cl_uint index = 0;
-    for (int a = 0; a < launch->n_args; a++) {
-        if (launch->args[a].kind == CLG__ARG_STEP)
-            CLG_TRY(CLG__CL(clSetKernelArg(kernel, index, sizeof number, &number)));
-        index += launch->args[a].kind == CLG__ARG_BUFFER ? 2 : 1;
-    }
+    for (int i = 0; i < launch->n_step_args; i++)
+        CLG_TRY(
+            CLG__CL(clSetKernelArg(kernel, (cl_uint)launch->step_args[i], sizeof number, &number)));
     return CLG_OK;
 }
 

@@ -11,6 +11,7 @@
 /* One cluster in execution order, and what it launches. */
 typedef struct clg__step {
     int cluster;
+    clg__hash128 key; /* of the generated kernels' text */
     char name[2][32]; /* of the generated kernels */
     bool two_stages;  /* a reduction with partial results */
     clg__lowering lowering;
@@ -50,6 +51,7 @@ struct clg_program {
     clg__step *steps;
     int n_steps;
     cl_kernel *kernels; /* one per launch, so that arguments are bound once; NULL for host calls */
+    clg__kernel_place *places; /* where they were built */
     int n_kernels;
     clg__buffer **chunks;
     int n_chunks;
@@ -75,8 +77,10 @@ clg_status clg__variables_realize(clg_context *ctx, clg_graph *graph);
 
 /** Records the launches of all steps for a batch size (bind.c). */
 clg_status clg__program_lower(clg_program *p, int64_t batch);
-/** Builds the kernels that the recorded launches name. */
+/** Builds the kernels that the recorded launches name (build.c). */
 clg_status clg__program_build(clg_program *p);
+/** Whether a kernel can run in its launch's groups; where not, p->allowed says what it allows. */
+clg_status clg__program_check_group(clg_program *p, cl_kernel kernel, const clg__launch *launch);
 /** Sets all kernel arguments. */
 clg_status clg__program_bind(clg_program *p);
 

@@ -98,30 +98,66 @@ static bool stride_is_argument(const clg__space *space, const clg__load *load, i
     return moves && !(axis == space->n_axes - 1 && load->unit);
 }
 
+/*
+ * A parameter, in a kernel's head; or, in an epilogue, a constant that is the next shared argument
+ * of that kind (epilogue.c).
+ */
+static void emit_number_parameter(clg__generator *g, const char *type, char kind, int *slot,
+                                  const char *name)
+{
+    if (g->slots)
+        clg__str_addf(g->out, "const %s %s = E%c%d; ", type, name, kind, (*slot)++);
+    else
+        clg__str_addf(g->out, ", %s %s", type, name);
+}
+
+static void emit_long(clg__generator *g, const char *name)
+{
+    emit_number_parameter(g, "ulong", 'L', g->slots ? &g->slots->longs : NULL, name);
+}
+
+static void emit_pointer(clg__generator *g, const char *qualifier, const char *type,
+                         const char *name)
+{
+    if (g->slots) {
+        int slot = g->slots->buffers++;
+        clg__str_addf(g->out,
+                      "__global %s%s *%s = (__global %s%s *)EB%d; const ulong %s_at = EB%d_at; ",
+                      qualifier, type, name, qualifier, type, slot, name, slot);
+    } else {
+        clg__str_addf(g->out, ", __global %s%s *%s, ulong %s_at", qualifier, type, name, name);
+    }
+}
+
+/* clg__bind_stage gives the arguments in the same order. */
 void clg__emit_parameters(clg__generator *g)
 {
     int ids[2 * CLG__MAX_MEMBERS];
-    for (int k = 0; k < g->space.n_axes; k++) clg__str_addf(g->out, ", ulong %cd%d", g->p, k);
+    char name[32];
+#define NAME(...) (snprintf(name, sizeof name, __VA_ARGS__), name)
+    for (int k = 0; k < g->space.n_axes; k++) emit_long(g, NAME("%cd%d", g->p, k));
     for (int l = 0; l < g->space.n_loads; l++) {
         const clg__load *load = &g->space.loads[l];
-        if (is_generated(g->ir, load->value))
-            clg__str_addf(g->out, ", ulong %ci%d_key", g->p, l);
-        else
-            clg__str_addf(g->out, ", __global const %s *%ci%d", storage_type(g->ir, load->value),
-                          g->p, l);
-        clg__str_addf(g->out, ", ulong %ci%d_at", g->p, l);
+        if (is_generated(g->ir, load->value)) {
+            emit_long(g, NAME("%ci%d_key", g->p, l));
+            emit_long(g, NAME("%ci%d_at", g->p, l));
+        } else {
+            emit_pointer(g, "const ", storage_type(g->ir, load->value), NAME("%ci%d", g->p, l));
+        }
         for (int k = 0; k < g->space.n_axes; k++)
-            if (stride_is_argument(&g->space, load, k))
-                clg__str_addf(g->out, ", ulong %ci%d_s%d", g->p, l, k);
+            if (stride_is_argument(&g->space, load, k)) emit_long(g, NAME("%ci%d_s%d", g->p, l, k));
     }
     int n = stage_numbers(g->ir, g->cluster, g->stage, ids);
-    for (int i = 0; i < n; i++) clg__str_addf(g->out, ", float %cu%d", g->p, i);
+    for (int i = 0; i < n; i++)
+        emit_number_parameter(g, "float", 'F', g->slots ? &g->slots->floats : NULL,
+                              NAME("%cu%d", g->p, i));
     n = stage_stores(g->ir, g->cluster, g->stage, ids);
     for (int i = 0; i < n; i++)
-        clg__str_addf(g->out, ", __global %s *%co%d, ulong %co%d_at", storage_type(g->ir, ids[i]),
-                      g->p, i, g->p, i);
+        emit_pointer(g, "", storage_type(g->ir, ids[i]), NAME("%co%d", g->p, i));
     if (clg__stage_uses_step(g->ir, g->cluster, g->stage))
-        clg__str_addf(g->out, ", ulong %cstep", g->p);
+        emit_number_parameter(g, "ulong", 'S', g->slots ? &g->slots->steps : NULL,
+                              NAME("%cstep", g->p));
+#undef NAME
 }
 
 static uint64_t stream_key(const clg__ir *ir, const clg_tensor *node)

@@ -13,7 +13,8 @@ typedef struct clg__generator {
     const clg__ir *ir;
     const clg__cluster *cluster;
     int stage;
-    char p; /* prefix of names: A for stage 0, B for stage 1 */
+    char p;            /* prefix of names: A for stage 0, B for stage 1 */
+    clg__slots *slots; /* parameters come from shared arguments, which are counted here; or NULL */
     clg__space space;
 } clg__generator;
 

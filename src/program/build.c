@@ -1,0 +1,278 @@
+/*
+ * Building a program's kernels. What the launches name is looked up among the kernels that the
+ * context has; the rest is gathered in few modules, because each costs the driver's compiler its
+ * headers again: the generated kernels together, and for each hand-written kernel one module with
+ * all epilogues that it needs.
+ *
+ * Keys are hashes of what a kernel is made of: the text of a generated one, else file, defines and
+ * epilogue.
+ */
+#include "program/program.h"
+
+enum {
+    MOST_EPILOGUES = 12,     /* of a module: kernels grow with them */
+    MOST_SHARED_BYTES = 512, /* of their arguments; devices take at least 1024 of a kernel's */
+    MOST_GENERATED = 2       /* modules: one for each of two building threads */
+};
+
+/* Kernels to be built together. */
+typedef struct group {
+    const char *file, *defines; /* NULL: generated kernels */
+    clg__str generated;
+    clg__epilogue epilogues[MOST_EPILOGUES];
+    int n_epilogues;
+    clg__slots slots;
+    clg__str source;
+} group;
+
+typedef struct builder {
+    clg_program *p;
+    group *groups;
+    size_t n_groups, capacity;
+    clg__kernel_table *wanted; /* not in the context yet: the group and number of each */
+    clg__hash128 *keys;        /* per launch */
+    clg__hash128 *new_keys;    /* of those in `wanted` */
+    size_t n_new;
+    clg__module_request *requests;
+} builder;
+
+/* ---- groups ---- */
+
+/* Where drivers compile one program after the other, a second one only costs its headers. */
+static size_t generated_groups(const clg_context *ctx)
+{
+    return ctx->engine == CLG_ENGINE_CPU ? 1 : MOST_GENERATED;
+}
+
+static int most_epilogues(const clg_context *ctx)
+{
+    return ctx->engine == CLG_ENGINE_CPU ? MOST_EPILOGUES : 1; /* registers are dear on GPUs */
+}
+
+static clg__slots united(clg__slots a, clg__slots b)
+{
+    return (clg__slots){
+        a.longs > b.longs ? a.longs : b.longs, a.floats > b.floats ? a.floats : b.floats,
+        a.buffers > b.buffers ? a.buffers : b.buffers, a.steps > b.steps ? a.steps : b.steps};
+}
+
+static bool has_room(const builder *b, const group *g, const clg__epilogue *e)
+{
+    if (g->n_epilogues == 0 || g->n_epilogues == most_epilogues(b->p->ctx)) return false;
+    clg__slots s = united(g->slots, e->slots);
+    return 8 * (s.longs + s.steps) + 4 * s.floats + 16 * s.buffers <= MOST_SHARED_BYTES;
+}
+
+static group *add_group(builder *b, const char *file, const char *defines)
+{
+    if (clg__grow((void **)&b->groups, &b->capacity, b->n_groups + 1, sizeof *b->groups) != CLG_OK)
+        return NULL;
+    b->groups[b->n_groups] = (group){.file = file, .defines = defines};
+    return &b->groups[b->n_groups++];
+}
+
+/* The group that an epilogue of the launch's kernel joins; without epilogue one of its own. */
+static group *group_of(builder *b, const clg__launch *launch, const clg__epilogue *e)
+{
+    for (size_t i = 0; e && i < b->n_groups; i++) {
+        group *g = &b->groups[i];
+        if (g->file && strcmp(g->file, launch->file) == 0 &&
+            strcmp(g->defines, launch->defines) == 0 && has_room(b, g, e))
+            return g;
+    }
+    return add_group(b, launch->file, launch->defines);
+}
+
+/* The generated kernels' modules come first; the shortest is next. */
+static group *generated_group(builder *b)
+{
+    group *shortest = &b->groups[0];
+    for (size_t i = 1; i < generated_groups(b->p->ctx); i++)
+        if (b->groups[i].generated.length < shortest->generated.length) shortest = &b->groups[i];
+    return shortest;
+}
+
+/* ---- what launches want ---- */
+
+static clg_status want(builder *b, clg__hash128 key, const group *g, int epilogue)
+{
+    if (!g) return CLG_ERROR_MEMORY;
+    b->new_keys[b->n_new++] = key;
+    return clg__kernel_record(
+        &b->wanted, key, &(clg__kernel_place){.group = (int)(g - b->groups), .epilogue = epilogue});
+}
+
+static bool is_known(const builder *b, clg__hash128 key)
+{
+    return clg__kernel_find(b->p->ctx->kernels, key) || clg__kernel_find(b->wanted, key);
+}
+
+static clg_status want_generated(builder *b, const clg__step *step)
+{
+    if (is_known(b, step->key)) return CLG_OK;
+    group *g = generated_group(b);
+    clg__codegen_kernels(&g->generated, &b->p->ir, &b->p->ir.clusters[step->cluster], step->name[0],
+                         step->two_stages);
+    return g->generated.failed ? CLG_ERROR_MEMORY : want(b, step->key, g, 0);
+}
+
+static clg__hash128 key_of(const clg__launch *launch, const clg__epilogue *e)
+{
+    clg__hash128 parts[4] = {clg__hash(launch->file, strlen(launch->file)),
+                             clg__hash(launch->kernel, strlen(launch->kernel)),
+                             clg__hash(launch->defines, strlen(launch->defines))};
+    if (e) parts[3] = clg__epilogue_hash(e);
+    return clg__hash(parts, sizeof parts);
+}
+
+static clg_status want_with_epilogue(builder *b, const clg__launch *launch, clg__epilogue *e,
+                                     clg__hash128 *key)
+{
+    *key = key_of(launch, e);
+    if (is_known(b, *key)) return CLG_OK;
+    group *g = group_of(b, launch, e);
+    if (!g) return CLG_ERROR_MEMORY;
+    int number = g->n_epilogues++;
+    g->slots = united(g->slots, e->slots);
+    g->epilogues[number] = *e;
+    *e = (clg__epilogue){0}; /* the group's now */
+    return want(b, *key, g, number);
+}
+
+static clg_status want_file(builder *b, const clg__step *step, const clg__launch *launch,
+                            clg__hash128 *key)
+{
+    if (launch->epilogue == CLG__EPILOGUE_NONE) {
+        *key = key_of(launch, NULL);
+        return is_known(b, *key) ? CLG_OK : want(b, *key, group_of(b, launch, NULL), 0);
+    }
+    const clg__cluster *c = &b->p->ir.clusters[step->cluster];
+    clg__epilogue e;
+    clg__epilogue_make(&e, &b->p->ir, launch->epilogue == CLG__EPILOGUE_FUSED ? c : NULL);
+    clg_status status = e.parameters.failed ? CLG_ERROR_MEMORY : CLG_OK;
+    if (status == CLG_OK) status = want_with_epilogue(b, launch, &e, key);
+    clg__epilogue_free(&e);
+    return status;
+}
+
+static clg_status want_all(builder *b)
+{
+    for (size_t i = generated_groups(b->p->ctx); i > 0; i--)
+        if (!add_group(b, NULL, NULL)) return CLG_ERROR_MEMORY;
+    for (int i = 0; i < b->p->n_steps; i++) {
+        const clg__step *step = &b->p->steps[i];
+        if (step->name[0][0]) CLG_TRY(want_generated(b, step));
+        for (size_t k = 0; k < step->lowering.n_launches; k++) {
+            const clg__launch *launch = &step->lowering.launches[k];
+            clg__hash128 *key = &b->keys[step->first_kernel + (int)k];
+            *key = step->key;
+            if (launch->file) CLG_TRY(want_file(b, step, launch, key));
+        }
+    }
+    return CLG_OK;
+}
+
+/* ---- building ---- */
+
+/* Knobs, the vocabulary and the epilogues, the kernel file; or the vocabulary and the kernels. */
+static clg_status write_source(group *g)
+{
+    const char *text = g->file ? clg__kernel_source(g->file) : clg__str_text(&g->generated);
+    if (!text) return clg__fail(CLG_ERROR_INTERNAL, "no kernel file %s.cl", g->file);
+    if (g->defines) clg__str_add(&g->source, g->defines);
+    if (!g->file || g->n_epilogues) clg__str_add(&g->source, clg__kernel_source("pointwise"));
+    if (g->n_epilogues) clg__epilogue_define(&g->source, g->epilogues, g->n_epilogues, &g->slots);
+    clg__str_add(&g->source, text);
+    return g->source.failed ? CLG_ERROR_MEMORY : CLG_OK;
+}
+
+static clg_status build_groups(builder *b)
+{
+    size_t n = 0;
+    b->requests = clg__calloc(b->n_groups, sizeof *b->requests);
+    if (!b->requests) return CLG_ERROR_MEMORY;
+    for (size_t i = 0; i < b->n_groups; i++) {
+        group *g = &b->groups[i];
+        if (!g->file && g->generated.length == 0) continue;
+        CLG_TRY(write_source(g));
+        b->requests[n++] = (clg__module_request){.name = g->file ? g->file : "generated kernels",
+                                                 .source = g->source.text,
+                                                 .options = ""};
+    }
+    return n ? clg__modules_get(b->p->ctx, b->requests, n) : CLG_OK;
+}
+
+static const clg__module *module_of(const builder *b, const group *g)
+{
+    size_t i = 0;
+    while (b->requests[i].source != g->source.text) i++;
+    return b->requests[i].module;
+}
+
+/* From now on the context knows the new kernels. */
+static clg_status record_new(builder *b)
+{
+    for (size_t i = 0; i < b->n_new; i++) {
+        clg__kernel_place place = *clg__kernel_find(b->wanted, b->new_keys[i]);
+        const group *g = &b->groups[place.group];
+        place.module = module_of(b, g);
+        place.slots = g->slots;
+        CLG_TRY(clg__kernel_record(&b->p->ctx->kernels, b->new_keys[i], &place));
+    }
+    return CLG_OK;
+}
+
+static clg_status create_kernels(const builder *b)
+{
+    clg_program *p = b->p;
+    for (int i = 0; i < p->n_steps; i++) {
+        const clg__step *step = &p->steps[i];
+        for (size_t k = 0; k < step->lowering.n_launches; k++) {
+            const clg__launch *launch = &step->lowering.launches[k];
+            int index = step->first_kernel + (int)k;
+            if (launch->call) continue;
+            p->places[index] = *clg__kernel_find(p->ctx->kernels, b->keys[index]);
+            CLG_TRY(
+                clg__kernel_create(&p->kernels[index], p->places[index].module, launch->kernel));
+            CLG_TRY(clg__program_check_group(p, p->kernels[index], launch));
+        }
+    }
+    return CLG_OK;
+}
+
+static void clear(builder *b)
+{
+    for (size_t i = 0; i < b->n_groups; i++) {
+        group *g = &b->groups[i];
+        for (int e = 0; e < g->n_epilogues; e++) clg__epilogue_free(&g->epilogues[e]);
+        clg__str_free(&g->generated);
+        clg__str_free(&g->source);
+    }
+    clg__kernel_table_free(b->wanted);
+    clg__free(b->groups);
+    clg__free(b->keys);
+    clg__free(b->new_keys);
+    clg__free(b->requests);
+}
+
+clg_status clg__program_build(clg_program *p)
+{
+    p->n_kernels = 0;
+    for (int i = 0; i < p->n_steps; i++) {
+        p->steps[i].first_kernel = p->n_kernels;
+        p->n_kernels += (int)p->steps[i].lowering.n_launches;
+    }
+    size_t room = (size_t)p->n_kernels + 1;
+    builder b = {.p = p,
+                 .keys = clg__calloc(room, sizeof *b.keys),
+                 .new_keys = clg__calloc(room, sizeof *b.new_keys)};
+    p->kernels = clg__calloc(room, sizeof *p->kernels);
+    p->places = clg__calloc(room, sizeof *p->places);
+    clg_status status = CLG_ERROR_MEMORY;
+    if (b.keys && b.new_keys && p->kernels && p->places) status = want_all(&b);
+    if (status == CLG_OK) status = build_groups(&b);
+    if (status == CLG_OK) status = record_new(&b);
+    if (status == CLG_OK) status = create_kernels(&b);
+    clear(&b);
+    return status;
+}
