@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "device/cache_path.h"
+#include "device/context.h"
 #include "device/devices.h"
 #include "testing.h"
 
@@ -415,6 +416,33 @@ START_TEST(the_cache_follows_option_variable_and_xdg)
 }
 END_TEST
 
+/* Does a context have a cache when the environment names this folder, or none? */
+static bool context_has_cache(const char *named, bool *platform_caches)
+{
+    clg_context *ctx = NULL;
+    char *saved = getenv("CLGRAD_CACHE_DIR") ? strdup(getenv("CLGRAD_CACHE_DIR")) : NULL;
+    unsetenv("CLGRAD_CACHE_DIR");
+    if (named) setenv("CLGRAD_CACHE_DIR", named, 1);
+    TEST_OK(clg_context_create(&ctx, NULL));
+    bool has = ctx->cache_dir[0] != '\0';
+    *platform_caches = clg__platform_caches(&ctx->info);
+    clg_context_destroy(ctx);
+    if (saved) setenv("CLGRAD_CACHE_DIR", saved, 1);
+    free(saved);
+    return has;
+}
+
+START_TEST(a_driver_that_caches_is_left_to_it_unless_a_folder_is_named)
+{
+    bool caches;
+    unsetenv("CLGRAD_CACHE");
+    setenv("HOME", "/nonexistent", 0);
+    ck_assert(context_has_cache("/named", &caches));
+    bool has = context_has_cache(NULL, &caches);
+    ck_assert(has != caches);
+}
+END_TEST
+
 /* ---- failures ---- */
 
 START_TEST(error_codes_have_names_and_classes)
@@ -578,6 +606,7 @@ int main(int argc, char **argv)
     tcase_add_test(contexts, unsuitable_objects_are_refused);
     tcase_add_test(contexts, an_out_of_order_queue_is_refused);
     tcase_add_test(contexts, the_cache_follows_option_variable_and_xdg);
+    tcase_add_test(contexts, a_driver_that_caches_is_left_to_it_unless_a_folder_is_named);
     TCase *failures = testing_case(suite, "failures");
     tcase_add_test(failures, error_codes_have_names_and_classes);
     tcase_add_test(failures, every_failing_call_is_survived);

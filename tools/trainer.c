@@ -34,15 +34,11 @@ static int report_too_large(struct trainer *trainer)
     return code;
 }
 
-static int compile_programs(struct trainer *trainer)
+static int compile_step(struct trainer *trainer)
 {
     struct slow_notice notice;
     slow_begin(&notice, "Compiling kernels (first run on this device) ...");
-    bool averaged = *trainer->file->content->training.ema > 0;
     clg_status status = trainer_compile_step(trainer, 0);
-    if (status == CLG_OK)
-        status = evaluate_compile(&trainer->measure, trainer->context, &trainer->network,
-                                  averaged ? CLG_INFERENCE_AVERAGED : CLG_INFERENCE);
     slow_end(&notice);
     if (status == CLG_ERROR_MEMORY) return report_too_large(trainer);
     return status == CLG_OK ? DONE : report_status(status, NULL);
@@ -76,7 +72,7 @@ int trainer_build(struct trainer *trainer)
 
 int trainer_prepare(struct trainer *trainer)
 {
-    int code = compile_programs(trainer);
+    int code = compile_step(trainer);
     return code == DONE ? create_loader(trainer) : code;
 }
 
@@ -197,6 +193,19 @@ static int run_batches(struct trainer *trainer, double *mean)
     return code;
 }
 
+/* When the first epoch is over: the first step need not wait for this program's kernels. */
+static clg_status prepare_measuring(struct trainer *trainer)
+{
+    struct slow_notice notice;
+    if (trainer->measure) return CLG_OK;
+    slow_begin(&notice, "Compiling the kernels that measure the network ...");
+    bool averaged = *trainer->file->content->training.ema > 0;
+    clg_status status = evaluate_compile(&trainer->measure, trainer->context, &trainer->network,
+                                         averaged ? CLG_INFERENCE_AVERAGED : CLG_INFERENCE);
+    slow_end(&notice);
+    return status;
+}
+
 static int measure(struct trainer *trainer, const char *part, clg_dataset *dataset,
                    struct score *score)
 {
@@ -207,8 +216,8 @@ static int measure(struct trainer *trainer, const char *part, clg_dataset *datas
     bool numbers = network_gives_numbers(network), review = network_classifies(network) || numbers;
     const clg_shape *logits = clg_tensor_shape(network->logits);
     int64_t outputs = clg_shape_count(logits) / logits->dim[0];
-    clg_status status = CLG_OK;
-    if (review)
+    clg_status status = prepare_measuring(trainer);
+    if (status == CLG_OK && review)
         status = (numbers ? review_start_numbers : review_start)(&trainer->review, part, outputs,
                                                                  clg_shape_count(&info->sample));
     if (status == CLG_OK)

@@ -59,7 +59,8 @@ typedef struct clg_context clg_context;
 typedef struct clg_context_params {
     const char *device; /* PLATFORM:TYPE:NAME-OR-INDEX; NULL: $CLGRAD_DEVICE, else the best one */
     bool profiling;     /* record the time of every kernel (slower) */
-    const char *cache_dir; /* kernel cache; NULL: $CLGRAD_CACHE_DIR, XDG rules; "" turns it off */
+    const char *cache_dir; /* kernel cache; NULL: $CLGRAD_CACHE_DIR, else by the XDG rules where the
+                              driver keeps no compiled kernels itself; "" turns it off */
     uint64_t memory_limit; /* bytes this context may allocate; 0: what the device has */
 } clg_context_params;
 /** clg_context_params with the named fields set: clg_context_options(.device = "pocl:cpu") */

@@ -56,10 +56,12 @@ static clg_status choose_engine(clg_context *ctx)
     return CLG_OK;
 }
 
+/* Beside a driver that keeps compiled kernels itself there is a cache only where one was named. */
 static void choose_cache(clg_context *ctx, const clg_context_params *params)
 {
     char note[256];
-    if (clg__platform_caches(&ctx->info)) return; /* cache_dir stays "": off */
+    bool named = params->cache_dir || getenv("CLGRAD_CACHE_DIR");
+    if (!named && clg__platform_caches(&ctx->info)) return; /* cache_dir stays "": off */
     clg__cache_path(params->cache_dir, ctx->cache_dir, sizeof ctx->cache_dir, note, sizeof note);
 }
 

@@ -38,7 +38,7 @@ void clg__device_rank(clg__device_entry *entry);
 /** The engine whose kernels suit a device. */
 clg_engine clg__platform_engine(const clg_device_info *info);
 
-/** True if the platform's own compiler cache makes ours useless. */
+/** True if the platform keeps compiled kernels itself, so that ours is more trouble than help. */
 bool clg__platform_caches(const clg_device_info *info);
 
 /** True if the platform must not build programs in several threads at a time. */

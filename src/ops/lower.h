@@ -79,8 +79,8 @@ typedef struct clg__launch {
     int own_args;     /* arguments in front of the epilogue's, when there is one */
     int step_args[2]; /* the kernel's arguments that are CLG__ARG_STEP, known when bound */
     int n_step_args;
-    clg__host_call call; /* host calls: function, its buffers are args (CLG__ARG_BUFFER) ... */
-    int64_t numbers[16]; /* ... and its numbers */
+    clg__host_call call;     /* host calls: function, its buffers are args (CLG__ARG_BUFFER) ... */
+    int64_t numbers[16];     /* ... and its numbers */
     clg__buffer_id prepares; /* what it makes of an input, to be kept; 0: nothing */
     double flops, bytes;     /* work done, for profiles; 0 if unknown */
 } clg__launch;
