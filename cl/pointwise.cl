@@ -38,6 +38,11 @@ static inline void store_vector(float4 v, __global float *p)
     }
 }
 
+/* Loops that the compiler need not make fast: what vectors leave over, single results. */
+#define PLAIN_LOOP _Pragma("clang loop vectorize(disable) unroll(disable)")
+/* Loops over vectors: unrolling them again takes time to compile and gains nothing. */
+#define VECTOR_LOOP _Pragma("clang loop vectorize(disable) unroll(disable)")
+
 /* How reductions combine two values; max gives NaN for NaN. */
 #define COMBINE_SUM(p, q) ((p) + (q))
 #define COMBINE_MAX(p, q) SELECT(LE(p, q), q, SELECT(EQ(q, q), p, q))
