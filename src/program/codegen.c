@@ -19,7 +19,8 @@ static void emit_pointwise_kernel(clg__generator *g, const char *name, int width
     clg__str_add(g->out, "for (ulong row = r0; row < r1; ++row) {\n");
     clg__emit_coordinates(g, 0, inner - 1, "row");
     clg__emit_bases(g, inner);
-    clg__str_addf(g->out, "ulong c = c0;\nVECTOR_LOOP for (; c + %d <= c1; c += %d) {\n", width, width);
+    clg__str_addf(g->out, "ulong c = c0;\nVECTOR_LOOP for (; c + %d <= c1; c += %d) {\n", width,
+                  width);
     clg__emit_block(g, "c", "row * columns + c", width);
     clg__str_add(g->out, "}\nPLAIN_LOOP for (; c < c1; ++c) {\n");
     clg__emit_block(g, "c", "row * columns + c", 1);

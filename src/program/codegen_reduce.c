@@ -115,7 +115,8 @@ static void emit_row_reduction(clg__generator *g, int first, bool two_stages, in
     clg__str_add(g->out, "for (ulong row = r0; row < r1; ++row) {\n");
     clg__emit_coordinates(g, first, inner - 1, "row");
     clg__emit_bases(g, inner);
-    clg__str_addf(g->out, "ulong c = c0;\nVECTOR_LOOP for (; c + %d <= c1; c += %d) {\n", width, width);
+    clg__str_addf(g->out, "ulong c = c0;\nVECTOR_LOOP for (; c + %d <= c1; c += %d) {\n", width,
+                  width);
     clg__emit_block(g, "c", "(o * rows + row) * columns + c", width);
     clg__emit_accumulate(g, width);
     clg__str_add(g->out, "}\nPLAIN_LOOP for (; c < c1; ++c) {\n");
@@ -161,8 +162,9 @@ static void emit_column_reduction(clg__generator *g, int first, int behind, bool
     emit_column_loop(g, first, behind, width);
     for (int i = 0; i < g->cluster->n_reduces; i++)
         clg__str_addf(g->out, "vstore%d(s%d_%d, 0, t%d);\n", width, i, width, i);
-    clg__str_add(g->out,
-                 "} else PLAIN_LOOP for (uint l = 0; l < n; ++l) {\nconst ulong c = first_column + l;\n");
+    clg__str_add(
+        g->out,
+        "} else PLAIN_LOOP for (uint l = 0; l < n; ++l) {\nconst ulong c = first_column + l;\n");
     clg__emit_sums(g, 1);
     emit_column_loop(g, first, behind, 1);
     for (int i = 0; i < g->cluster->n_reduces; i++)

@@ -4,57 +4,11 @@
  * pointwise chain above it as its prologue; kernels and reductions take the chain below as their
  * epilogue.
  *
- * A join is legal if no path leaves the joined clusters and comes back: each cluster keeps the set
- * of clusters that must run before it (a bit set), which answers that question directly.
+ * A join is legal if no path leaves the joined clusters and comes back (before.c).
  */
 #include <stdlib.h>
 
 #include "program/ir.h"
-
-/* ---- the "runs before" relation ---- */
-
-static bool bit(const uint64_t *set, int i)
-{
-    return set[i / 64] >> (i % 64) & 1;
-}
-
-static void set_bit(uint64_t *set, int i)
-{
-    set[i / 64] |= 1ull << (i % 64);
-}
-
-static void unite(const clg__ir *ir, uint64_t *into, const uint64_t *from)
-{
-    for (size_t w = 0; w < ir->reach_words; w++) into[w] |= from[w];
-}
-
-/* `cluster` now runs after `before`; so does everything that runs after `cluster`. */
-static void add_edge(clg__ir *ir, int cluster, int before)
-{
-    uint64_t *reach = ir->clusters[cluster].reach;
-    if (cluster == before || bit(reach, before)) return;
-    unite(ir, reach, ir->clusters[before].reach);
-    set_bit(reach, before);
-    for (int i = 0; i < ir->n_clusters; i++)
-        if (!ir->clusters[i].dead && bit(ir->clusters[i].reach, cluster))
-            unite(ir, ir->clusters[i].reach, reach);
-}
-
-/* Could a and b be one cluster? Not if a third one runs between them. */
-static bool mergeable(const clg__ir *ir, int a, int b)
-{
-    int first = bit(ir->clusters[b].reach, a) ? a : b, second = first == a ? b : a;
-    const uint64_t *after = ir->clusters[second].reach;
-    for (size_t w = 0; w < ir->reach_words; w++) {
-        for (uint64_t bits = after[w]; bits; bits &= bits - 1) {
-            int between = (int)(w * 64) + __builtin_ctzll(bits);
-            if (between != first && !ir->clusters[between].dead &&
-                bit(ir->clusters[between].reach, first))
-                return false;
-        }
-    }
-    return true;
-}
 
 /* ---- clusters ---- */
 
@@ -75,8 +29,6 @@ static clg__cluster *new_cluster(clg__ir *ir, clg__cluster_kind kind, int *index
 {
     clg__cluster *c = &ir->clusters[ir->n_clusters];
     *c = (clg__cluster){.kind = kind, .anchor = -1};
-    c->reach = clg__calloc(ir->reach_words, sizeof *c->reach);
-    if (!c->reach) return NULL;
     *index = ir->n_clusters++;
     return c;
 }
@@ -86,7 +38,7 @@ static void add_dependencies(clg__ir *ir, int cluster, int id)
     const clg__value *v = &ir->values[id];
     for (int i = 0; i < v->n_inputs; i++) {
         int before = producer(ir, v->inputs[i]);
-        if (before >= 0) add_edge(ir, cluster, before);
+        if (before >= 0) clg__before_add(&ir->before, before, cluster);
     }
 }
 
@@ -134,12 +86,12 @@ static bool reads_only_stage(const clg__ir *ir, int c, int stage, int id)
 }
 
 /* No input may come from a cluster that itself waits for c. */
-static bool no_path_back(const clg__ir *ir, int c, int id)
+static bool no_path_back(clg__ir *ir, int c, int id)
 {
     const clg__value *v = &ir->values[id];
     for (int i = 0; i < v->n_inputs; i++) {
         int other = producer(ir, v->inputs[i]);
-        if (other >= 0 && other != c && bit(ir->clusters[other].reach, c)) return false;
+        if (other >= 0 && other != c && clg__before_holds(&ir->before, c, other)) return false;
     }
     return true;
 }
@@ -176,7 +128,8 @@ static bool try_join(clg__ir *ir, int c, int stage, int id)
 static bool try_absorb(clg__ir *ir, int into, int stage, int from)
 {
     clg__cluster *target = &ir->clusters[into], *source = &ir->clusters[from];
-    if (source->kind != CLG__CLUSTER_POINTWISE || into == from || !mergeable(ir, into, from))
+    if (source->kind != CLG__CLUSTER_POINTWISE || into == from ||
+        !clg__before_mergeable(&ir->before, into, from))
         return false;
     clg__stage before = target->body[stage];
     bool ok = true;
@@ -185,7 +138,7 @@ static bool try_absorb(clg__ir *ir, int into, int stage, int from)
              insert_member(&target->body[stage], source->body[0].members[i]);
     }
     /* A chain that feeds the other stage of the target cannot become part of this one. */
-    if (ok && stage == 1 && bit(target->reach, from)) {
+    if (ok && stage == 1 && clg__before_holds(&ir->before, from, into)) {
         for (int i = 0; ok && i < source->body[0].n_members; i++) {
             clg__space space;
             int id = source->body[0].members[i];
@@ -203,17 +156,7 @@ static bool try_absorb(clg__ir *ir, int into, int stage, int from)
     for (int i = 0; i < source->body[0].n_members; i++)
         ir->values[source->body[0].members[i]].cluster = into;
     source->dead = true;
-    /* Whoever waited for `from` waits for `into`, and `into` for what `from` waited for. */
-    unite(ir, target->reach, source->reach);
-    target->reach[from / 64] &= ~(1ull << (from % 64));
-    target->reach[into / 64] &= ~(1ull << (into % 64));
-    for (int i = 0; i < ir->n_clusters; i++) {
-        clg__cluster *other = &ir->clusters[i];
-        if (other->dead || i == into || (!bit(other->reach, from) && !bit(other->reach, into)))
-            continue;
-        unite(ir, other->reach, target->reach);
-        set_bit(other->reach, into);
-    }
+    clg__before_merge(&ir->before, into, from);
     return true;
 }
 
@@ -307,7 +250,7 @@ static bool join_reduction(clg__ir *ir, int id)
         clg__cluster *cluster = &ir->clusters[c];
         if (cluster->dead || !same_reduction(ir, cluster, v->node)) continue;
         if (!at_hand(ir, cluster, in, from)) continue;
-        if (from >= 0 && from != c && bit(ir->clusters[from].reach, c)) continue;
+        if (from >= 0 && from != c && clg__before_holds(&ir->before, c, from)) continue;
         cluster->reduces[cluster->n_reduces++] = id;
         if (!fits(ir, cluster)) {
             cluster->n_reduces--;
@@ -443,12 +386,13 @@ clg_status clg__ir_fuse(clg__ir *ir)
     int live = 0;
     for (int id = 0; id < ir->n_values; id++) live += ir->values[id].live;
     ir->clusters = clg__calloc((size_t)live + 1, sizeof *ir->clusters);
-    ir->reach_words = (size_t)live / 64 + 1;
     bool *needed = clg__calloc((size_t)ir->n_values + 1, sizeof *needed);
     clg_status status = ir->clusters && needed ? CLG_OK : CLG_ERROR_MEMORY;
+    if (status == CLG_OK) status = clg__before_make(&ir->before, live);
     if (status == CLG_OK) find_materialized(ir, needed);
     for (int id = 0; status == CLG_OK && id < ir->n_values; id++)
         if (ir->values[id].live) status = place_value(ir, id, needed[id]);
+    if (ir->before.failed) status = CLG_ERROR_MEMORY;
     if (status == CLG_OK) {
         mark_stored(ir, needed);
         clg__ir_recompute(ir, needed);

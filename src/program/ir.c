@@ -296,7 +296,7 @@ clg_status clg__ir_build(clg__ir *ir, clg_context *ctx, const clg_graph *graph,
 
 void clg__ir_free(clg__ir *ir)
 {
-    for (int i = 0; i < ir->n_clusters; i++) clg__free(ir->clusters[i].reach);
+    clg__before_free(&ir->before);
     clg__free(ir->clusters);
     clg__free(ir->values);
     clg__free(ir->order);

@@ -14,6 +14,7 @@
 
 #include "clgrad/program.h"
 #include "ops/op.h"
+#include "program/before.h"
 
 enum {
     CLG__MAX_LOADS = 20,   /* distinct reads of one cluster stage */
@@ -66,7 +67,6 @@ typedef struct clg__cluster {
     clg__stage body[2];
     const clg__algorithm *algorithm; /* KERNEL */
     bool fuses;                      /* KERNEL: results go through the epilogue */
-    uint64_t *reach;                 /* bit set: clusters that must run before this one */
     int order;                       /* step number */
 } clg__cluster;
 
@@ -78,8 +78,8 @@ typedef struct clg__ir {
     int n_values;
     clg__cluster *clusters;
     int n_clusters;
-    size_t reach_words;
-    int *order; /* clusters in execution order */
+    clg__before before; /* which must run before which */
+    int *order;         /* clusters in execution order */
     int n_order;
     /* assignments: value id that becomes the variable; copied at the end unless placed there */
     struct clg__assignment {
