@@ -395,7 +395,7 @@ clg_status clg__ir_fuse(clg__ir *ir)
     if (ir->before.failed) status = CLG_ERROR_MEMORY;
     if (status == CLG_OK) {
         mark_stored(ir, needed);
-        clg__ir_recompute(ir, needed);
+        status = clg__ir_recompute(ir, needed);
         mark_stored(ir, needed);
     }
     clg__free(needed);

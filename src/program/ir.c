@@ -222,6 +222,32 @@ static void mark_live(clg__ir *ir, const clg_program_params *params)
     }
 }
 
+/* Who reads whom, so that passes need not look through all values for it. */
+static clg_status list_users(clg__ir *ir)
+{
+    size_t total = 0;
+    ir->first_user = clg__calloc((size_t)ir->n_values + 2, sizeof *ir->first_user);
+    if (!ir->first_user) return CLG_ERROR_MEMORY;
+    int *at = ir->first_user + 1; /* at[v]: counts, then where v's next user goes */
+    for (int id = 0; id < ir->n_values; id++) {
+        const clg__value *v = &ir->values[id];
+        for (int i = 0; v->live && !v->uniform && i < v->n_inputs; i++, total++) at[v->inputs[i]]++;
+    }
+    ir->users = clg__calloc(total + 1, sizeof *ir->users);
+    if (!ir->users) return CLG_ERROR_MEMORY;
+    for (int id = 0, sum = 0; id < ir->n_values; id++) {
+        int count = at[id];
+        at[id] = sum;
+        sum += count;
+    }
+    for (int id = 0; id < ir->n_values; id++) {
+        const clg__value *v = &ir->values[id];
+        for (int i = 0; v->live && !v->uniform && i < v->n_inputs; i++)
+            ir->users[at[v->inputs[i]]++] = id;
+    }
+    return CLG_OK; /* at[v] has become the end of v's users, which is where those of v + 1 begin */
+}
+
 /* ---- building ---- */
 
 static clg_status add_assignment(clg__ir *ir, const clg_tensor *node)
@@ -291,7 +317,7 @@ clg_status clg__ir_build(clg__ir *ir, clg_context *ctx, const clg_graph *graph,
     for (int i = 0; i < ir->n_assignments; i++)
         ir->assignments[i].value = clg__ir_same(ir, ir->assignments[i].value);
     mark_live(ir, params);
-    return CLG_OK;
+    return list_users(ir);
 }
 
 void clg__ir_free(clg__ir *ir)
@@ -299,6 +325,8 @@ void clg__ir_free(clg__ir *ir)
     clg__before_free(&ir->before);
     clg__free(ir->clusters);
     clg__free(ir->values);
+    clg__free(ir->users);
+    clg__free(ir->first_user);
     clg__free(ir->order);
     clg__free(ir->assignments);
     clg__free(ir->chunk_sizes);

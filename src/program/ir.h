@@ -76,6 +76,7 @@ typedef struct clg__ir {
     clg_program_mode mode;
     clg__value *values; /* one per graph node, same ids */
     int n_values;
+    int *users, *first_user; /* live values that read value v: users[first_user[v] ..] */
     clg__cluster *clusters;
     int n_clusters;
     clg__before before; /* which must run before which */
@@ -109,7 +110,7 @@ static inline int clg__ir_same(const clg__ir *ir, int id)
 clg_status clg__ir_fuse(clg__ir *ir);
 
 /** Lets readers compute cheap values again instead of storing them; `needed`: must be stored. */
-void clg__ir_recompute(clg__ir *ir, const bool *needed);
+clg_status clg__ir_recompute(clg__ir *ir, const bool *needed);
 
 /** A single number that a pointwise kernel over many elements computes for itself (recompute.c). */
 bool clg__is_invariant(const clg__ir *ir, const clg__cluster *c, int id);

@@ -35,11 +35,13 @@ static bool reads_alike(const clg__ir *ir, const clg__value *a, const clg__value
 /* Another kernel of the program reads the same value in the same place. */
 static bool read_again(const clg__ir *ir, const clg__cluster *c, int input)
 {
-    for (int i = 0; i < ir->n_clusters; i++) {
-        const clg__cluster *other = &ir->clusters[i];
-        if (other->dead || other == c || other->kind != CLG__CLUSTER_KERNEL) continue;
-        if (other->algorithm == c->algorithm &&
-            reads_alike(ir, &ir->values[c->anchor], &ir->values[other->anchor], input))
+    int value = ir->values[c->anchor].inputs[input];
+    for (int u = ir->first_user[value]; u < ir->first_user[value + 1]; u++) {
+        const clg__value *user = &ir->values[ir->users[u]];
+        if (user->cluster < 0 || ir->users[u] == c->anchor) continue;
+        const clg__cluster *other = &ir->clusters[user->cluster];
+        if (other->anchor == ir->users[u] && other->algorithm == c->algorithm &&
+            reads_alike(ir, &ir->values[c->anchor], user, input))
             return true;
     }
     return false;

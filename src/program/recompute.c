@@ -10,6 +10,8 @@
  * kernels that read them: there each work-item computes them once, in front of its loop, which is
  * cheaper than a launch.
  */
+#include <stdlib.h>
+
 #include "program/ir.h"
 
 /* In memory whether or not the value at hand is stored. */
@@ -100,31 +102,113 @@ static bool stage_mentions(const clg__ir *ir, const clg__cluster *c, int stage, 
     return false;
 }
 
+/* ---- readers ---- */
+
+/* Clusters that have a clone of a value, as lists; and room for the readers of one. */
+typedef struct readers {
+    int *clones; /* per value: index + 1 into items of its first clone */
+    struct clone {
+        int cluster, next;
+    } * items;
+    int n_items;
+    size_t capacity;
+    int *found, *stamp; /* found: clusters, stamp: per cluster, of the search that found it */
+    int n_found, search;
+} readers;
+
+static bool readers_make(readers *r, const clg__ir *ir)
+{
+    *r = (readers){.clones = clg__calloc((size_t)ir->n_values + 1, sizeof *r->clones),
+                   .found = clg__calloc((size_t)ir->n_clusters + 1, sizeof *r->found),
+                   .stamp = clg__calloc((size_t)ir->n_clusters + 1, sizeof *r->stamp)};
+    return r->clones && r->found && r->stamp;
+}
+
+static void readers_free(readers *r)
+{
+    clg__free(r->clones);
+    clg__free(r->items);
+    clg__free(r->found);
+    clg__free(r->stamp);
+}
+
+static void found_reader(readers *r, int cluster)
+{
+    if (cluster < 0 || r->stamp[cluster] == r->search) return;
+    r->stamp[cluster] = r->search;
+    r->found[r->n_found++] = cluster;
+}
+
+/* Clusters that compute a user of `id`, as its owner or as a clone. */
+static void find_users(readers *r, const clg__ir *ir, int id)
+{
+    for (int u = ir->first_user[id]; u < ir->first_user[id + 1]; u++) {
+        int user = ir->users[u];
+        found_reader(r, ir->values[user].cluster);
+        for (int c = r->clones[user]; c; c = r->items[c - 1].next)
+            found_reader(r, r->items[c - 1].cluster);
+    }
+}
+
+static int ascending(const void *a, const void *b)
+{
+    return *(const int *)a - *(const int *)b;
+}
+
+/* All clusters that may load `id`, itself or through a view. */
+static void find_readers(readers *r, const clg__ir *ir, int id)
+{
+    r->n_found = 0;
+    r->search++;
+    find_users(r, ir, id);
+    for (int u = ir->first_user[id]; u < ir->first_user[id + 1]; u++)
+        if (clg__ir_virtual_view(ir, ir->users[u])) find_users(r, ir, ir->users[u]);
+    qsort(r->found, (size_t)r->n_found, sizeof *r->found, ascending);
+}
+
+static bool note_clone(readers *r, int id, int cluster)
+{
+    if (clg__grow((void **)&r->items, &r->capacity, (size_t)r->n_items + 1, sizeof *r->items) !=
+        CLG_OK)
+        return false;
+    r->items[r->n_items++] = (struct clone){.cluster = cluster, .next = r->clones[id]};
+    r->clones[id] = r->n_items;
+    return true;
+}
+
+/* A stage that loads `id` gets a clone of it. False if it loads it and cannot. */
+static bool clone_into_stage(clg__ir *ir, readers *r, int cluster, int stage, int id)
+{
+    clg__space space;
+    clg__cluster *c = &ir->clusters[cluster];
+    if (stage == 0 ? c->kind == CLG__CLUSTER_KERNEL : c->kind == CLG__CLUSTER_POINTWISE)
+        return true;
+    if (!stage_mentions(ir, c, stage, id) || clg__stage_owns(ir, c, stage, id) ||
+        !clg__space_make(&space, ir, c, stage))
+        return true;
+    bool reads = false, through_view = false;
+    for (int l = 0; l < space.n_loads; l++) {
+        reads |= space.loads[l].value == id;
+        through_view |= space.loads[l].value == id && space.loads[l].view >= 0;
+    }
+    if (!reads) return true;
+    return !through_view && clone_into(ir, c, stage, id, &space) && note_clone(r, id, cluster);
+}
+
 /* All stages that load `id` get a clone, or none of them keeps one. */
-static bool clone_into_readers(clg__ir *ir, int id)
+static bool clone_into_readers(clg__ir *ir, readers *r, int id)
 {
     bool all = true;
-    for (int k = 0; k < ir->n_clusters; k++) {
-        clg__cluster *c = &ir->clusters[k];
-        for (int stage = 0; !c->dead && stage < 2; stage++) {
-            clg__space space;
-            if (stage == 0 ? c->kind == CLG__CLUSTER_KERNEL : c->kind == CLG__CLUSTER_POINTWISE)
-                continue;
-            if (!stage_mentions(ir, c, stage, id) || clg__stage_owns(ir, c, stage, id) ||
-                !clg__space_make(&space, ir, c, stage))
-                continue;
-            bool reads = false, through_view = false;
-            for (int l = 0; l < space.n_loads; l++) {
-                reads |= space.loads[l].value == id;
-                through_view |= space.loads[l].value == id && space.loads[l].view >= 0;
-            }
-            if (reads && (through_view || !clone_into(ir, c, stage, id, &space))) all = false;
+    find_readers(r, ir, id);
+    for (int k = 0; k < r->n_found && all; k++)
+        for (int stage = 0; stage < 2 && all; stage++)
+            if (!ir->clusters[r->found[k]].dead)
+                all = clone_into_stage(ir, r, r->found[k], stage, id);
+    for (int k = 0; k < r->n_found && !all; k++)
+        for (int stage = 0; stage < 2; stage++) {
+            clg__cluster *c = &ir->clusters[r->found[k]];
+            if (!clg__stage_owns(ir, c, stage, id)) remove_member(&c->body[stage], id);
         }
-    }
-    for (int k = 0; k < ir->n_clusters && !all; k++)
-        for (int stage = 0; stage < 2; stage++)
-            if (!clg__stage_owns(ir, &ir->clusters[k], stage, id))
-                remove_member(&ir->clusters[k].body[stage], id);
     return all;
 }
 
@@ -245,9 +329,13 @@ static void inline_chains(clg__ir *ir, const bool *needed)
     }
 }
 
-void clg__ir_recompute(clg__ir *ir, const bool *needed)
+clg_status clg__ir_recompute(clg__ir *ir, const bool *needed)
 {
-    for (int id = ir->n_values - 1; id >= 0; id--)
-        if (recomputable(ir, id, needed) && clone_into_readers(ir, id)) forget(ir, id);
-    inline_chains(ir, needed);
+    readers r;
+    bool ok = readers_make(&r, ir);
+    for (int id = ir->n_values - 1; ok && id >= 0; id--)
+        if (recomputable(ir, id, needed) && clone_into_readers(ir, &r, id)) forget(ir, id);
+    readers_free(&r);
+    if (ok) inline_chains(ir, needed);
+    return ok ? CLG_OK : CLG_ERROR_MEMORY;
 }
