@@ -1,0 +1,256 @@
+/*
+ * What compiling and running a program costs: kernels that a context already has are not built
+ * again, those that differ only behind their results are built together, work grows with the graph
+ * and not with its square, and a run allocates nothing.
+ */
+#include "clgrad/clgrad.h"
+#include "device/context.h"
+#include "program/program.h"
+#include "testing_context.h"
+
+enum { ROWS = 5, FEATURES = 20 };
+
+/* ---- networks ---- */
+
+static clg_tensor *hidden_layers(clg_tensor *h, int layers)
+{
+    char name[32];
+    for (int i = 0; i < layers; i++) {
+        snprintf(name, sizeof name, "fc%d", i);
+        h = clg_relu(clg_linear_layer(h, name, FEATURES, NULL));
+    }
+    return h;
+}
+
+/* A network with Adam; its loss. */
+static clg_tensor *deep_network(clg_graph *g, int layers, clg_tensor **x, clg_tensor **label)
+{
+    *x = clg_input(g, "x", CLG_F32, CLG_SHAPE(CLG_BATCH, FEATURES));
+    *label = clg_input(g, "label", CLG_I32, CLG_SHAPE(CLG_BATCH));
+    clg_tensor *loss = clg_softmax_cross_entropy(hidden_layers(*x, layers), *label, NULL);
+    TEST_OK(clg_minimize(loss, clg_optimizer_options(.kind = CLG_ADAM, .lr = 1e-3), NULL));
+    return loss;
+}
+
+static clg_program *compile(clg_context *ctx, clg_graph *g, clg_tensor *output,
+                            clg_program_mode mode)
+{
+    clg_program *program = NULL;
+    TEST_OK(clg_program_compile(
+        &program, ctx, g, clg_program_options(.outputs = &output, .n_outputs = 1, .mode = mode)));
+    return program;
+}
+
+static uint64_t built(const clg_context *ctx)
+{
+    uint64_t compiled, loaded;
+    clg_context_builds(ctx, &compiled, &loaded);
+    return compiled + loaded;
+}
+
+/* ---- building ---- */
+
+START_TEST(a_context_builds_each_kernel_once)
+{
+    clg_context *ctx = testing_context();
+    clg_graph *g = clg_graph_create(clg_graph_options(.batch = ROWS, .seed = 1));
+    clg_tensor *x, *label, *loss = deep_network(g, 2, &x, &label);
+    clg_program *first = compile(ctx, g, loss, CLG_TRAINING);
+    uint64_t before = built(ctx);
+    clg_program *second = compile(ctx, g, loss, CLG_TRAINING);
+    ck_assert_uint_eq(built(ctx), before);
+
+    /* Another program finds those of its kernels that are there, and builds what it lacks. */
+    clg_program *other = compile(ctx, g, clg_tanh(clg_mul(x, x)), CLG_INFERENCE);
+    ck_assert_uint_eq(built(ctx), before + 1);
+    clg_program_destroy(other);
+    clg_program_destroy(second);
+    clg_program_destroy(first);
+    clg_graph_destroy(g);
+    clg_context_destroy(ctx);
+}
+END_TEST
+
+/* Three products of the same x (ROWS, FEATURES) and w, with different epilogues. */
+static void different_epilogues(clg_graph *g, clg_tensor *outputs[3])
+{
+    clg_tensor *x = clg_input(g, "x", CLG_F32, CLG_SHAPE(CLG_BATCH, FEATURES));
+    clg_tensor *w = clg_input(g, "w", CLG_F32, CLG_SHAPE(FEATURES, FEATURES));
+    clg_tensor *wide = clg_input(g, "wide", CLG_F32, CLG_SHAPE(FEATURES, FEATURES + 1));
+    outputs[0] = clg_square(clg_matmul(x, w, NULL));
+    outputs[1] = clg_sub(clg_matmul(x, clg_neg(w), NULL), x); /* one more buffer */
+    outputs[2] = clg_neg(clg_matmul(x, wide, NULL));
+}
+
+static void feed_filled(clg_program *p, clg_graph *g, const char *name, float value)
+{
+    clg_tensor *t = clg_graph_find(g, name);
+    int64_t count = clg_shape_count(clg_tensor_shape(t));
+    float *data = malloc((size_t)count * sizeof *data);
+    for (int64_t i = 0; i < count; i++) data[i] = value;
+    TEST_OK(clg_program_feed(p, t, data, (size_t)count * sizeof *data));
+    free(data);
+}
+
+static void expect_all(clg_program *p, clg_tensor *t, float value)
+{
+    float data[ROWS * (FEATURES + 1)];
+    int64_t count = clg_shape_count(clg_tensor_shape(t));
+    TEST_OK(clg_program_read(p, t, data, (size_t)count * sizeof *data));
+    for (int64_t i = 0; i < count; i++) ck_assert_float_eq(data[i], value);
+}
+
+START_TEST(kernels_that_differ_behind_their_results_are_one_module)
+{
+    clg_context *ctx = testing_context();
+    clg_graph *g = clg_graph_create(clg_graph_options(.batch = ROWS));
+    clg_tensor *outputs[3];
+    clg_program *p = NULL;
+    different_epilogues(g, outputs);
+    TEST_OK(
+        clg_program_compile(&p, ctx, g, clg_program_options(.outputs = outputs, .n_outputs = 3)));
+    /* matmul, and the generated kernel that negates w; only processors' products are of our own */
+    if (ctx->engine == CLG_ENGINE_CPU) ck_assert_uint_le(built(ctx), 2);
+    feed_filled(p, g, "x", 2);
+    feed_filled(p, g, "w", 0.5f);
+    feed_filled(p, g, "wide", 3);
+    TEST_OK(clg_program_run(p));
+    expect_all(p, outputs[0], (float)(FEATURES * FEATURES));
+    expect_all(p, outputs[1], -(float)FEATURES - 2);
+    expect_all(p, outputs[2], -(float)(6 * FEATURES));
+    clg_program_destroy(p);
+    clg_graph_destroy(g);
+    clg_context_destroy(ctx);
+}
+END_TEST
+
+START_TEST(the_table_of_kernels_grows_and_replaces)
+{
+    clg__kernel_table *table = NULL;
+    ck_assert_ptr_null(clg__kernel_find(table, clg__hash("", 0)));
+    for (int round = 0; round < 2; round++)
+        for (int i = 0; i < 1000; i++)
+            TEST_OK(clg__kernel_record(&table, clg__hash(&i, sizeof i),
+                                       &(clg__kernel_place){.epilogue = i + round}));
+    for (int i = 0; i < 1000; i++)
+        ck_assert_int_eq(clg__kernel_find(table, clg__hash(&i, sizeof i))->epilogue, i + 1);
+    int absent = 1000;
+    ck_assert_ptr_null(clg__kernel_find(table, clg__hash(&absent, sizeof absent)));
+    clg__kernel_table_free(table);
+}
+END_TEST
+
+/* ---- growth ---- */
+
+/* What deciding about clusters costs for a training step of so many layers. */
+static uint64_t visits(clg_context *ctx, int layers)
+{
+    clg_graph *g = clg_graph_create(clg_graph_options(.batch = ROWS, .seed = 1));
+    clg_tensor *x, *label, *loss = deep_network(g, layers, &x, &label);
+    clg__ir ir;
+    TEST_OK(clg__ir_build(
+        &ir, ctx, g, clg_program_options(.outputs = &loss, .n_outputs = 1, .mode = CLG_TRAINING),
+        true));
+    TEST_OK(clg__ir_fuse(&ir));
+    uint64_t count = ir.before.visits;
+    clg__ir_free(&ir);
+    clg_graph_destroy(g);
+    return count;
+}
+
+START_TEST(the_work_of_fusion_grows_with_the_depth_and_not_its_square)
+{
+    clg_context *ctx = testing_context();
+    uint64_t some = visits(ctx, 50), twice = visits(ctx, 100), many = visits(ctx, 400);
+    ck_assert_uint_gt(some, 0);
+    ck_assert_uint_le(10 * twice, 21 * some);
+    ck_assert_uint_le(10 * many, 42 * twice);
+    clg_context_destroy(ctx);
+}
+END_TEST
+
+/* ---- the relation ---- */
+
+START_TEST(the_relation_knows_paths_and_what_they_forbid)
+{
+    clg__before b;
+    TEST_OK(clg__before_make(&b, 6));
+    clg__before_add(&b, 0, 1);
+    clg__before_add(&b, 1, 2);
+    clg__before_add(&b, 0, 2);
+    clg__before_add(&b, 3, 2);
+    ck_assert(clg__before_holds(&b, 0, 2) && !clg__before_holds(&b, 2, 0));
+    ck_assert(!clg__before_holds(&b, 0, 0) && !clg__before_holds(&b, 0, 3));
+    ck_assert(!clg__before_mergeable(&b, 0, 2) && !clg__before_mergeable(&b, 2, 0)); /* around 1 */
+    ck_assert(clg__before_mergeable(&b, 0, 1) && clg__before_mergeable(&b, 0, 3));
+    clg__before_merge(&b, 1, 0);
+    ck_assert(clg__before_mergeable(&b, 1, 2)); /* 0 is part of 1 */
+    clg__before_add(&b, 4, 1);                  /* lifts what comes after */
+    ck_assert(clg__before_holds(&b, 4, 2));
+    clg__before_add(&b, 2, 5);
+    clg__before_merge(&b, 3, 4); /* 3 runs before 1, too */
+    ck_assert(clg__before_holds(&b, 3, 1) && clg__before_holds(&b, 3, 5));
+    ck_assert(!clg__before_mergeable(&b, 3, 2));
+    clg__before_free(&b);
+}
+END_TEST
+
+/* ---- running ---- */
+
+START_TEST(a_run_allocates_nothing)
+{
+    clg_context *ctx = testing_context();
+    clg_graph *g = clg_graph_create(clg_graph_options(.batch = ROWS, .seed = 1));
+    clg_tensor *x, *label, *loss = deep_network(g, 3, &x, &label);
+    clg_program *p = compile(ctx, g, loss, CLG_TRAINING);
+    int32_t labels[ROWS] = {0};
+    feed_filled(p, g, "x", 1);
+    TEST_OK(clg_program_feed(p, label, labels, sizeof labels));
+    clg__fault_set(CLG__FAULT_ALLOC, 1, true, 0); /* whoever asks for memory gets none */
+    for (int i = 0; i < 3; i++) TEST_OK(clg_program_run(p));
+    ck_assert_uint_eq(clg__fault_passed(CLG__FAULT_ALLOC), 0);
+    clg__fault_set(CLG__FAULT_ALLOC, 0, false, 0);
+    clg_program_destroy(p);
+    clg_graph_destroy(g);
+    clg_context_destroy(ctx);
+}
+END_TEST
+
+/* Launches set the number of the step and nothing else between runs. */
+START_TEST(a_run_calls_the_driver_once_a_launch)
+{
+    clg_context *ctx = testing_context();
+    clg_graph *g = clg_graph_create(clg_graph_options(.batch = ROWS, .seed = 1));
+    clg_tensor *x, *label, *loss = deep_network(g, 3, &x, &label);
+    clg_program *p = compile(ctx, g, loss, CLG_TRAINING);
+    int32_t labels[ROWS] = {0};
+    clg_program_stats stats;
+    feed_filled(p, g, "x", 1);
+    TEST_OK(clg_program_feed(p, label, labels, sizeof labels));
+    clg_program_query(p, &stats);
+    clg__fault_set(CLG__FAULT_OPENCL, 0, false, 0);
+    TEST_OK(clg_program_run(p));
+    uint64_t calls = clg__fault_passed(CLG__FAULT_OPENCL);
+    /* the launches, one flush, and the step number of the optimizer and of what counts steps */
+    if (ctx->engine == CLG_ENGINE_CPU) ck_assert_uint_le(calls, stats.launches + 3);
+    clg_program_destroy(p);
+    clg_graph_destroy(g);
+    clg_context_destroy(ctx);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("program");
+    TCase *building = testing_case(suite, "building");
+    tcase_add_test(building, a_context_builds_each_kernel_once);
+    tcase_add_test(building, kernels_that_differ_behind_their_results_are_one_module);
+    tcase_add_test(building, the_table_of_kernels_grows_and_replaces);
+    TCase *growth = testing_case(suite, "growth");
+    tcase_add_test(growth, the_work_of_fusion_grows_with_the_depth_and_not_its_square);
+    tcase_add_test(growth, the_relation_knows_paths_and_what_they_forbid);
+    TCase *running = testing_case(suite, "running");
+    tcase_add_test(running, a_run_allocates_nothing);
+    tcase_add_test(running, a_run_calls_the_driver_once_a_launch);
+    return testing_run(suite);
+}
