@@ -1,7 +1,8 @@
 /*
  * Prepared inputs: copies of values in another arrangement that a program keeps, such as weights
  * packed for a kernel's inner loop. A recurrent net's steps share one; an inference program makes
- * one of each weight matrix before its first run and again only after the weights have changed.
+ * one of each weight matrix before its first run and again only after the weights have changed. A
+ * program that assigns to variables is taken to change them all.
  *
  * Whether they changed is known by the version of their storage, which every write raises: the
  * host's, and the assignments of any program. Where the caller holds the variable's cl_mem nothing
@@ -19,17 +20,11 @@ static const clg__variable_attr *variable_of(const clg_program *p, int root)
 
 /* ---- who is worth it ---- */
 
-static bool assigned(const clg_program *p, const clg__storage *storage)
-{
-    for (int i = 0; i < p->ir.n_assignments; i++)
-        if (variable_of(p, p->ir.assignments[i].variable)->storage == storage) return true;
-    return false;
-}
-
 static bool reads_alike(const clg__ir *ir, const clg__value *a, const clg__value *b, int input)
 {
+    size_t size = a->node->op->attr_size;
     return a->node->op == b->node->op && a->inputs[input] == b->inputs[input] &&
-           memcmp(a->node->attr, b->node->attr, a->node->op->attr_size) == 0;
+           (size == 0 || memcmp(a->node->attr, b->node->attr, size) == 0);
 }
 
 /* Another kernel of the program reads the same value in the same place. */
@@ -54,7 +49,7 @@ static bool is_kept(const clg_program *p, const clg__cluster *c, int input)
     if (shape->batched || clg_shape_count(shape) * (int64_t)sizeof(float) > MOST_BYTES)
         return false;
     const clg__variable_attr *variable = variable_of(p, clg__ir_root(&p->ir, value, NULL));
-    bool constant = variable && !assigned(p, variable->storage);
+    bool constant = variable && p->ir.n_assignments == 0;
     return constant || read_again(&p->ir, c, input);
 }
 
