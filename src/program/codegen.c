@@ -30,10 +30,16 @@ static void emit_pointwise_kernel(clg__generator *g, const char *name, int width
 void clg__codegen_kernels(clg__str *out, const clg__ir *ir, const clg__cluster *c, const char *name,
                           bool two_stages)
 {
-    clg__generator g = clg__generator_make(out, ir, c, 0);
+    clg__str text = {0};
+    clg__generator g = clg__generator_make(&text, ir, c, 0);
     int width = clg__vector_width(ir->ctx);
     if (c->kind == CLG__CLUSTER_POINTWISE)
         emit_pointwise_kernel(&g, name, width);
     else
         clg__codegen_reduce(&g, name, two_stages, width);
+    clg__define_functions(out, clg__str_text(&text), width);
+    clg__define_functions(out, clg__str_text(&text), 1);
+    clg__str_add(out, clg__str_text(&text));
+    out->failed |= text.failed;
+    clg__str_free(&text);
 }

@@ -80,6 +80,8 @@ static void add_as_one_line(clg__str *out, const char *text)
 
 static void define_store(clg__str *out, const clg__epilogue *epilogues, int count, int width)
 {
+    for (int i = 0; i < count; i++)
+        clg__define_functions(out, clg__str_text(&epilogues[i].body[width]), widths[width]);
     clg__str_addf(out,
                   "#define STORE_%d(clg_v, clg_r, clg_c) do { const %s ANCHOR = (clg_v); "
                   "const ulong e_row = (clg_r), e_col = (clg_c); ",

@@ -33,6 +33,40 @@ const char *clg__vector_type(int width)
     return width == 1 ? "float" : width == 4 ? "float4" : width == 8 ? "float8" : "float16";
 }
 
+/* ---- functions that processors compute themselves: see cl/pointwise.cl ---- */
+
+static const char *const own_functions[] = {"exp", "expm1", "tanh", "erf", "log", "log1p"};
+
+static bool starts_word(const char *text, const char *p)
+{
+    return p == text || !(isalnum((unsigned char)p[-1]) || p[-1] == '_');
+}
+
+/* The one whose name, followed by `suffix`, begins the word at p; NULL if none does. */
+static const char *own_function(const char *text, const char *p, const char *suffix)
+{
+    if (!starts_word(text, p)) return NULL;
+    for (size_t i = 0; i < CLG__COUNT(own_functions); i++) {
+        size_t length = strlen(own_functions[i]);
+        if (strncmp(p, own_functions[i], length) == 0 &&
+            strncmp(p + length, suffix, strlen(suffix)) == 0)
+            return own_functions[i];
+    }
+    return NULL;
+}
+
+void clg__define_functions(clg__str *out, const char *code, int width)
+{
+    char suffix[8];
+    snprintf(suffix, sizeof suffix, "_%d(", width);
+    for (const char *p = code; *p; p++) {
+        const char *name = own_function(code, p, suffix);
+        if (name)
+            clg__str_addf(out, "#ifndef HAS_%s_%d\n#define HAS_%s_%d\nMATH_%s(%d)\n#endif\n", name,
+                          width, name, width, name, width);
+    }
+}
+
 /* ---- what a stage stores ---- */
 
 /* Results of a stage that have memory: ids into `ids`. */
@@ -330,19 +364,23 @@ void clg__emit_operand(clg__generator *g, int id, int width)
     clg__str_addf(g->out, "%cx%d", g->p, clg__space_find(&g->space, g->ir, id));
 }
 
-/* The row's expression with V( and V_( given the width: V16( and the parameter itself. */
-static void emit_expression(clg__str *out, const char *text, int width)
+/* The row's expression with the width: V( becomes V16(, exp( perhaps exp_16(, V_( a conversion. */
+static void emit_expression(clg__generator *g, const char *text, int width)
 {
+    bool own = g->ir->ctx->engine == CLG_ENGINE_CPU;
     for (const char *p = text; *p; p++) {
-        bool starts_word = p == text || !(isalnum((unsigned char)p[-1]) || p[-1] == '_');
-        if (starts_word && strncmp(p, "V_(", 3) == 0) {
-            clg__str_addf(out, "(%s)(", clg__vector_type(width));
+        const char *name = own ? own_function(text, p, "(") : NULL;
+        if (name) {
+            clg__str_addf(g->out, "%s_%d", name, width);
+            p += strlen(name) - 1;
+        } else if (starts_word(text, p) && strncmp(p, "V_(", 3) == 0) {
+            clg__str_addf(g->out, "(%s)(", clg__vector_type(width));
             p += 2;
-        } else if (starts_word && strncmp(p, "V(", 2) == 0) {
-            clg__str_addf(out, "V%d(", width);
+        } else if (starts_word(text, p) && strncmp(p, "V(", 2) == 0) {
+            clg__str_addf(g->out, "V%d(", width);
             p += 1;
         } else {
-            clg__str_addn(out, p, 1);
+            clg__str_addn(g->out, p, 1);
         }
     }
 }
@@ -364,7 +402,7 @@ static void emit_pointwise(clg__generator *g, int m, const clg__value *v, int wi
         clg__str_add(g->out, "; ");
     }
     clg__str_addf(g->out, "%cm%d = ", g->p, m);
-    emit_expression(g->out, row->expression, width);
+    emit_expression(g, row->expression, width);
     clg__str_add(g->out, "; }\n");
 }
 

@@ -25,6 +25,9 @@ clg__generator clg__generator_make(clg__str *out, const clg__ir *ir, const clg__
 /** "float", "float4" ... */
 const char *clg__vector_type(int width);
 
+/** Definitions of the functions of cl/pointwise.cl that the code calls with this width. */
+void clg__define_functions(clg__str *out, const char *code, int width);
+
 /** Parameters of the stage, each preceded by a comma; clg__bind_stage gives the arguments. */
 void clg__emit_parameters(clg__generator *g);
 

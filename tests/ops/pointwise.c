@@ -155,6 +155,80 @@ START_TEST(special_values_follow_the_reference)
 }
 END_TEST
 
+/* ---- accuracy ---- */
+
+/* Largest errors in units in the last place: what cl/pointwise.cl says for processors, and what
+ * OpenCL asks of a driver's functions. */
+static const struct {
+    clg_tensor *(*build)(clg_tensor *x);
+    double (*reference)(double x);
+    double own, driver;
+} functions[] = {
+    {clg_exp, exp, 1.0, 3},  {clg_expm1, expm1, 1.4, 3}, {clg_tanh, tanh, 4.4, 5},
+    {clg_erf, erf, 4.6, 16}, {clg_log, log, 0.9, 3},     {clg_log1p, log1p, 1.4, 2},
+};
+enum { FUNCTIONS = CLG__COUNT(functions), FLOATS = 1 << 17 | 5 };
+
+/* What y is away from `want`, in units in the last place of a float there. */
+static double error_in_units(double y, double want)
+{
+    int exponent;
+    if (isnan(want) || isnan(y)) return isnan(want) && isnan(y) ? 0 : INFINITY;
+    if (isinf((float)want) || isinf(y)) return (float)want == (float)y ? 0 : INFINITY;
+    frexp(want, &exponent);
+    return fabs(y - want) / fmax(ldexp(1, exponent - 24), ldexp(1, -149));
+}
+
+/* Floats of all sizes and both signs, infinities and NaN. */
+static float *all_kinds_of_floats(void)
+{
+    static const float special[] = {0,         -0.0f,     -1,     1,        INFINITY, -INFINITY,
+                                    NAN,       1e-45f,    1e-38f, 3.4e38f,  88.7228f, 88.73f,
+                                    -103.9f,   -87.4f,    9.02f,  -9.1f,    3.93f,    -4,
+                                    0.999999f, 1.000001f, -17.4f, -3.4e38f, 89,       -104.1f};
+    float *x = calloc(FLOATS, sizeof *x);
+    ck_assert_ptr_nonnull(x);
+    for (uint32_t i = 0; i < FLOATS; i++) {
+        uint32_t bits = i * 32749u;
+        memcpy(&x[i], &bits, sizeof bits);
+    }
+    memcpy(x + 100, special, sizeof special);
+    memcpy(x + FLOATS - 5, special + 9, 5 * sizeof *x); /* behind the last whole vector */
+    return x;
+}
+
+START_TEST(functions_are_as_accurate_as_they_say)
+{
+    clg_context *ctx = op_check_context();
+    const bool own = ctx->engine == CLG_ENGINE_CPU;
+    const double tiny = own ? 0 : 0x1p-126; /* other devices may take such numbers for 0 */
+    float *data = all_kinds_of_floats(), *y = calloc(FLOATS, sizeof *y);
+    ck_assert_ptr_nonnull(y);
+    clg_graph *g = clg_graph_create(NULL);
+    clg_tensor *x = clg_input(g, "x", CLG_F32, CLG_SHAPE(FLOATS)), *outputs[FUNCTIONS];
+    for (int i = 0; i < FUNCTIONS; i++) outputs[i] = functions[i].build(x);
+    clg_program *program = op_check_compile(ctx, g, outputs, FUNCTIONS, CLG_INFERENCE);
+    op_check_feed(program, x, data, FLOATS);
+    TEST_OK(clg_program_run(program));
+    for (int i = 0; i < FUNCTIONS; i++) {
+        const double most = own ? functions[i].own : functions[i].driver;
+        op_check_read(program, outputs[i], y, FLOATS);
+        for (int k = 0; k < FLOATS; k++) {
+            const double want = functions[i].reference(data[k]);
+            if (fabs(data[k]) < tiny || fabs(y[k] - want) < tiny) continue;
+            const double error = error_in_units(y[k], want);
+            ck_assert_msg(error <= most, "%s(%.9g) = %.9g, not %.9g: %g units",
+                          clg_tensor_op(outputs[i]), (double)data[k], (double)y[k], want, error);
+        }
+    }
+    free(data);
+    free(y);
+    clg_program_destroy(program);
+    clg_graph_destroy(g);
+    clg_context_destroy(ctx);
+}
+END_TEST
+
 /* Two-sided rows where both sides are equal, or NaN: {x, y} -> expected. */
 START_TEST(ties_and_nan_in_comparisons)
 {
@@ -281,6 +355,7 @@ void ops_pointwise_cases(Suite *suite)
     tcase_add_test(rows, rows_with_broadcasting);
     TCase *special = testing_case(suite, "pointwise special values");
     tcase_add_test(special, special_values_follow_the_reference);
+    tcase_add_test(special, functions_are_as_accurate_as_they_say);
     tcase_add_test(special, ties_and_nan_in_comparisons);
     tcase_add_test(special, known_values_and_slopes);
     TCase *arguments = testing_case(suite, "pointwise arguments");
