@@ -1,8 +1,9 @@
 /*
  * Depthwise convolution (one input and one output channel per group) on CPU devices, forward and
  * backward to the data. There is nothing to reuse between channels, so vectors run along them and
- * memory is the limit: no copies, no tiles. A work-group (one work-item) computes `lines` rows of
- * the result, numbered through the batch.
+ * memory is the limit: no copies, no tiles. Neighbours in a row of the result are computed together
+ * wherever they meet all taps. A work-group (one work-item) computes `lines` rows of the result,
+ * numbered through the batch.
  *
  * source (N, H, W, channels), w (KH, KW, 1, channels) -> result (N, RH, RW, channels); pairs are
  * (vertical, horizontal).
@@ -65,6 +66,32 @@ static taps backward_taps(int position, int source, int kernel_size, int stride,
 #define LOAD_1(p) (*(p))
 #define LOAD_16(p) vload16(0, p)
 
+/* The same for COLUMNS neighbours of the result that meet all columns of the kernel, the first one
+ * from position `at` of the source on: a tap is loaded once for all, and their sums do not wait for
+ * each other. */
+#define COLUMNS 4
+#define SUM_COLUMNS(F, LOAD, STORE)                                                                \
+    {                                                                                              \
+        F sum[COLUMNS] = {(F)(0.0f), (F)(0.0f), (F)(0.0f), (F)(0.0f)};                             \
+        for (int i = 0; i < v.count; i++) {                                                        \
+            const long line = image + v.at + i * v.at_step;                                        \
+            __global const float *x = from + (line * source.s1 + at) * channels + c;               \
+            __global const float *f =                                                              \
+                w + (v.tap + i * v.tap_step) * kernel_size.s1 * channels + c;                      \
+            for (int j = 0; j < kernel_size.s1; j++, x += tap_step, f += channels) {               \
+                const F tap = LOAD(f);                                                             \
+                sum[0] = fma(LOAD(x), tap, sum[0]);                                                \
+                sum[1] = fma(LOAD(x + column_step), tap, sum[1]);                                  \
+                sum[2] = fma(LOAD(x + 2 * column_step), tap, sum[2]);                              \
+                sum[3] = fma(LOAD(x + 3 * column_step), tap, sum[3]);                              \
+            }                                                                                      \
+        }                                                                                          \
+        STORE(sum[0], row, (ulong)c);                                                              \
+        STORE(sum[1], row + 1, (ulong)c);                                                          \
+        STORE(sum[2], row + 2, (ulong)c);                                                          \
+        STORE(sum[3], row + 3, (ulong)c);                                                          \
+    }
+
 __attribute__((reqd_work_group_size(1, 1, 1))) __kernel void
 depthwise(__global const float *from, ulong from_offset, __global const float *w, ulong w_offset,
           int backward, int total_lines, int lines, int channels, int2 source, int2 result,
@@ -73,6 +100,17 @@ depthwise(__global const float *from, ulong from_offset, __global const float *w
     from += from_offset;
     w += w_offset;
     const int first = get_group_id(0) * lines;
+
+    /* Columns that meet all taps: column q at origin + q * stride, a tap further by `reach` at most.
+     * A strided way back has none: there neighbours meet different taps. */
+    const int step = backward ? -dilation.s1 : dilation.s1;
+    const int origin = backward ? padding.s1 : -padding.s1, reach = (kernel_size.s1 - 1) * step;
+    const int below = -(origin + min(reach, 0)), room = source.s1 - 1 - origin - max(reach, 0);
+    const int inner = below > 0 ? (below + stride.s1 - 1) / stride.s1 : 0;
+    const int behind = room < 0 || (backward && stride.s1 > 1) ? 0 : room / stride.s1 + 1;
+    const int inner_end = min(behind, result.s1);
+    const long tap_step = (long)step * channels, column_step = (long)stride.s1 * channels;
+
     for (int line_out = first; line_out < min(first + lines, total_lines); line_out++) {
         const int r = line_out % result.s0;
         const long image = (long)(line_out / result.s0) * source.s0;
@@ -80,13 +118,21 @@ depthwise(__global const float *from, ulong from_offset, __global const float *w
                                                 dilation.s0, gap.s0)
                                 : forward_taps(r, source.s0, kernel_size.s0, stride.s0, padding.s0,
                                                dilation.s0);
-        for (int q = 0; q < result.s1; q++) {
+        int q = 0;
+        while (q < result.s1) {
+            const ulong row = (ulong)line_out * result.s1 + q;
+            int c = 0;
+            if (q >= inner && q + COLUMNS <= inner_end) {
+                const int at = origin + q * stride.s1;
+                for (; c + 16 <= channels; c += 16) SUM_COLUMNS(float16, LOAD_16, STORE_16)
+                for (; c < channels; c++) SUM_COLUMNS(float, LOAD_1, STORE_1)
+                q += COLUMNS;
+                continue;
+            }
             const taps h = backward ? backward_taps(q, source.s1, kernel_size.s1, stride.s1,
                                                     padding.s1, dilation.s1, gap.s1)
                                     : forward_taps(q, source.s1, kernel_size.s1, stride.s1,
                                                    padding.s1, dilation.s1);
-            const ulong row = (ulong)line_out * result.s1 + q;
-            int c = 0;
             for (; c + 16 <= channels; c += 16) {
                 float16 sum = (float16)(0.0f);
                 SUM_TAPS(sum, LOAD_16)
@@ -97,6 +143,7 @@ depthwise(__global const float *from, ulong from_offset, __global const float *w
                 SUM_TAPS(sum, LOAD_1)
                 STORE_1(sum, row, (ulong)c);
             }
+            q++;
         }
     }
 }

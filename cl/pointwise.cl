@@ -48,8 +48,8 @@ static inline void store_vector(float4 v, __global float *p)
  * slower, or take one lane after the other. MATH_exp(16) defines exp_16 for a float16, and so on;
  * generated code defines what it calls. Largest errors over four million floats of all sizes, in
  * units in the last place: exp 1, expm1 1.4, log 0.9, log1p 1.4, tanh 4.4, erf 4.6 (OpenCL asks for
- * 3, 3, 3, 2, 5 and 16). NaN, infinities, zeros and results below the normal numbers are right; |tanh| and |erf|
- * are at most 1.
+ * 3, 3, 3, 2, 5 and 16). NaN, infinities and results below the normal numbers are right; |tanh| and
+ * |erf| are at most 1.
  *
  * Polynomials are split into halves that are computed at the same time: such chains of dependent
  * operations are what limits a loop. A quotient of polynomials is cheaper than several ranges.

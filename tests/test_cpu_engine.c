@@ -73,7 +73,8 @@ START_TEST(products_are_right_on_every_kind_of_device)
 }
 END_TEST
 
-/* Windows that cross images, rows that no tap sees, wide rows, many channels, merged groups. */
+/* Windows that cross images, rows that no tap sees, wide rows, many channels, merged groups, wide
+ * rows of depthwise ones. */
 static const convolution more_convolutions[] = {
     {5, 8, 8, 20, 2, 5, 6, {{3, 3}, {0, 2}, {1, 1}, 2, CLG_PADDING_EXPLICIT, 0}},
     {1, 2, 1023, 3, 3, 3, 5, {{1, 1}, {1, 1}, {1, 1}, 1, CLG_PADDING_EXPLICIT, 0}},
@@ -81,6 +82,9 @@ static const convolution more_convolutions[] = {
     {3, 7, 7, 32, 3, 3, 64, {{2, 2}, {1, 1}, {1, 1}, 8, CLG_PADDING_EXPLICIT, 0}},
     {2, 9, 9, 19, 3, 3, 19, {{2, 1}, {3, 2}, {1, 3}, 19, CLG_PADDING_EXPLICIT, 0}},
     {2, 6, 6, 16, 1, 1, 48, {{2, 2}, {0, 0}, {1, 1}, 1, CLG_PADDING_EXPLICIT, 0}},
+    {2, 7, 23, 19, 3, 3, 19, {{2, 2}, {1, 1}, {1, 1}, 19, CLG_PADDING_EXPLICIT, 0}},
+    {2, 6, 17, 35, 3, 5, 35, {{1, 1}, {1, 3}, {1, 2}, 35, CLG_PADDING_EXPLICIT, 0}},
+    {1, 5, 14, 16, 2, 4, 16, {{1, 3}, {0, 0}, {2, 1}, 16, CLG_PADDING_EXPLICIT, 0}},
 };
 
 START_TEST(convolutions_are_right_on_every_kind_of_device)
