@@ -101,8 +101,8 @@ depthwise(__global const float *from, ulong from_offset, __global const float *w
     w += w_offset;
     const int first = get_group_id(0) * lines;
 
-    /* Columns that meet all taps: column q at origin + q * stride, a tap further by `reach` at most.
-     * A strided way back has none: there neighbours meet different taps. */
+    /* Columns that meet all taps: column q at origin + q * stride, a tap further by `reach` at
+     * most. A strided way back has none: there neighbours meet different taps. */
     const int step = backward ? -dilation.s1 : dilation.s1;
     const int origin = backward ? padding.s1 : -padding.s1, reach = (kernel_size.s1 - 1) * step;
     const int below = -(origin + min(reach, 0)), room = source.s1 - 1 - origin - max(reach, 0);

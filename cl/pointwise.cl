@@ -1,9 +1,9 @@
 /*
- * What generated kernels stand on: the vocabulary of pointwise.def for scalars (suffix 1) and vectors
- * of 4, 8 and 16, and the sources that are made from an element's index.
+ * What generated kernels stand on: the vocabulary of pointwise.def for scalars (suffix 1) and
+ * vectors of 4, 8 and 16, and the sources that are made from an element's index.
  *
- * Expressions are the same text for every width; only the literals' macro carries the width, because
- * select and the comparisons do not mix vectors with scalars.
+ * Expressions are the same text for every width; only the literals' macro carries the width,
+ * because select and the comparisons do not mix vectors with scalars.
  */
 
 #define V1(literal) (literal##f)
@@ -19,7 +19,8 @@
 #define EQ(p, q) isequal((p), (q))
 
 /* Vectors of 4 at any address (engines whose vectors are longer have no use for these): some
- * compilers take vload4 apart unless they are told that 16 divides the address, as it mostly does. */
+ * compilers take vload4 apart unless they are told that 16 divides the address, as it mostly does.
+ */
 static inline float4 load_vector(__global const float *p)
 {
     if (((size_t)p & 15) == 0) return *(__global const float4 *)p;
@@ -44,12 +45,12 @@ static inline void store_vector(float4 v, __global float *p)
 #define VECTOR_LOOP _Pragma("clang loop vectorize(disable) unroll(disable)")
 
 /*
- * Functions that processors compute themselves, because drivers' vector functions are up to 12 times
- * slower, or take one lane after the other. MATH_exp(16) defines exp_16 for a float16, and so on;
- * generated code defines what it calls. Largest errors over four million floats of all sizes, in
- * units in the last place: exp 1, expm1 1.4, log 0.9, log1p 1.4, tanh 4.4, erf 4.6 (OpenCL asks for
- * 3, 3, 3, 2, 5 and 16). NaN, infinities and results below the normal numbers are right; |tanh| and
- * |erf| are at most 1.
+ * Functions that processors compute themselves, because drivers' vector functions are up to 12
+ * times slower, or take one lane after the other. MATH_exp(16) defines exp_16 for a float16, and so
+ * on; generated code defines what it calls. Largest errors over four million floats of all sizes,
+ * in units in the last place: exp 1, expm1 1.4, log 0.9, log1p 1.4, tanh 4.4, erf 4.6 (OpenCL asks
+ * for 3, 3, 3, 2, 5 and 16). NaN, infinities and results below the normal numbers are right; |tanh|
+ * and |erf| are at most 1.
  *
  * Polynomials are split into halves that are computed at the same time: such chains of dependent
  * operations are what limits a loop. A quotient of polynomials is cheaper than several ranges.
@@ -87,9 +88,9 @@ static inline void store_vector(float4 v, __global float *p)
     SELECT(LT(x, (F)(low)), (F)(low), SELECT(GT(x, (F)(high)), (F)(high), x))
 
 /*
- * e^x = 2^k e^r with |r| <= ln(2) / 2. Adding 1.5 * 2^23 rounds to a whole number and leaves it, with
- * what else was added, in the lowest bits: here k + 254, which is dealt out to two powers of two, so
- * that a product too small or too large is rounded once.
+ * e^x = 2^k e^r with |r| <= ln(2) / 2. Adding 1.5 * 2^23 rounds to a whole number and leaves it,
+ * with what else was added, in the lowest bits: here k + 254, which is dealt out to two powers of
+ * two, so that a product too small or too large is rounded once.
  */
 #define DEFINE_EXP(name, F, I, AS_F, AS_I)                                                         \
     static inline F name(F x)                                                                      \
@@ -127,7 +128,8 @@ static inline void store_vector(float4 v, __global float *p)
     {                                                                                              \
         x = WITHIN(F, x, -9.02f, 9.02f);                                                           \
         const F z = x * x, s = z * z;                                                              \
-        const F p2 = fma(fma(z, (F)(1.33190941e-8f), (F)(2.05835019e-5f)), z, (F)(0.00349403603f));\
+        const F p2 =                                                                               \
+            fma(fma(z, (F)(1.33190941e-8f), (F)(2.05835019e-5f)), z, (F)(0.00349403603f));         \
         const F p = fma(s, p2, fma(z, (F)(0.133797193f), (F)(0.999999979f)));                      \
         const F q2 = fma(fma(z, (F)(7.76202985e-7f), (F)(0.000328309509f)), z, (F)(0.025871079f)); \
         const F q = fma(s, q2, fma(z, (F)(0.467130345f), (F)(1.0f)));                              \
@@ -194,18 +196,18 @@ static inline void store_vector(float4 v, __global float *p)
 
 /* Applies a macro of an index to adjacent lanes. */
 #define LANES_1(F, i, s, k, t) F(i, k, t)
-#define LANES_4(F, i, s, k, t)                                                                    \
+#define LANES_4(F, i, s, k, t)                                                                     \
     ((float4)(F(i, k, t), F((i) + (s), k, t), F((i) + 2 * (s), k, t), F((i) + 3 * (s), k, t)))
-#define LANES_8(F, i, s, k, t)                                                                    \
+#define LANES_8(F, i, s, k, t)                                                                     \
     ((float8)(LANES_4(F, i, s, k, t), LANES_4(F, (i) + 4 * (s), s, k, t)))
-#define LANES_16(F, i, s, k, t)                                                                   \
+#define LANES_16(F, i, s, k, t)                                                                    \
     ((float16)(LANES_8(F, i, s, k, t), LANES_8(F, (i) + 8 * (s), s, k, t)))
 
 /* Position along an axis. */
 #define GENERATE_POSITION(index, key, step) ((float)(index))
 
 /* Number of the training step; above bit 48 is that of the micro-batch, which only keys chance. */
-#define GENERATE_STEP(index, key, step) ((float)((step) & 0xFFFFFFFFFFFFul))
+#define GENERATE_STEP(index, key, step) ((float)((step)&0xFFFFFFFFFFFFul))
 
 /* Philox4x32-10: see src/base/random.h, which defines the numbers. */
 inline uint4 philox(uint2 key, uint4 counter)
@@ -223,8 +225,9 @@ inline uint4 philox(uint2 key, uint4 counter)
 inline float random_uniform(ulong index, ulong key, ulong step)
 {
     const ulong block = index >> 2;
-    const uint4 words = philox((uint2)((uint)key, (uint)(key >> 32)),
-                               (uint4)((uint)block, (uint)(block >> 32), (uint)step, (uint)(step >> 32)));
+    const uint4 words =
+        philox((uint2)((uint)key, (uint)(key >> 32)),
+               (uint4)((uint)block, (uint)(block >> 32), (uint)step, (uint)(step >> 32)));
     const uint lane = (uint)index & 3u;
     const uint word = lane == 0 ? words.x : lane == 1 ? words.y : lane == 2 ? words.z : words.w;
     return (float)(word >> 8) * 0x1p-24f + 0x1p-25f;
