@@ -8,6 +8,7 @@
  */
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cltrain.h"
 #include "signals.h"
@@ -25,13 +26,43 @@ struct arena {
     struct tune_contest *contest;
     struct bench_run run; /* its program is that of the first value */
     float *expected[BENCH_OUTPUTS];
+    clg_tunable algorithm; /* of the operation, if what is tuned belongs to one algorithm */
+    const char *algorithm_class;
 };
+
+/* What values that only run one after the other are compared with. */
+static const char CLOCK[] = "local";
 
 /* ---- programs ---- */
 
 static clg_status set_value(const struct tune_contest *contest, const char *value)
 {
     return clg_tuning_set(contest->context, contest->tunable->name, contest->problem_class, value);
+}
+
+/* Finds the tunable that chooses the algorithm for the judge's problem, and what it says. */
+static clg_status find_algorithm(struct arena *arena, const struct tune_judge *judge,
+                                 const char **value, clg_tuning_source *source)
+{
+    const size_t family = strcspn(judge->family, ".");
+    clg_context *context = arena->contest->context;
+    clg_tunable *row = &arena->algorithm;
+    clg_status status = clg_tunable_query(context, 0, row);
+    for (size_t i = 1; status == CLG_OK && (strncmp(row->name, judge->family, family) != 0 ||
+                                            strcmp(row->name + family, ".algorithm") != 0);
+         i++)
+        status = clg_tunable_query(context, i, row);
+    if (status != CLG_OK) return status;
+    arena->algorithm_class = row->n_classes == 1 ? row->classes[0] : judge->problem_class;
+    return clg_tuning_get(context, row->name, arena->algorithm_class, value, source);
+}
+
+/* NULL: that of the defaults. */
+static clg_status choose_algorithm(const struct arena *arena, const char *name)
+{
+    if (!arena->algorithm.name) return CLG_OK;
+    return clg_tuning_set(arena->contest->context, arena->algorithm.name, arena->algorithm_class,
+                          name);
 }
 
 static clg_status compile(struct arena *arena, const char *value, clg_program **out)
@@ -184,14 +215,14 @@ static clg_status compare_side_by_side(struct arena *arena)
     return status;
 }
 
-static const char ALGORITHM[] = "matmul.algorithm";
-
-/* One value by the clock, arena->run.program. */
+/*
+ * One value by the clock, arena->run.program, for which another algorithm was chosen.
+ */
 static clg_status compare_with_clock(struct arena *arena, const char *value, double *ratio)
 {
     double ratios[2] = {NAN, NAN};
-    clg_status status = clg_tuning_set(arena->contest->context, ALGORITHM, NULL, "clblast");
-    clg_program *program = status == CLG_OK ? prepare(arena, value) : NULL;
+    clg_program *program = prepare(arena, value);
+    clg_status status = CLG_OK;
     if (program)
         status = time_programs(arena, (clg_program *[]){arena->run.program, program}, 2, ratios);
     clg_program_destroy(program);
@@ -205,6 +236,7 @@ static clg_status compare_in_turn(struct arena *arena)
     struct tune_contest *contest = arena->contest;
     bool right;
     clg_status status = check(arena, arena->run.program, &right);
+    if (status == CLG_OK) status = choose_algorithm(arena, contest->tunable->algorithm);
     if (status == CLG_OK && contest->base == 0)
         status = compare_with_clock(arena, NULL, &contest->base);
     contest->ratios[0] = 1;
@@ -217,15 +249,16 @@ static clg_status compare_in_turn(struct arena *arena)
 
 static int compare_on(struct arena *arena, const struct bench_case *problem)
 {
-    const bool per_process = arena->contest->tunable->per_process;
+    const clg_tunable *tunable = arena->contest->tunable;
     struct bench_result result = {0};
     clg_status status = set_value(arena->contest, arena->contest->values[0]);
-    if (per_process && status == CLG_OK)
-        status = clg_tuning_set(arena->contest->context, ALGORITHM, NULL, "local");
+    if (status == CLG_OK)
+        status = choose_algorithm(arena, tunable->per_process ? CLOCK : tunable->algorithm);
     if (status != CLG_OK) return report_status(status, problem->name);
     arena->run.context = arena->contest->context;
     int code = bench_open(&arena->run, problem, &result);
-    if (code == DONE) status = per_process ? compare_in_turn(arena) : compare_side_by_side(arena);
+    if (code == DONE)
+        status = tunable->per_process ? compare_in_turn(arena) : compare_side_by_side(arena);
     for (size_t i = 0; i < BENCH_OUTPUTS; i++) free(arena->expected[i]);
     bench_close(&arena->run);
     return status == CLG_OK ? code : report_status(status, problem->name);
@@ -234,16 +267,14 @@ static int compare_on(struct arena *arena, const struct bench_case *problem)
 int tune_compare(struct tune_contest *contest, const struct tune_judge *judge)
 {
     struct arena arena = {.contest = contest};
-    const char *algorithm = NULL;
+    const char *before = NULL;
     clg_tuning_source source = CLG_TUNING_JUDGED;
     clg_status status = CLG_OK;
-    if (contest->tunable->per_process)
-        status = clg_tuning_get(contest->context, ALGORITHM, NULL, &algorithm, &source);
-    if (status != CLG_OK) return report_status(status, NULL);
+    if (contest->tunable->algorithm) status = find_algorithm(&arena, judge, &before, &source);
+    if (status != CLG_OK) return report_status(status, contest->tunable->name);
     int code = compare_on(&arena, &judge->problem);
     set_value(contest, NULL);
-    if (contest->tunable->per_process)
-        clg_tuning_set(contest->context, ALGORITHM, NULL,
-                       source == CLG_TUNING_USER ? algorithm : NULL);
+    if (contest->tunable->algorithm)
+        choose_algorithm(&arena, source == CLG_TUNING_USER ? before : NULL);
     return code;
 }

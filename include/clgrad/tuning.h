@@ -29,8 +29,9 @@ typedef enum clg_tuning_source {
 
 /* One choice, as the engine of a context sees it. Strings are the library's. */
 typedef struct clg_tunable {
-    const char *name;    /* "conv2d.blocks" */
-    const char *summary; /* one line */
+    const char *name;      /* "conv2d.blocks" */
+    const char *summary;   /* one line */
+    const char *algorithm; /* the one of the operation that it is about; NULL: any */
     const char *classes[CLG_TUNING_CLASSES];
     size_t n_classes;
     const char *values[CLG_TUNING_VALUES];

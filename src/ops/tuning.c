@@ -61,6 +61,7 @@ typedef struct tunable {
     const char *name, *summary;
     unsigned engines;
     const clg__op *op; /* whose algorithms are the values; or NULL */
+    const char *algorithm;
     const problem_classes *classes;
     const char *values[CLG_TUNING_VALUES];
 } tunable;
@@ -70,8 +71,8 @@ static const tunable table[CLG__TUNE_COUNT] = {
     {                                                                                              \
         __VA_ARGS__                                                                                \
     }
-#define TUNABLE(id, name, engine, operation, problems, values, summary)                            \
-    {name, summary, engine, operation, &problems, values},
+#define TUNABLE(id, name, engine, operation, algorithm, problems, values, summary)                 \
+    {name, summary, engine, operation, algorithm, &problems, values},
 #include "ops/tunables.def"
 #undef TUNABLE
 #undef VALUES
@@ -264,7 +265,7 @@ clg_status clg_tunable_query(clg_context *ctx, size_t index, clg_tunable *out)
         return clg__fail(CLG_ERROR_ARGUMENT, "clg_tunable_query: NULL, or there is no number %zu",
                          index);
     const tunable *row = &table[index];
-    *out = (clg_tunable){.name = row->name, .summary = row->summary};
+    *out = (clg_tunable){.name = row->name, .summary = row->summary, .algorithm = row->algorithm};
     out->per_process = index == CLG__TUNE_CLBLAST_XGEMM || index == CLG__TUNE_CLBLAST_DIRECT;
     for (size_t i = 0; i < class_count(row->classes); i++)
         out->classes[out->n_classes++] = row->classes->names[i];
