@@ -13,6 +13,7 @@ typedef struct device_defaults {
 } device_defaults;
 
 static const device_defaults rows[] = {
+    {"portable computing", "avx512-amd", "conv2d_backward_weights.split/pointwise=1"},
     {"", "", ""},
 };
 
