@@ -166,7 +166,8 @@ START_TEST(split_products_are_right)
     clg_context *ctx = engine_context("gpu");
     int splits;
     ctx->info.compute_units = 64;
-    const clg__gpu_tile tile = clg__gpu_tile_choose_split(ctx, 1, 20, 13, 3001, &splits);
+    const clg__gpu_tile tile = clg__gpu_tile_choose_split(ctx, CLG__TUNE_MATMUL_LOCAL_TILE, NULL, 1,
+                                                          20, 13, 3001, &splits);
     ck_assert_int_gt(splits, 4);
     ck_assert_int_lt(splits * tile.k, 3001);
     setenv("CLGRAD_MATMUL", "local", 1);

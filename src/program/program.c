@@ -5,6 +5,7 @@
  * is copied into one of two host buffers first, so that the caller's memory is free at once and the
  * transfer overlaps with the kernels before it.
  */
+
 #include "program/program.h"
 #include "ops/tuning.h"
 
