@@ -1,7 +1,7 @@
 # Bash completion of cltrain. The test `options` compares it with `cltrain --help` and the manual pages.
 _cltrain() {
     local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-    local commands='train eval predict sample word2vec nearest compare landscape devices ops bench graph summary models cache'
+    local commands='train eval predict sample word2vec nearest compare landscape devices ops bench tune graph summary models cache'
     local models='perceptron linear_regression logistic_regression softmax_regression approximator
         mlp maxout deep_mlp_sigmoid deep_mlp_relu deep_mlp_batch_norm lenet5 lenet cnn alexnet
         vgg11_cifar vgg16 inception_v1 resnet20 resnet32 resnet56 resnet18 iris penguins auto_mpg
@@ -51,6 +51,11 @@ _cltrain() {
     bench)
         options="$common --list --profile --trace"
         [[ $word == -* ]] || options+=" $(cltrain bench --list 2>/dev/null)"
+        ;;
+    tune)
+        options="$common --fast --full --list --dry-run"
+        [[ $word == -* ]] || options+=" tile matmul conv2d conv2d_backward_data
+            conv2d_backward_weights pointwise"
         ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word")

@@ -33,10 +33,9 @@ START_TEST(a_failed_self_test_is_a_refusal_with_the_reason)
     clg__lowering lo = {.ctx = ctx, .node = c, .in = {0, 0}, .out = 1};
     lo.in_shape[0] = lo.in_shape[1] = *clg_tensor_shape(a);
     lo.out_shape = *clg_tensor_shape(c);
-    ctx->info.type = CLG_DEVICE_GPU; /* on others it is not asked for */
     clg_log_set(keep_message, warning);
     clg__fault_set(CLG__FAULT_OPENCL, 1, false, CL_BUILD_PROGRAM_FAILURE);
-    ck_assert(!clg__matmul_clblast_by_default(ctx));
+    ck_assert(!clg__matmul_clblast_trusted(ctx));
     clg__fault_set(CLG__FAULT_OPENCL, 0, false, 0);
     clg_log_set(NULL, NULL);
     ck_assert_ptr_nonnull(strstr(warning, "CLBlast failed its self-test on"));
@@ -51,11 +50,10 @@ END_TEST
 START_TEST(lack_of_memory_settles_nothing)
 {
     clg_context *ctx = engine_context("gpu");
-    ctx->info.type = CLG_DEVICE_GPU;
     clg__fault_set(CLG__FAULT_OPENCL, 1, false, CL_MEM_OBJECT_ALLOCATION_FAILURE);
-    ck_assert(clg__matmul_clblast_by_default(ctx)); /* lowering will meet it and report it */
+    ck_assert(clg__matmul_clblast_trusted(ctx)); /* lowering will meet it and report it */
     clg__fault_set(CLG__FAULT_OPENCL, 1, false, CL_BUILD_PROGRAM_FAILURE);
-    ck_assert(!clg__matmul_clblast_by_default(ctx));
+    ck_assert(!clg__matmul_clblast_trusted(ctx));
     clg__fault_set(CLG__FAULT_OPENCL, 0, false, 0);
     clg_context_destroy(ctx);
 }

@@ -8,6 +8,7 @@
 
 #include "device/context.h"
 #include "ops/algorithms_cpu.h"
+#include "ops/tuning.h"
 
 /* ---- devices ---- */
 
@@ -33,10 +34,12 @@ START_TEST(tiles_fit_the_device)
 {
     static const uint32_t widths[] = {0, 1, 4, 8, 16};
     static const int expected[] = {16, 4, 4, 8, 16};
+    const clg__tile_knobs knobs = {CLG__TUNE_CONV2D_TILE, CLG__TUNE_CONV2D_BLOCKS, 5};
     for (size_t i = 0; i < CLG__COUNT(widths); i++) {
         clg_context device = {
             .info = {.float_vector_width = widths[i], .local_memory = 32768, .compute_units = 3}};
-        clg__tile wide = clg__tile_choose(&device, 1000), narrow = clg__tile_choose(&device, 3);
+        clg__tile wide = clg__tile_choose(&device, &knobs, NULL, 1000);
+        clg__tile narrow = clg__tile_choose(&device, &knobs, NULL, 3);
         ck_assert_int_eq(wide.width, expected[i]);
         ck_assert_int_eq(wide.panel, 2 * wide.width);
         ck_assert_int_eq(narrow.panel, narrow.width);

@@ -44,7 +44,8 @@ struct command {
     X(sample)                                                                                      \
     X(word2vec)                                                                                    \
     X(nearest)                                                                                     \
-    X(compare) X(landscape) X(devices) X(ops) X(bench) X(graph) X(summary) X(models) X(cache)
+    X(compare)                                                                                     \
+    X(landscape) X(devices) X(ops) X(bench) X(tune) X(graph) X(summary) X(models) X(cache)
 #define COMMAND_DECLARE(name) extern const struct command command_##name;
 COMMANDS(COMMAND_DECLARE)
 #undef COMMAND_DECLARE

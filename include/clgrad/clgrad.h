@@ -22,6 +22,7 @@
 #include "clgrad/schedule.h"
 #include "clgrad/sequence.h"
 #include "clgrad/tensor.h"
+#include "clgrad/tuning.h"
 /* clang-format on */
 
 #endif

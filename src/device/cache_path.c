@@ -13,16 +13,21 @@ static const char *absolute_variable(const char *name)
     return value && value[0] == '/' ? value : NULL;
 }
 
+int clg__user_directory(const char *variable, const char *in_home, char *path, size_t size)
+{
+    const char *directory = absolute_variable(variable);
+    if (directory) return snprintf(path, size, "%s/clgrad", directory);
+    if ((directory = absolute_variable("HOME")))
+        return snprintf(path, size, "%s/%s/clgrad", directory, in_home);
+    path[0] = '\0';
+    return 0;
+}
+
 static int write_default(char *path, size_t size)
 {
     const char *directory = getenv("CLGRAD_CACHE_DIR");
     if (directory) return snprintf(path, size, "%s", directory);
-    if ((directory = absolute_variable("XDG_CACHE_HOME")))
-        return snprintf(path, size, "%s/clgrad", directory);
-    if ((directory = absolute_variable("HOME")))
-        return snprintf(path, size, "%s/.cache/clgrad", directory);
-    path[0] = '\0';
-    return 0;
+    return clg__user_directory("XDG_CACHE_HOME", ".cache", path, size);
 }
 
 void clg__cache_path(const char *requested, char *path, size_t path_size, char *note,

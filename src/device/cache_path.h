@@ -8,6 +8,12 @@
 #include "base/base.h"
 
 /**
+ * Writes the user's directory for us by XDG's rules: $<variable>/clgrad, else
+ * $HOME/<in_home>/clgrad, else "". Returns its length as snprintf does.
+ */
+int clg__user_directory(const char *variable, const char *in_home, char *path, size_t size);
+
+/**
  * Writes the directory's path, or "" if the cache is off; then `note` says why. `requested` as in
  * clg_context_params.cache_dir.
  */

@@ -35,6 +35,16 @@ void clg__context_release(clg_context *ctx)
     clg__object_destroyed();
 }
 
+clg_status clg__context_on_release(clg_context *ctx, void (*hook)(clg_context *ctx))
+{
+    size_t slot = 0;
+    while (slot < CLG__COUNT(ctx->release_hooks) && ctx->release_hooks[slot]) slot++;
+    if (slot == CLG__COUNT(ctx->release_hooks))
+        return clg__fail(CLG_ERROR_INTERNAL, "no free release hook");
+    ctx->release_hooks[slot] = hook;
+    return CLG_OK;
+}
+
 void clg_context_destroy(clg_context *ctx)
 {
     clg__context_release(ctx);

@@ -29,11 +29,14 @@ struct clg_context {
     void (*release_hooks[4])(
         struct clg_context *ctx); /* other layers' clean-up, NULL = free slot */
     void *blas;                   /* state of the CLBlast binding (ops layer) */
+    struct clg__tuning *tuning;   /* ops layer; NULL before clg__tuning_load */
     uint64_t builds_compiled, builds_loaded;
 };
 
 clg_context *clg__context_retain(clg_context *ctx);
 void clg__context_release(clg_context *ctx);
+/** Has `hook` called when the context is released. */
+clg_status clg__context_on_release(clg_context *ctx, void (*hook)(clg_context *ctx));
 
 /** Text of an OpenCL error code: "CL_OUT_OF_RESOURCES". */
 const char *clg__cl_error_name(cl_int error);

@@ -37,11 +37,20 @@ typedef struct clg__tile {
     int64_t compute_units; /* work-groups that run at once */
 } clg__tile;
 
+/* What of it is tuned for a family of kernels. */
+typedef struct clg__tile_knobs {
+    int tile, blocks; /* clg__tunable_id: rows x vectors, eighths of local memory for blocks */
+    int64_t eighths;  /* where nothing was chosen */
+} clg__tile_knobs;
+
+/** Floats per vector. */
+int clg__tile_width(const clg_context *ctx);
 /**
- * `columns`: of the result, if that is worth another compiled kernel where a panel of two vectors
- * would be half empty; else 0.
+ * The tile for a node's kernel. `columns`: of the result, if that is worth another compiled kernel
+ * where a panel of two vectors would be half empty; else 0.
  */
-clg__tile clg__tile_choose(const clg_context *ctx, int64_t columns);
+clg__tile clg__tile_choose(const clg_context *ctx, const clg__tile_knobs *knobs,
+                           const clg_tensor *node, int64_t columns);
 
 enum { CLG__FEW_ROWS = 4 }; /* FEW_ROWS of cl/tile_cpu.h */
 #define CLG__TILE_DEFINES                                                                          \

@@ -13,12 +13,11 @@
  * device where CLBlast's results are wrong this is CLG_ERROR_UNSUPPORTED with what was wrong.
  */
 clg_status clg__matmul_clblast(clg__lowering *lo);
-/**
- * Whether CLBlast is to be chosen by default: not on CPU devices (there it is 10-30 times off, and
- * takes 15 s to compile), and only where it passed its self-test, which runs at the first question
- * on a context; a failure is logged as a warning. A choice made by the user does not ask.
- */
+/** Not on CPU devices: there it is 10-30 times off, and takes 15 s to compile. */
 bool clg__matmul_clblast_by_default(const clg_context *ctx);
+/** Where it passed its self-test, which runs at the first question on a context; a failure is
+ * logged as a warning. */
+bool clg__matmul_clblast_trusted(const clg_context *ctx);
 
 /** Matrix product through local memory. */
 clg_status clg__matmul_gpu(clg__lowering *lo);
@@ -52,14 +51,18 @@ typedef struct clg__gpu_tile {
     int m, n, k;        /* of a work-group */
     int item_m, item_n; /* of a work-item */
 } clg__gpu_tile;
-/** The tile for `batch` products of (rows, columns) that fits the device's work-groups. */
-clg__gpu_tile clg__gpu_tile_choose(const clg_context *ctx, int64_t batch, int64_t rows,
-                                   int64_t columns);
+/**
+ * The tile for `batch` products of (rows, columns) that fits the device's work-groups: what
+ * `tunable` (clg__tunable_id) says for the node, or the best by an estimate.
+ */
+clg__gpu_tile clg__gpu_tile_choose(const clg_context *ctx, int tunable, const clg_tensor *node,
+                                   int64_t batch, int64_t rows, int64_t columns);
 /**
  * The same where the reduction, `length` steps long, may be dealt out to `splits` work-groups: more
  * than one if the result has too few tiles for the device.
  */
-clg__gpu_tile clg__gpu_tile_choose_split(const clg_context *ctx, int64_t batch, int64_t rows,
+clg__gpu_tile clg__gpu_tile_choose_split(const clg_context *ctx, int tunable,
+                                         const clg_tensor *node, int64_t batch, int64_t rows,
                                          int64_t columns, int64_t length, int *splits);
 /** Work-items of a work-group. */
 int clg__gpu_tile_items(const clg__gpu_tile *tile);

@@ -6,6 +6,10 @@
  * Arrays of two are (vertical, horizontal).
  */
 #include "ops/algorithms_cpu.h"
+#include "ops/tuning.h"
+
+static const clg__tile_knobs knobs = {CLG__TUNE_CONV2D_TILE, CLG__TUNE_CONV2D_BLOCKS, 5};
+static const clg__tile_knobs weights_knobs = {CLG__TUNE_WEIGHTS_TILE, CLG__TUNE_WEIGHTS_BLOCKS, 5};
 
 /*
  * One dimension of a pass: output i looks at source positions origin + i * stride * skip +
@@ -72,7 +76,7 @@ static void simplify(axis *a)
  */
 static void merge_groups(conv *p, const clg_context *ctx)
 {
-    const int64_t width = clg__tile_choose(ctx, 1).width;
+    const int64_t width = clg__tile_width(ctx);
     p->merged = 1;
     for (int64_t count = 2; count <= p->groups; count++)
         if (p->groups % count == 0 && count * p->n <= width && count * p->k <= 4 * width)
@@ -267,7 +271,7 @@ clg_status clg__conv2d_cpu_forward(clg__lowering *lo)
     p.tap_rows = w->dim[2];
     p.tap_columns = w->dim[3];
     for (int i = 0; i < 2; i++) p.axis[i] = forward_axis(attr, i, x->dim[1 + i], y->dim[1 + i]);
-    const clg__tile tile = clg__tile_choose(lo->ctx, p.n);
+    const clg__tile tile = clg__tile_choose(lo->ctx, &knobs, lo->node, p.n);
     add_conv(lo, &p, &tile);
     return lo->status;
 }
@@ -284,7 +288,7 @@ clg_status clg__conv2d_cpu_backward_data(clg__lowering *lo)
     p.kernel_width = w->dim[1];
     p.tap_rows = w->dim[2];
     p.tap_columns = w->dim[3];
-    const clg__tile tile = clg__tile_choose(lo->ctx, p.n);
+    const clg__tile tile = clg__tile_choose(lo->ctx, &knobs, lo->node, p.n);
     for (int i = 0; i < attr->stride[0] * attr->stride[1]; i++) {
         const int64_t first[2] = {i / attr->stride[1], i % attr->stride[1]};
         for (int j = 0; j < 2; j++) p.axis[j] = backward_axis(attr, j, dy->dim[1 + j], first[j]);
@@ -330,7 +334,8 @@ static void shape_weights_blocks(const conv *p, const clg__tile *tile, blocks *b
  * Blocks and number of splits. They depend on everything but the batch size (taken as 64), because
  * whether there is a second launch does.
  */
-static blocks choose_weights_blocks(const conv *p, const clg__tile *tile, int64_t *splits)
+static blocks choose_weights_blocks(const conv *p, const clg__tile *tile, int64_t per_unit,
+                                    int64_t *splits)
 {
     static const int64_t depths[] = {1, 4, 16, 32, 64, 128, 1 << 30};
     static const int64_t panels[] = {1, 2, 4, 8, 16};
@@ -347,7 +352,7 @@ static blocks choose_weights_blocks(const conv *p, const clg__tile *tile, int64_
                     .k = depths[i / nr / nc % nd],
                     .n = panels[i / nr / nc / nd] * tile->panel};
         shape_weights_blocks(&nominal, tile, &b);
-        int64_t wanted = clg__max_i64(clg__ceil_div(4 * tile->compute_units, b.count), 1);
+        int64_t wanted = clg__max_i64(clg__ceil_div(per_unit * tile->compute_units, b.count), 1);
         double cost = weights_estimate(&nominal, tile, &b, wanted);
         if (best.count && (!fits(&b, tile) || cost >= best_cost)) continue;
         best = b;
@@ -367,9 +372,10 @@ clg_status clg__conv2d_cpu_backward_weights(clg__lowering *lo)
     p.n = dy->dim[3] / p.groups;
     merge_groups(&p, lo->ctx);
     for (int i = 0; i < 2; i++) p.axis[i] = forward_axis(attr, i, x->dim[1 + i], dy->dim[1 + i]);
-    const clg__tile tile = clg__tile_choose(lo->ctx, p.n);
+    const clg__tile tile = clg__tile_choose(lo->ctx, &weights_knobs, lo->node, p.n);
     int64_t most = 1;
-    blocks b = choose_weights_blocks(&p, &tile, &most);
+    const int64_t per_unit = clg__tuned_int(lo->ctx, CLG__TUNE_WEIGHTS_SPLIT, lo->node, 4);
+    blocks b = choose_weights_blocks(&p, &tile, per_unit, &most);
     check_fits(lo, &b, &tile);
     const int64_t chunks = clg__ceil_div(p.batch * p.axis[0].outputs, b.rows) *
                            clg__ceil_div(p.axis[1].outputs, b.columns);

@@ -18,6 +18,7 @@
 #include "base/random.h"
 #include "memory/buffer.h"
 #include "ops/algorithms_gpu.h"
+#include "ops/clblast.h"
 
 static pthread_mutex_t clblast_lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -26,6 +27,7 @@ typedef enum trust { UNKNOWN, TRUSTED, BROKEN } trust;
 /* ctx->blas */
 typedef struct blas {
     trust trust;
+    unsigned tested;   /* the state of CLBlast's parameters (clg__clblast_apply_sets) it is about */
     char reason[256];  /* why BROKEN */
     clg__buffer *temp; /* shared by all calls on the queue; NULL until one needs it */
 } blas;
@@ -44,29 +46,17 @@ static void release_blas(clg_context *ctx)
 static clg_status get_blas(clg_context *ctx, blas **out)
 {
     if (!ctx->blas) {
-        size_t slot = 0;
-        while (slot < CLG__COUNT(ctx->release_hooks) && ctx->release_hooks[slot]) slot++;
-        if (slot == CLG__COUNT(ctx->release_hooks))
-            return clg__fail(CLG_ERROR_INTERNAL, "no free release hook for CLBlast");
-        ctx->blas = clg__calloc(1, sizeof(blas));
-        if (!ctx->blas) return CLG_ERROR_MEMORY;
-        ctx->release_hooks[slot] = release_blas;
+        blas *state = clg__calloc(1, sizeof *state);
+        clg_status status = state ? clg__context_on_release(ctx, release_blas) : CLG_ERROR_MEMORY;
+        if (status != CLG_OK) clg__free(state);
+        CLG_TRY(status);
+        ctx->blas = state;
     }
     *out = ctx->blas;
     return CLG_OK;
 }
 
 /* ---- calls ---- */
-
-/* CLBlast passes OpenCL's codes on; its own start at -1024. */
-static clg_status blas_status(int code, const char *call)
-{
-    if (code > -1000) return clg__cl_status(code, call);
-    return clg__fail(CLG_ERROR_OPENCL, "%s failed with CLBlast status %d", call, code);
-}
-#define BLAS_CALL(name, ...)                                                                       \
-    blas_status(clg__fault_hit(CLG__FAULT_OPENCL) ? clg__fault_code() : (int)name(__VA_ARGS__),    \
-                #name)
 
 static CLBlastTranspose transposed(bool yes)
 {
@@ -83,16 +73,24 @@ static size_t b_line(const clg__gemm *g)
     return (size_t)(g->transpose_b ? g->k : g->n);
 }
 
-/* Bytes of temporary memory at any offsets; 0: CLBlast takes its kernel for small matrices. */
+/*
+ * Bytes of temporary memory at any offsets; 0: CLBlast takes its kernel for small matrices. Enough
+ * for every set of parameters, should a context with other choices come to use the device.
+ */
 static clg_status temp_size(clg_context *ctx, const clg__gemm *g, size_t *out)
 {
     const size_t any_offset = 1;
     pthread_mutex_lock(&clblast_lock);
     clg_status status =
-        BLAS_CALL(CLBlastSGemmTempBufferSize, CLBlastLayoutRowMajor, transposed(g->transpose_a),
+        CLG__BLAS(CLBlastSGemmTempBufferSize, CLBlastLayoutRowMajor, transposed(g->transpose_a),
                   transposed(g->transpose_b), (size_t)g->m, (size_t)g->n, (size_t)g->k, any_offset,
                   a_line(g), any_offset, b_line(g), any_offset, (size_t)g->n, &ctx->queue, out);
     pthread_mutex_unlock(&clblast_lock);
+    const size_t m = (size_t)clg__round_up(g->m, CLG__XGEMM_MULTIPLE);
+    const size_t n = (size_t)clg__round_up(g->n, CLG__XGEMM_MULTIPLE);
+    const size_t k = (size_t)clg__round_up(g->k, CLG__XGEMM_MULTIPLE);
+    const size_t most = (m * k + k * n + m * n) * sizeof(float);
+    if (status == CLG_OK && *out > 0 && *out < most) *out = most;
     return status;
 }
 
@@ -112,7 +110,7 @@ static clg_status multiply_one(clg_context *ctx, const clg__gemm *g, const clg__
                                int64_t i)
 {
     const blas *state = ctx->blas;
-    return BLAS_CALL(CLBlastSgemmWithTempBuffer, CLBlastLayoutRowMajor, transposed(g->transpose_a),
+    return CLG__BLAS(CLBlastSgemmWithTempBuffer, CLBlastLayoutRowMajor, transposed(g->transpose_a),
                      transposed(g->transpose_b), (size_t)g->m, (size_t)g->n, (size_t)g->k, 1.0f,
                      at[0].mem, at[0].offset + (size_t)(i * g->a_stride), a_line(g), at[1].mem,
                      at[1].offset + (size_t)(i * g->b_stride), b_line(g), 0.0f, at[2].mem,
@@ -122,7 +120,7 @@ static clg_status multiply_one(clg_context *ctx, const clg__gemm *g, const clg__
 
 static clg_status multiply_batch(clg_context *ctx, const clg__gemm *g, const clg__address *at)
 {
-    return BLAS_CALL(CLBlastSgemmStridedBatched, CLBlastLayoutRowMajor, transposed(g->transpose_a),
+    return CLG__BLAS(CLBlastSgemmStridedBatched, CLBlastLayoutRowMajor, transposed(g->transpose_a),
                      transposed(g->transpose_b), (size_t)g->m, (size_t)g->n, (size_t)g->k, 1.0f,
                      at[0].mem, at[0].offset, a_line(g), (size_t)g->a_stride, at[1].mem,
                      at[1].offset, b_line(g), (size_t)g->b_stride, 0.0f, at[2].mem, at[2].offset,
@@ -301,7 +299,11 @@ static clg_status self_test(clg_context *ctx, blas **out)
     blas *state = NULL;
     CLG_TRY(get_blas(ctx, &state));
     *out = state;
-    if (state->trust != UNKNOWN) return CLG_OK;
+    pthread_mutex_lock(&clblast_lock);
+    const unsigned parameters = clg__clblast_apply_sets(ctx);
+    pthread_mutex_unlock(&clblast_lock);
+    if (state->trust != UNKNOWN && state->tested == parameters) return CLG_OK;
+    state->tested = parameters;
     clg_status status = try_all_shapes(ctx, state);
     if (status != CLG_OK) state->trust = UNKNOWN;
     if (status == CLG_ERROR_MEMORY) return status;
@@ -319,8 +321,12 @@ static clg_status self_test(clg_context *ctx, blas **out)
 
 bool clg__matmul_clblast_by_default(const clg_context *ctx)
 {
+    return ctx->info.type != CLG_DEVICE_CPU;
+}
+
+bool clg__matmul_clblast_trusted(const clg_context *ctx)
+{
     blas *state = NULL;
-    if (ctx->info.type == CLG_DEVICE_CPU) return false;
     /* The verdict is kept in the context, which is const here only by courtesy. When it cannot be
      * had, lowering meets the same failure and reports it. */
     return self_test((clg_context *)ctx, &state) != CLG_OK || state->trust == TRUSTED;

@@ -6,6 +6,10 @@
  * split where the result is too small to keep all compute units busy.
  */
 #include "ops/algorithms_cpu.h"
+#include "ops/tuning.h"
+
+/* Nothing is fetched ahead here: blocks may take more than those of convolutions. */
+static const clg__tile_knobs knobs = {CLG__TUNE_MATMUL_TILE, CLG__TUNE_MATMUL_BLOCKS, 6};
 
 typedef struct matmul {
     int64_t batch, m, n, k;
@@ -91,7 +95,6 @@ static blocks choose_blocks(const matmul *p, const clg__tile *tile)
     static const int64_t rows[] = {1, 2, 4, 8, 12, 16, 24, 32, 48}; /* tiles */
     static const int64_t columns[] = {1, 2, 4, 8, 16};              /* panels */
     static const int64_t depths[] = {32, 64, 96, 128, 160, 208, 256, 352, 1 << 30};
-    const int64_t most = tile->local_floats / 5 * 6; /* nothing is fetched ahead here */
     blocks best = {0};
     double best_cost = 0;
     for (size_t i = 0; i < CLG__COUNT(rows) * CLG__COUNT(columns) * CLG__COUNT(depths); i++) {
@@ -99,7 +102,7 @@ static blocks choose_blocks(const matmul *p, const clg__tile *tile)
         int64_t n = columns[i / CLG__COUNT(rows) % CLG__COUNT(columns)] * tile->panel;
         int64_t k = depths[i / CLG__COUNT(rows) / CLG__COUNT(columns)];
         blocks b = shape_blocks(p, tile, m, n, k);
-        bool fits = b.local[0] + b.local[1] + b.local[2] <= most;
+        bool fits = b.local[0] + b.local[1] + b.local[2] <= tile->local_floats;
         double cost = estimate(p, tile, &b);
         if (best.count && (!fits || cost >= best_cost)) continue;
         best = b;
@@ -148,7 +151,8 @@ clg_status clg__matmul_cpu(clg__lowering *lo)
 {
     matmul p = read_problem(lo);
     p.prepared = lo->kept[1] && lo->in_shape[1].ndim == 2;
-    const clg__tile tile = clg__tile_choose(lo->ctx, 0); /* few columns are rare and cheap */
+    const clg__tile tile =
+        clg__tile_choose(lo->ctx, &knobs, lo->node, 0); /* few columns are rare and cheap */
     blocks b = choose_blocks(&p, &tile);
     const int64_t wanted = 2 * tile.compute_units;
     p.split =

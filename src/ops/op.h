@@ -43,8 +43,11 @@ typedef struct clg__algorithm {
     bool fuses_epilogue; /* results go through STORE_n */
     /** NULL: always. Must not depend on extents that follow the batch. */
     bool (*applies)(const clg_context *ctx, const clg_tensor *node);
-    /** Whether to choose it where the user does not (CLGRAD_<OP>). NULL: yes. */
+    /** Whether to choose it where neither the user (CLGRAD_<OP>) nor tuning does. NULL: yes. */
     bool (*by_default)(const clg_context *ctx, const clg_tensor *node);
+    /** Whether its results were found right on this device. Only the user chooses one that is not
+     * trusted. NULL: yes. */
+    bool (*trusted)(const clg_context *ctx);
     clg_status (*lower)(clg__lowering *lo);
 } clg__algorithm;
 

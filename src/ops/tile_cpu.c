@@ -5,25 +5,35 @@
 #include <math.h>
 
 #include "ops/algorithms_cpu.h"
+#include "ops/tuning.h"
+
+int clg__tile_width(const clg_context *ctx)
+{
+    const uint32_t preferred = ctx->info.float_vector_width;
+    const int width = preferred == 0 || preferred >= 16 ? 16 : preferred >= 8 ? 8 : 4;
+    return (int)clg__tuned_int(ctx, CLG__TUNE_TILE_WIDTH, NULL, width);
+}
 
 /*
  * A tile of 12 x 2 vectors needs 27 registers; processors with vectors of 16 floats have 32. Those
- * with 8 or 4 floats may have 16 only: 6 x 2 fits. Blocks may take 5/8 of the local memory: CPU
+ * with 8 or 4 floats may have 16 only: 6 x 2 fits. Blocks may take a part of the local memory: CPU
  * devices report about a core's share of its cache there, and what is fetched ahead and the
  * program's own data want the rest.
  */
-clg__tile clg__tile_choose(const clg_context *ctx, int64_t columns)
+clg__tile clg__tile_choose(const clg_context *ctx, const clg__tile_knobs *knobs,
+                           const clg_tensor *node, int64_t columns)
 {
-    clg__tile tile = {.width = 16, .rows = 12, .vectors = 2};
-    if (ctx->info.float_vector_width && ctx->info.float_vector_width < 16) {
-        tile.width = ctx->info.float_vector_width >= 8 ? 8 : 4;
-        tile.rows = 6;
-    }
-    int64_t last = columns % (2 * tile.width);
-    if (last && last <= tile.width && columns < 4 * tile.width) tile.vectors = 1;
+    clg__tile tile = {.width = clg__tile_width(ctx), .rows = 6, .vectors = 2};
+    if (tile.width == 16) tile.rows = 12;
+    const int64_t last = columns % (2 * tile.width);
+    if (last && last <= tile.width && columns < 4 * tile.width)
+        tile.vectors = 1;
+    else
+        clg__tuned_pair(ctx, knobs->tile, NULL, &tile.rows, &tile.vectors);
     tile.panel = tile.width * tile.vectors;
-    int64_t bytes = (int64_t)ctx->info.local_memory / 8 * 5;
-    tile.local_floats = clg__min_i64(bytes, 2 << 20) / (int64_t)sizeof(float);
+    const int64_t eighths = clg__tuned_int(ctx, knobs->blocks, node, knobs->eighths);
+    const int64_t eighth = clg__min_i64((int64_t)ctx->info.local_memory / 8, (2 << 20) / 5);
+    tile.local_floats = eighth * eighths / (int64_t)sizeof(float);
     tile.compute_units = clg__max_i64(ctx->info.compute_units, 1);
     return tile;
 }

@@ -5,6 +5,7 @@
  * Recording and binding happen again for another batch size; building does not: the same steps name
  * the same kernels.
  */
+#include "ops/tuning.h"
 #include "program/program.h"
 
 /* ---- recording launches ---- */
@@ -13,7 +14,8 @@ static int64_t work_items(const clg_context *ctx, int64_t elements)
 {
     /* On a CPU a few shares per core, each worth a launch; on a GPU as many as there are vectors.
      */
-    int64_t shares = clg__ceil_div(elements, 4096);
+    int64_t shares =
+        clg__ceil_div(elements, clg__tuned_int(ctx, CLG__TUNE_POINTWISE_SHARE, NULL, 4096));
     return clg__max_i64(1, clg__min_i64(shares, 8 * (int64_t)ctx->info.compute_units));
 }
 

@@ -8,6 +8,7 @@
  */
 #include <stdlib.h>
 
+#include "ops/tuning.h"
 #include "program/ir.h"
 
 /* ---- clusters ---- */
@@ -284,25 +285,47 @@ static clg_status place_reduce(clg__ir *ir, int id)
     return CLG_OK;
 }
 
-/* The algorithm of a kernel node: $CLGRAD_<OP>, else the engine's first that applies. */
-static clg_status choose_algorithm(const clg__ir *ir, const clg_tensor *node,
-                                   const clg__algorithm **chosen)
+/* $CLGRAD_<OP>; NULL if it is not set. */
+static const char *wanted_algorithm(const clg__op *op)
 {
     char variable[64] = "CLGRAD_";
     size_t used = strlen(variable);
-    for (const char *p = node->op->name; *p && used + 1 < sizeof variable; p++)
+    for (const char *p = op->name; *p && used + 1 < sizeof variable; p++)
         variable[used++] = (char)(*p >= 'a' && *p <= 'z' ? *p - 'a' + 'A' : *p);
-    const char *wanted = getenv(variable);
+    return getenv(variable);
+}
+
+/* The first algorithm of this name (NULL: of the engine) that applies; or NULL. */
+static const clg__algorithm *find_algorithm(const clg_context *ctx, const clg_tensor *node,
+                                            const char *name, bool trusted)
+{
     for (const clg__algorithm *a = node->op->algorithms; a->name; a++) {
-        bool here = wanted ? strcmp(a->name, wanted) == 0 : a->engines >> ir->ctx->engine & 1;
-        if (!here || (a->applies && !a->applies(ir->ctx, node))) continue;
-        if (!wanted && a->by_default && !a->by_default(ir->ctx, node)) continue;
-        *chosen = a;
-        return CLG_OK;
+        if (name ? strcmp(a->name, name) != 0 : !(a->engines >> ctx->engine & 1)) continue;
+        if (a->applies && !a->applies(ctx, node)) continue;
+        if (!name && a->by_default && !a->by_default(ctx, node)) continue;
+        if (!trusted || !a->trusted || a->trusted(ctx)) return a;
     }
-    return clg__fail(CLG_ERROR_UNSUPPORTED, "%s: no algorithm %s%s%sserves this node on %s",
-                     node->op->name, wanted ? "named " : "", wanted ? wanted : "",
-                     wanted ? " " : "", ir->ctx->info.name);
+    return NULL;
+}
+
+/*
+ * The algorithm of a kernel node: $CLGRAD_<OP>, else what tuning chose for the node's class of
+ * problems if it applies to the node, else the engine's first that applies.
+ */
+static clg_status choose_algorithm(const clg__ir *ir, const clg_tensor *node,
+                                   const clg__algorithm **chosen)
+{
+    const char *wanted = wanted_algorithm(node->op);
+    const char *tuned = wanted ? NULL : clg__tuned_algorithm(ir->ctx, node);
+    const clg__algorithm *found = NULL;
+    if (tuned) found = find_algorithm(ir->ctx, node, tuned, true);
+    if (!found) found = find_algorithm(ir->ctx, node, wanted, !wanted);
+    if (!found)
+        return clg__fail(CLG_ERROR_UNSUPPORTED, "%s: no algorithm %s%s%sserves this node on %s",
+                         node->op->name, wanted ? "named " : "", wanted ? wanted : "",
+                         wanted ? " " : "", ir->ctx->info.name);
+    *chosen = found;
+    return CLG_OK;
 }
 
 static clg_status place_kernel(clg__ir *ir, int id)

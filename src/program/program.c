@@ -5,7 +5,9 @@
  * is copied into one of two host buffers first, so that the caller's memory is free at once and the
  * transfer overlaps with the kernels before it.
  */
+
 #include "program/program.h"
+#include "ops/tuning.h"
 
 /* ---- memory ---- */
 
@@ -190,6 +192,7 @@ clg_status clg__program_create(clg_program **out, clg_context *ctx, clg_graph *g
     CLG_TRY(clg__graph_check(graph));
     if (!ctx || !params || (params->n_outputs && !params->outputs) || params->batch < 0)
         return clg__fail(CLG_ERROR_ARGUMENT, "program: a context and valid params are needed");
+    CLG_TRY(clg__tuning_load(ctx));
     size_t limit = ctx->info.max_work_group, tried;
     clg_status status;
     do {

@@ -16,7 +16,7 @@ import sys
 PUBLIC_LAYER = {
     "base": "base", "device": "device", "tensor": "tensor", "ops": "ops", "pointwise": "ops", "bench": "ops",
     "autodiff": "autodiff", "program": "program", "gradcheck": "program", "nn": "nn", "optimizer": "nn", "schedule": "nn", "sequence": "nn", "data": "io", "io": "io",
-    "bench": "ops", "activations": "ops", "augment": "ops", "losses": "ops", "checkpoint": "io",
+    "bench": "ops", "activations": "ops", "augment": "ops", "losses": "ops", "tuning": "ops", "checkpoint": "io",
 }
 WITHOUT_OPENCL = ("base", "tensor", "nn", "io", "tools", "public")
 MAKERS = re.compile(r"\b(nvidia|amd|intel|mali|adreno|qualcomm|powervr|apple|pocl|mesa|rusticl)\b", re.I)
