@@ -43,7 +43,7 @@ typedef struct clg__algorithm {
     bool fuses_epilogue; /* results go through STORE_n */
     /** NULL: always. Must not depend on extents that follow the batch. */
     bool (*applies)(const clg_context *ctx, const clg_tensor *node);
-    /** Whether to choose it where the user does not (CLGRAD_<OP>). NULL: yes. */
+    /** Whether to choose it where the user does not (CLGRAD_<OP>). NULL: yes. As `applies`. */
     bool (*by_default)(const clg_context *ctx, const clg_tensor *node);
     clg_status (*lower)(clg__lowering *lo);
 } clg__algorithm;
