@@ -36,6 +36,9 @@
 #define VECTOR JOIN(float, WIDTH)
 #define VLOAD JOIN(vload, WIDTH)
 #define VSTORE JOIN(vstore, WIDTH)
+/* The same to local memory, in one store: some compilers make three of vstore16. */
+typedef VECTOR loose_vector __attribute__((aligned(4)));
+#define VSTORE_LOCAL(v, i, p) (((__local loose_vector *)(p))[i] = (v))
 
 #ifndef EPILOGUE_PARAMS
 #define EPILOGUE_PARAMS , __global float *y, ulong y_offset, ulong y_columns
@@ -83,7 +86,8 @@
             VLOAD(r * VECTORS + v, c);                                                             \
     }                                                                                              \
     _Pragma("unroll") for (int r = 0; r < rows; r++)                                               \
-        _Pragma("unroll") for (int v = 0; v < VECTORS; v++) VSTORE(acc[r][v], r *VECTORS + v, c)
+        _Pragma("unroll") for (int v = 0; v < VECTORS; v++)                                        \
+            VSTORE_LOCAL(acc[r][v], r *VECTORS + v, c)
 /* One step of the reduction: ELEMENT(r) is A's element of row r, b the row of B's panel. */
 #define TILE_STEP(acc, rows, ELEMENT, b)                                                           \
     {                                                                                              \

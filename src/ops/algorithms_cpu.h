@@ -25,6 +25,16 @@ bool clg__depthwise_applies(const struct clg__conv2d_attr *attr, const clg_shape
 clg_status clg__depthwise_cpu_data(clg__lowering *lo, bool backward);
 clg_status clg__depthwise_cpu_weights(clg__lowering *lo); /* x, dy -> dw */
 
+/* ---- conv2d 3 x 3 with stride 1, no dilation and one group: Winograd ---- */
+
+bool clg__winograd_forward_applies(const clg_context *ctx, const clg_tensor *node);
+bool clg__winograd_backward_data_applies(const clg_context *ctx, const clg_tensor *node);
+/** Where it is estimated to be clearly faster than the direct algorithm. */
+bool clg__winograd_forward_by_default(const clg_context *ctx, const clg_tensor *node);
+bool clg__winograd_backward_data_by_default(const clg_context *ctx, const clg_tensor *node);
+clg_status clg__winograd_cpu_forward(clg__lowering *lo);       /* x, w -> y */
+clg_status clg__winograd_cpu_backward_data(clg__lowering *lo); /* dy, w -> dx */
+
 /* ---- shared by the algorithms of this engine ---- */
 
 /* The register tile that suits a device, and what a work-group may keep in local memory. */

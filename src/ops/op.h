@@ -43,7 +43,8 @@ typedef struct clg__algorithm {
     bool fuses_epilogue; /* results go through STORE_n */
     /** NULL: always. Must not depend on extents that follow the batch. */
     bool (*applies)(const clg_context *ctx, const clg_tensor *node);
-    /** Whether to choose it where neither the user (CLGRAD_<OP>) nor tuning does. NULL: yes. */
+    /** Whether to choose it where neither the user (CLGRAD_<OP>) nor tuning does. NULL: yes. As
+     * `applies`. */
     bool (*by_default)(const clg_context *ctx, const clg_tensor *node);
     /** Whether its results were found right on this device. Only the user chooses one that is not
      * trusted. NULL: yes. */

@@ -85,19 +85,29 @@ static void backward_weights_gradient(clg_tensor *out, clg_tensor *g, clg_tensor
     dx[1] = forward(out->attr, out->inputs[0], g);
 }
 
-#define ALGORITHMS(pass)                                                                           \
-    static const clg__algorithm pass##_algorithms[] = {{.name = "tile",                            \
-                                                        .engines = 1u << CLG_ENGINE_CPU,           \
-                                                        .fuses_epilogue = true,                    \
-                                                        .lower = clg__conv2d_cpu_##pass},          \
-                                                       {.name = "local",                           \
-                                                        .engines = 1u << CLG_ENGINE_GPU,           \
-                                                        .fuses_epilogue = true,                    \
-                                                        .lower = clg__conv2d_gpu_##pass},          \
-                                                       {.name = NULL}};
-ALGORITHMS(forward)
-ALGORITHMS(backward_data)
-ALGORITHMS(backward_weights)
+#define WINOGRAD(pass)                                                                             \
+    {                                                                                              \
+        .name = "winograd", .engines = 1u << CLG_ENGINE_CPU, .fuses_epilogue = true,               \
+        .applies = clg__winograd_##pass##_applies,                                                 \
+        .by_default = clg__winograd_##pass##_by_default, .lower = clg__winograd_cpu_##pass         \
+    }
+#define TILE(pass)                                                                                 \
+    {                                                                                              \
+        .name = "tile", .engines = 1u << CLG_ENGINE_CPU, .fuses_epilogue = true,                   \
+        .lower = clg__conv2d_cpu_##pass                                                            \
+    }
+#define LOCAL(pass)                                                                                \
+    {                                                                                              \
+        .name = "local", .engines = 1u << CLG_ENGINE_GPU, .fuses_epilogue = true,                  \
+        .lower = clg__conv2d_gpu_##pass                                                            \
+    }
+
+static const clg__algorithm forward_algorithms[] = {
+    WINOGRAD(forward), TILE(forward), LOCAL(forward), {.name = NULL}};
+static const clg__algorithm backward_data_algorithms[] = {
+    WINOGRAD(backward_data), TILE(backward_data), LOCAL(backward_data), {.name = NULL}};
+static const clg__algorithm backward_weights_algorithms[] = {
+    TILE(backward_weights), LOCAL(backward_weights), {.name = NULL}};
 
 const clg__op clg__op_conv2d = {.name = "conv2d",
                                 .formula = "y = x * w over windows of x, NHWC and HWIO",

@@ -1,0 +1,177 @@
+/*
+ * Winograd's convolution (winograd_cpu.h) on CPU devices, 3 x 3 with stride 1, forward and backward
+ * to the data: backward, the source is dy, the kernel is turned round, and a tap's matrix (channels
+ * in, out) is used transposed.
+ *
+ * Tiles of 4 x 4 outputs are numbered through the batch. A work-group (one work-item) owns `sweep`
+ * blocks of block_q successive tiles, and block_n output channels; it walks over the source
+ * channels in chunks of block_k. A chunk's inputs and weights are transformed into local memory;
+ * for each of the 36 points a product of matrices follows, tiles x channels times channels x output
+ * channels, through the register tile of tile_cpu.h. Nothing transformed leaves the cache: weights
+ * cost little to transform again for each block of tiles, and where they are one chunk, all blocks
+ * of the work-group share them.
+ *
+ * Finished panels of products are transformed back and stored tile by tile while the next panel is
+ * multiplied. All at once, their stores would keep the core waiting for memory.
+ */
+#include "tile_cpu.h"
+#include "winograd_cpu.h"
+
+/* The weights (9, rows, columns), as a matrix of source channels x output channels for each tap. */
+typedef struct taps {
+    __global const float *w;
+    int rows, columns, backward;
+} taps;
+
+/*
+ * G g G^T of source channels k0 .. + count - 1 and `columns` <= PANEL output channels from n0:
+ * value t's panel is at to + t * stride. `staging`: (9, WIDTH, PANEL).
+ */
+TRANSFORM transform_weights(__local float *to, int stride, const taps *w, int k0, int count, int n0,
+                            int columns, __local float *staging)
+{
+    for (int k = 0; k < count; k += WIDTH) {
+        const int rows = min(WIDTH, count - k);
+        for (int i = 0; i < 9; i++) {
+            __local float *tap = staging + i * WIDTH * PANEL;
+            __global const float *from =
+                w->w + (ulong)(w->backward ? 8 - i : i) * w->rows * w->columns;
+            if (w->backward)
+                pack_panels_transposed(tap, WIDTH, 0, from + (ulong)n0 * w->columns + k0 + k,
+                                       w->columns, rows, columns);
+            else
+                pack_panels(tap, WIDTH, 0, from + (ulong)(k0 + k) * w->columns + n0, w->columns,
+                            rows, columns);
+        }
+        for (int r = 0; r < rows * VECTORS; r++) {
+            VECTOR m[3][POINTS], v[POINTS];
+            __local const float *tap = staging + r * WIDTH;
+            for (int j = 0; j < 3; j++)
+                weights_to_values(m[j], VLOAD(0, tap + j * WIDTH * PANEL),
+                                  VLOAD(0, tap + (3 + j) * WIDTH * PANEL),
+                                  VLOAD(0, tap + (6 + j) * WIDTH * PANEL));
+            for (int i = 0; i < POINTS; i++) {
+                weights_to_values(v, m[0][i], m[1][i], m[2][i]);
+#pragma unroll
+                for (int j = 0; j < POINTS; j++)
+                    VSTORE_LOCAL(v[j], 0, to + (i * POINTS + j) * stride + k * PANEL + r * WIDTH);
+            }
+        }
+    }
+}
+
+/* A^T m A of one tile: the row of value t is at from + t * stride; `to` is (4, 4, PANEL). */
+TRANSFORM transform_outputs(__local float *to, __local const float *from, int stride)
+{
+    for (int v = 0; v < VECTORS; v++) {
+        VECTOR m[OUTPUTS * POINTS], d[POINTS];
+        for (int j = 0; j < POINTS; j++) {
+#pragma unroll
+            for (int i = 0; i < POINTS; i++) d[i] = VLOAD(v, from + (i * POINTS + j) * stride);
+            values_to_outputs(d);
+#pragma unroll
+            for (int i = 0; i < OUTPUTS; i++) m[i * POINTS + j] = d[i];
+        }
+        for (int i = 0; i < OUTPUTS; i++) {
+#pragma unroll
+            for (int j = 0; j < POINTS; j++) d[j] = m[i * POINTS + j];
+            values_to_outputs(d);
+#pragma unroll
+            for (int j = 0; j < OUTPUTS; j++) VSTORE_LOCAL(d[j], v, to + (i * OUTPUTS + j) * PANEL);
+        }
+    }
+}
+
+/* Finished products of one panel, of which the tiles from `q` to `end` are not stored yet. */
+typedef struct waiting {
+    __local const float *products; // tile q's
+    int q, end, column;
+} waiting;
+
+/* The pixels that tiles q .. end - 1 look at and earlier ones did not, give or take a few. */
+static ahead tiles_ahead(__global const float *images, const tiling *g, long q, long end,
+                         int channel, int count)
+{
+    const long share = (long)g->grid.s0 * g->grid.s1, area = (long)g->size.s0 * g->size.s1;
+    const long lead = (OUTPUTS + 1) * g->size.s1;
+    const long from = min(q * area / share + lead, end * area / share);
+    return look_ahead(images + from * g->channels + channel, g->channels,
+                      (int)(end * area / share - from), count);
+}
+
+__attribute__((reqd_work_group_size(1, 1, 1))) __kernel void
+conv2d_winograd(__global const float *images, ulong images_offset, __global const float *w,
+                ulong w_offset, int2 source, int2 origin, int2 grid, int2 result, int tiles,
+                int channels, int columns, int tap_rows, int tap_columns, int backward,
+                /* blocks, and floats from one point's part of a local array to the next's */
+                int block_q, int block_k, int block_n, int sweep, int value_stride,
+                int weight_stride, int product_stride, __local float *values,
+                __local float *weights, __local float *products, __local float *staging,
+                __local int *offset EPILOGUE_PARAMS)
+{
+    const tiling g = {grid, source, origin, channels};
+    const tiling results = {grid, result, (int2)(0), 1};
+    const taps kernel_taps = {w + w_offset, tap_rows, tap_columns, backward};
+    const int blocks_n = (columns + block_n - 1) / block_n, chunked = block_k < channels;
+    const ulong id = get_group_id(0);
+    const int n0 = (int)(id % blocks_n) * block_n, width = min(block_n, columns - n0);
+    const long first = (long)(id / blocks_n) * sweep * block_q;
+    const long end = min(first + (long)sweep * block_q, (long)tiles);
+    images += images_offset;
+
+    /* Panels of products, one more than are being computed: the last one waits to be stored. */
+    const int panels = (width + PANEL - 1) / PANEL, slots = chunked ? panels + 1 : 2;
+    int panel = 0; /* the block's first, counted through all blocks */
+    waiting done = {products, 0, 0, 0};
+
+    for (long q0 = first; q0 < end + block_q; q0 += block_q) { /* the last round only stores */
+        const int count_q = (int)clamp(end - q0, 0L, (long)block_q);
+        const int rows = (count_q + TILE_ROWS - 1) / TILE_ROWS * TILE_ROWS;
+        const int calls = rows / TILE_ROWS * VALUES;
+        for (int k0 = 0; k0 < (count_q ? channels : 1); k0 += block_k) {
+            const int count = min(block_k, channels - k0), last = k0 + block_k >= channels;
+            const int line = (count + WIDTH - 1) / WIDTH * WIDTH;
+            for (int i = 0; i < count_q; i++)
+                transform_inputs(values + i * line, value_stride, images, &g, (int)q0 + i, k0,
+                                 count, staging);
+            for (int i = 0; i < rows; i++) offset[i] = min(i, count_q - 1) * line;
+            offset[rows] = 0; /* where the only run begins */
+            for (int n = 0; n < width && count_q && (chunked || q0 == first); n += PANEL)
+                transform_weights(weights + n * block_k, weight_stride, &kernel_taps, k0, count,
+                                  n0 + n, min(PANEL, width - n), staging);
+            ahead next = tiles_ahead(images, &g, min(q0 + block_q, end), min(q0 + 2 * block_q, end),
+                                     k0, count);
+            const int lines = ahead_lines(&next, max(calls * panels, 1));
+
+            for (int n = 0; n < width; n += PANEL) {
+                __local float *c = products + (panel + n / PANEL) % slots * block_q * PANEL;
+                const int first_q = done.q, waits = done.end - done.q;
+                for (int i = 0; i < max(calls, 1); i++) {
+                    fetch_ahead(&next, lines);
+                    const int t = i * TILE_ROWS / max(rows, 1), row = i * TILE_ROWS - t * rows;
+                    if (calls)
+                        tile_multiply(c + t * product_stride + row * PANEL, k0 > 0,
+                                      values + t * value_stride, offset + row, offset + rows, 1,
+                                      count, 1, weights + t * weight_stride + n * block_k);
+                    for (; done.q < done.end && (long)(done.q - first_q) * calls <= (long)i * waits;
+                         done.q++, done.products += PANEL) {
+                        const int2 at = tile_position(&results, done.q);
+                        const int2 inside = min(result - at, (int2)(OUTPUTS));
+                        const ulong pixel = tile_offset(&results, done.q);
+                        transform_outputs(staging, done.products, product_stride);
+                        for (int k = 0; k < inside.s0 * OUTPUTS; k++)
+                            if (k % OUTPUTS < inside.s1)
+                                STORE_ROW(staging + k * PANEL, min(PANEL, width - done.column),
+                                          pixel + (ulong)(k / OUTPUTS) * result.s1 + k % OUTPUTS,
+                                          (ulong)(n0 + done.column));
+                    }
+                }
+                if (last) {
+                    const waiting panel_done = {c, (int)q0, (int)q0 + count_q, n};
+                    done = panel_done;
+                }
+            }
+            if (last) panel += panels;
+        }
+    }
+}

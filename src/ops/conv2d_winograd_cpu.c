@@ -1,0 +1,195 @@
+/*
+ * Winograd's convolution on CPU devices (cl/conv2d_winograd_cpu.cl): 3 x 3, stride 1, forward and
+ * backward to the data, with a quarter of the direct algorithm's multiplications. All sizes are
+ * arguments, so one compiled kernel serves all shapes with the same epilogue.
+ *
+ * Arrays of two are (vertical, horizontal).
+ */
+#include "ops/algorithms_cpu.h"
+#include "ops/tuning.h"
+
+static const clg__tile_knobs knobs = {CLG__TUNE_WINOGRAD_TILE, CLG__TUNE_WINOGRAD_BLOCKS, 6};
+
+enum { OUTPUTS = 4, VALUES = 36 }; /* of a tile: along an axis, and points in both */
+
+typedef struct winograd {
+    int64_t batch, k, n; /* channels of source and result */
+    int64_t source[2], result[2], origin[2], grid[2];
+    bool backward;
+} winograd;
+
+/* Blocks of tiles, source channels of a chunk, output channels; see the kernel. */
+typedef struct blocks {
+    int64_t q, k, n, sweep;
+    int64_t values, weights, products; /* floats of local memory for each of the points */
+    int64_t count;                     /* work-groups */
+} blocks;
+
+static winograd read_problem(const struct clg__conv2d_attr *attr, const clg_shape *source,
+                             const clg_shape *result, bool backward)
+{
+    winograd p = {.batch = source->dim[0], .k = source->dim[3], .n = result->dim[3]};
+    p.backward = backward;
+    for (int i = 0; i < 2; i++) {
+        p.source[i] = source->dim[1 + i];
+        p.result[i] = result->dim[1 + i];
+        p.grid[i] = clg__ceil_div(p.result[i], OUTPUTS);
+        p.origin[i] = backward ? attr->padding[2 * i] - 2 : -attr->padding[2 * i];
+    }
+    return p;
+}
+
+static int64_t tiles_of(const winograd *p)
+{
+    return p->batch * p->grid[0] * p->grid[1];
+}
+
+static void shape_blocks(const winograd *p, const clg__tile *tile, blocks *b)
+{
+    b->q = clg__min_i64(b->q, clg__round_up(tiles_of(p), tile->rows));
+    b->k = clg__min_i64(b->k, p->k);
+    b->n = clg__min_i64(b->n, clg__round_up(p->n, tile->panel));
+    b->values = clg__tile_line(b->q * clg__round_up(b->k, tile->width));
+    b->weights = clg__tile_line(b->k * b->n);
+    b->products = clg__tile_line(b->q * (b->k < p->k ? b->n + tile->panel : 2 * tile->panel));
+    const int64_t all = clg__ceil_div(tiles_of(p), b->q), columns = clg__ceil_div(p->n, b->n);
+    const int64_t wanted = clg__ceil_div(8 * tile->compute_units, columns);
+    b->sweep = clg__ceil_div(all, clg__min_i64(wanted, all));
+    b->count = clg__ceil_div(all, b->sweep) * columns;
+}
+
+static int64_t staging_floats(const clg__tile *tile)
+{
+    return 9 * tile->width * tile->panel + 16 * tile->panel;
+}
+
+static bool fits(const blocks *b, const clg__tile *tile)
+{
+    return VALUES * (b->values + b->weights + b->products) + staging_floats(tile) + b->q + 16 <=
+           tile->local_floats;
+}
+
+/*
+ * Estimated cycles of the busiest compute unit: a tile's row of one vector and one k takes half a
+ * cycle; passing products through local memory once a chunk, and a vector of channels transformed,
+ * cost what was measured.
+ */
+static double estimate(const winograd *p, const clg__tile *tile, const blocks *b)
+{
+    const double chunks = (double)clg__ceil_div(p->k, b->k);
+    const double depth = (double)clg__ceil_div(p->k, tile->width);
+    const double width = (double)b->n / tile->width, area = (double)b->q * b->n;
+    double multiply = VALUES * area * (p->k / (2.0 * tile->width) + (chunks - 1) * 0.2 + 0.1);
+    double inputs = b->q * depth * 300;
+    double weights = p->k * width * (p->backward ? 150 : 110) / (chunks > 1 ? 1 : b->sweep);
+    double outputs = b->q * width * 200;
+    double waves = (double)clg__ceil_div(b->count, tile->compute_units) + 0.2;
+    return waves * (b->sweep * (multiply + inputs + weights + outputs) + 4000);
+}
+
+static blocks choose_blocks(const winograd *p, const clg__tile *tile)
+{
+    static const int64_t tiles[] = {1, 2, 3, 4, 5, 6, 8, 10, 12};
+    static const int64_t depths[] = {16, 32, 48, 64, 96, 128, 192, 256};
+    static const int64_t panels[] = {1, 2, 4, 8, 16};
+    const size_t nt = CLG__COUNT(tiles), nd = CLG__COUNT(depths);
+    blocks best = {0};
+    double best_cost = 0;
+    for (size_t i = 0; i < nt * nd * CLG__COUNT(panels); i++) {
+        blocks b = {.q = tiles[i % nt] * tile->rows,
+                    .k = depths[i / nt % nd],
+                    .n = panels[i / nt / nd] * tile->panel};
+        shape_blocks(p, tile, &b);
+        double cost = estimate(p, tile, &b);
+        if (best.count && (!fits(&b, tile) || cost >= best_cost)) continue;
+        best = b;
+        best_cost = cost;
+    }
+    return best;
+}
+
+#define LAUNCH_PAIR(launch, pair) clg__launch_pair(launch, (pair)[0], (pair)[1])
+
+static clg_status lower(clg__lowering *lo, bool backward)
+{
+    const clg_shape *w = &lo->in_shape[1];
+    winograd p = read_problem(lo->node->attr, &lo->in_shape[0], &lo->out_shape, backward);
+    const clg__tile tile = clg__tile_choose(lo->ctx, &knobs, lo->node, p.n);
+    blocks b = choose_blocks(&p, &tile);
+    clg__launch *launch = clg__tile_kernel(lo, "conv2d_winograd_cpu", "conv2d_winograd", &tile);
+    clg__launch_buffer(launch, lo->in[0]);
+    clg__launch_buffer(launch, lo->in[1]);
+    LAUNCH_PAIR(launch, p.source);
+    LAUNCH_PAIR(launch, p.origin);
+    LAUNCH_PAIR(launch, p.grid);
+    LAUNCH_PAIR(launch, p.result);
+    const int64_t numbers[] = {tiles_of(&p), p.k, p.n,     w->dim[2], w->dim[3], backward,  b.q,
+                               b.k,          b.n, b.sweep, b.values,  b.weights, b.products};
+    for (size_t i = 0; i < CLG__COUNT(numbers); i++) clg__launch_int(launch, numbers[i]);
+    const int64_t local[] = {VALUES * b.values, VALUES * b.weights, VALUES * b.products,
+                             staging_floats(&tile), b.q + 1};
+    for (size_t i = 0; i < CLG__COUNT(local); i++)
+        clg__launch_local(launch, (size_t)local[i] * sizeof(float));
+    clg__launch_epilogue(launch);
+    clg__launch_groups(launch, b.count);
+    const double pixels = (double)p.batch * p.result[0] * p.result[1];
+    clg__launch_work(launch, 2 * pixels * p.n * p.k * 9, 4 * pixels * (p.n + p.k));
+    return lo->status;
+}
+
+/* ---- whether ---- */
+
+/* The blocks at a batch size of 64: what is decided for a graph holds for all. */
+static blocks nominal_blocks(const clg_context *ctx, const clg_tensor *node, bool backward,
+                             winograd *p, clg__tile *tile)
+{
+    *p = read_problem(node->attr, &node->inputs[0]->shape, &node->shape, backward);
+    p->batch = 64;
+    *tile = clg__tile_choose(ctx, &knobs, node, p->n);
+    return choose_blocks(p, tile);
+}
+
+static bool applies(const clg_context *ctx, const clg_tensor *node, bool backward)
+{
+    const struct clg__conv2d_attr *attr = node->attr;
+    for (int i = 0; i < 2; i++)
+        if (attr->kernel_size[i] != 3 || attr->stride[i] != 1 || attr->dilation[i] != 1)
+            return false;
+    if (attr->groups != 1) return false;
+    winograd p;
+    clg__tile tile;
+    const blocks b = nominal_blocks(ctx, node, backward, &p, &tile);
+    return fits(&b, &tile);
+}
+
+/*
+ * Compares with the direct algorithm's multiply-adds at the rate that they reach. Where images are
+ * small or channels few, too much of the tiles is padding. A seventh must be won: the estimate is
+ * not better than that.
+ */
+static bool by_default(const clg_context *ctx, const clg_tensor *node, bool backward)
+{
+    winograd p;
+    clg__tile tile;
+    const blocks b = nominal_blocks(ctx, node, backward, &p, &tile);
+    const double pixels = (double)p.batch * p.result[0] * p.result[1];
+    const double vectors = (double)clg__ceil_div(p.n, tile.width);
+    const double direct = pixels * vectors * (9 * p.k / 2.0 + 8) / 0.93 / tile.compute_units;
+    return estimate(&p, &tile, &b) < direct * 6 / 7;
+}
+
+#define PASS(pass, backward)                                                                       \
+    bool clg__winograd_##pass##_applies(const clg_context *ctx, const clg_tensor *node)            \
+    {                                                                                              \
+        return applies(ctx, node, backward);                                                       \
+    }                                                                                              \
+    bool clg__winograd_##pass##_by_default(const clg_context *ctx, const clg_tensor *node)         \
+    {                                                                                              \
+        return by_default(ctx, node, backward);                                                    \
+    }                                                                                              \
+    clg_status clg__winograd_cpu_##pass(clg__lowering *lo)                                         \
+    {                                                                                              \
+        return lower(lo, backward);                                                                \
+    }
+PASS(forward, false)
+PASS(backward_data, true)
