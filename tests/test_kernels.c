@@ -4,6 +4,7 @@
  */
 #include <stdatomic.h>
 
+#include "base/parallel.h"
 #include "kernels/build.h"
 #include "testing_kernels.h"
 

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/parallel.h"
 #include "io/digits.h"
 #include "io/formats.h"
 #include "io/stream.h"
@@ -190,6 +191,26 @@ clg_status clg_dataset_open(clg_dataset **out, const char *source, clg_data_part
 
 /* ---- digits ---- */
 
+enum { DRAWN_AT_ONCE = 250 }; /* by a thread */
+
+typedef struct drawing {
+    uint64_t key;
+    int64_t count;
+    uint8_t *pixels;
+    int32_t *labels;
+} drawing;
+
+/* Each digit follows from the key and its own number, so that any thread may draw it. */
+static clg_status draw_some(void *user, size_t part)
+{
+    const drawing *d = user;
+    const int64_t first = (int64_t)part * DRAWN_AT_ONCE;
+    const int64_t end = clg__min_i64(d->count, first + DRAWN_AT_ONCE);
+    for (int64_t i = first; i < end; i++)
+        d->labels[i] = clg__digit_draw(d->key, (uint32_t)i, d->pixels + i * CLG__DIGIT_PIXELS);
+    return CLG_OK;
+}
+
 static bool detect_builtin(const clg__place *place)
 {
     return strcmp(place->path, "builtin") == 0;
@@ -213,11 +234,8 @@ static clg_status open_builtin(clg__samples *samples, const clg__place *place)
     samples->info.classes = 10;
     samples->info.target = CLG_TARGET_CLASSES;
     CLG_TRY(clg__samples_allocate(samples));
-    uint8_t *pixels = samples->features;
-    int32_t *labels = samples->targets;
-    for (int64_t i = 0; i < count; i++)
-        labels[i] = clg__digit_draw(keys[place->part], (uint32_t)i, pixels + i * CLG__DIGIT_PIXELS);
-    return CLG_OK;
+    drawing d = {keys[place->part], count, samples->features, samples->targets};
+    return clg__parallel((size_t)clg__ceil_div(count, DRAWN_AT_ONCE), draw_some, &d);
 }
 
 const clg__format clg__format_builtin = {"builtin", detect_builtin, open_builtin};

@@ -18,11 +18,4 @@ clg_status clg__program_load(cl_program *out, const clg_context *ctx,
 clg_status clg__program_binary(void **out, size_t *size, const clg_context *ctx,
                                cl_program program);
 
-/**
- * Calls work(user, 0 .. count-1) on up to as many threads as there are CPUs, the caller's included;
- * returns when all are done. After a failure no further call starts; the first failure's status and
- * message become the caller's.
- */
-clg_status clg__parallel(size_t count, clg_status (*work)(void *user, size_t index), void *user);
-
 #endif

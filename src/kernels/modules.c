@@ -10,6 +10,7 @@
  * the kernels ran costs the same, not before the first step, and saves it 120 ms more, because the
  * binary then holds the kernels for the local sizes in use.
  */
+#include "base/parallel.h"
 #include "device/devices.h"
 #include "kernels/build.h"
 #include "kernels/directory.h"

@@ -1,11 +1,11 @@
 /*
- * A parallel for-loop over independent jobs, for building programs: seconds of compiler time each,
- * so threads are started per call and no pool is kept.
+ * A parallel for-loop over independent jobs of milliseconds to seconds: building programs, drawing
+ * digits. So threads are started per call and no pool is kept.
  *
- * How much it helps is the driver's matter. PoCL 3.1 builds under one lock: safe (900 cold builds
- * in 2 and 4 threads, none failed or computed wrongly) but not faster, 12 programs took 3.6 s CPU
- * time and 4-7 s in 1, 2 and 4 threads alike; rusticl 22.3 behaves the same. The threads are for
- * drivers that compile in parallel.
+ * How much it helps a build is the driver's matter. PoCL 3.1 builds under one lock: safe (900 cold
+ * builds in 2 and 4 threads, none failed or computed wrongly) but not faster, 12 programs took 3.6
+ * s CPU time and 4-7 s in 1, 2 and 4 threads alike; rusticl 22.3 behaves the same. The threads are
+ * for drivers that compile in parallel.
  *
  * The caller's thread works too, and threads that cannot be started are done without: there is no
  * "no thread" error.
@@ -18,7 +18,7 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
-#include "kernels/build.h"
+#include "base/parallel.h"
 
 enum { MAX_THREADS = 64 };
 
