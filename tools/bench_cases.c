@@ -33,7 +33,9 @@ static int build_matmul(struct bench_setup *setup, const struct bench_case *row)
 {
     const double n = (double)row->size;
     clg_tensor *a = random_operand(setup->graph, "a", CLG_SHAPE(row->size, row->size));
-    clg_tensor *b = random_operand(setup->graph, "b", CLG_SHAPE(row->size, row->size));
+    /* An input: of a variable, the program would keep a packed copy. */
+    clg_tensor *b = clg_input(setup->graph, "b", CLG_F32, CLG_SHAPE(row->size, row->size));
+    setup->data = b;
     add_output(setup, clg_matmul(a, b, NULL));
     setup->flops = 2 * n * n * n;
     return DONE;
