@@ -88,17 +88,6 @@ typedef struct waiting {
     int q, end, column;
 } waiting;
 
-/* The pixels that tiles q .. end - 1 look at and earlier ones did not, give or take a few. */
-static ahead tiles_ahead(__global const float *images, const tiling *g, long q, long end,
-                         int channel, int count)
-{
-    const long share = (long)g->grid.s0 * g->grid.s1, area = (long)g->size.s0 * g->size.s1;
-    const long lead = (OUTPUTS + 1) * g->size.s1;
-    const long from = min(q * area / share + lead, end * area / share);
-    return look_ahead(images + from * g->channels + channel, g->channels,
-                      (int)(end * area / share - from), count);
-}
-
 __attribute__((reqd_work_group_size(1, 1, 1))) __kernel void
 conv2d_winograd(__global const float *images, ulong images_offset, __global const float *w,
                 ulong w_offset, int2 source, int2 origin, int2 grid, int2 result, int tiles,

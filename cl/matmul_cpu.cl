@@ -120,7 +120,7 @@ matmul(__global const float *a, ulong a_offset, __global const float *b, ulong b
                                   b_panels + panel * panel_stride, count);
             else
                 tile_multiply_packed(c, k0 > here.first, local_a + tile * count * TILE_ROWS,
-                                     b_panels + panel * panel_stride, count);
+                                     TILE_ROWS, b_panels + panel * panel_stride, count);
             for (int r = 0; last && r < min(TILE_ROWS, here.rows - tile * TILE_ROWS); r++)
                 STORE_ROW(c + r * PANEL, min(PANEL, here.columns - panel * PANEL),
                           row0 + tile * TILE_ROWS + r, (ulong)(here.n0 + panel * PANEL));

@@ -120,10 +120,11 @@ static void tile_multiply(__local float *c, int accumulate, __local const float 
 }
 
 /*
- * The same for a packed A (steps, TILE_ROWS): one stream of memory instead of TILE_ROWS, and no
- * registers for offsets. What c holds is fetched into the first-level cache meanwhile.
+ * The same where A's rows are adjacent, element (row, k) at a[k * step + row]: one stream of memory
+ * instead of TILE_ROWS, and no registers for offsets. Packed: step TILE_ROWS. What c holds is
+ * fetched into the first-level cache meanwhile.
  */
-static void tile_multiply_packed(__local float *c, int accumulate, __local const float *a,
+static void tile_multiply_packed(__local float *c, int accumulate, __local const float *a, int step,
                                  PANELS const float *b, int steps)
 {
     VECTOR acc[TILE_ROWS][VECTORS];
@@ -131,7 +132,7 @@ static void tile_multiply_packed(__local float *c, int accumulate, __local const
 #pragma unroll
     for (int i = 0; i < TILE_ROWS * PANEL; i += 16) PREFETCH_LOCAL(c + i);
 #define PACKED(r) a[r]
-    for (int i = 0; i < steps; i++, a += TILE_ROWS, b += PANEL) TILE_STEP(acc, TILE_ROWS, PACKED, b)
+    for (int i = 0; i < steps; i++, a += step, b += PANEL) TILE_STEP(acc, TILE_ROWS, PACKED, b)
     TILE_STORE(acc, TILE_ROWS, c, accumulate);
 }
 

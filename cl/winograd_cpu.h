@@ -57,6 +57,29 @@ static void values_to_outputs(VECTOR m[POINTS])
     m[3] = fma(P * PP, odd_p, fma(Q * QQ, odd_q, m[5]));
 }
 
+/* A, backward: gradients of the outputs, v[0] .. v[3], become those of the values. */
+static void outputs_to_values(VECTOR v[POINTS])
+{
+    const VECTOR even_p = fma(PP, v[2], v[0]), odd_p = P * fma(PP, v[3], v[1]);
+    const VECTOR even_q = fma(QQ, v[2], v[0]), odd_q = Q * fma(QQ, v[3], v[1]);
+    v[5] = v[3];
+    v[1] = even_p + odd_p;
+    v[2] = even_p - odd_p;
+    v[3] = even_q + odd_q;
+    v[4] = even_q - odd_q;
+}
+
+/* G^T, backward: gradients of the weights' values become those of the weights, v[0] .. v[2]. */
+static void values_to_weights(VECTOR v[POINTS])
+{
+    const float at_p = 0.5f / (PP * (PP - QQ)), at_q = 0.5f / (QQ * (QQ - PP));
+    const VECTOR even_p = at_p * (v[1] + v[2]), odd_p = v[1] - v[2];
+    const VECTOR even_q = at_q * (v[3] + v[4]), odd_q = v[3] - v[4];
+    v[0] = fma(1 / (PP * QQ), v[0], even_p + even_q);
+    v[1] = fma(P * at_p, odd_p, (Q * at_q) * odd_q);
+    v[2] = fma(PP, even_p, fma(QQ, even_q, v[5]));
+}
+
 /* Where the tiles of a batch of images (N, size, channels) are: `grid` of them in each. */
 typedef struct tiling {
     int2 grid, size, origin; // origin: position of tile 0's first pixel; negative in the padding
@@ -76,6 +99,17 @@ static long tile_offset(const tiling *g, int q)
     const int2 at = tile_position(g, q);
     const long image = q / (g->grid.s0 * g->grid.s1);
     return ((image * g->size.s0 + at.s0) * g->size.s1 + at.s1) * g->channels;
+}
+
+/* The pixels that tiles q .. end - 1 look at and earlier ones did not, give or take a few. */
+static ahead tiles_ahead(__global const float *images, const tiling *g, long q, long end,
+                         int channel, int count)
+{
+    const long share = (long)g->grid.s0 * g->grid.s1, area = (long)g->size.s0 * g->size.s1;
+    const long lead = (OUTPUTS + 1) * g->size.s1;
+    const long from = min(q * area / share + lead, end * area / share);
+    return look_ahead(images + from * g->channels + channel, g->channels,
+                      (int)(end * area / share - from), count);
 }
 
 /* Up to WIDTH adjacent floats, zeros behind. */

@@ -34,7 +34,7 @@ START_TEST(tiles_fit_the_device)
 {
     static const uint32_t widths[] = {0, 1, 4, 8, 16};
     static const int expected[] = {16, 4, 4, 8, 16};
-    const clg__tile_knobs knobs = {CLG__TUNE_CONV2D_TILE, CLG__TUNE_CONV2D_BLOCKS, 5};
+    const clg__tile_knobs knobs = {CLG__TUNE_CONV2D_TILE, CLG__TUNE_CONV2D_BLOCKS, 5, 12};
     for (size_t i = 0; i < CLG__COUNT(widths); i++) {
         clg_context device = {
             .info = {.float_vector_width = widths[i], .local_memory = 32768, .compute_units = 3}};

@@ -401,7 +401,7 @@ END_TEST
 
 START_TEST(tiles_follow_the_choices)
 {
-    static const clg__tile_knobs knobs = {CLG__TUNE_MATMUL_TILE, CLG__TUNE_CONV2D_BLOCKS, 5};
+    static const clg__tile_knobs knobs = {CLG__TUNE_MATMUL_TILE, CLG__TUNE_CONV2D_BLOCKS, 5, 12};
     clg_context ctx;
     clg_graph *g = clg_graph_create(NULL);
     clg_tensor *x = clg_input(g, "x", CLG_F32, CLG_SHAPE(1, 8, 8, 64));

@@ -11,7 +11,8 @@
 /* Asks for an algorithm by name, where a convolution allows several. */
 static void choose(const char *name)
 {
-    static const char *const variables[] = {"CLGRAD_CONV2D", "CLGRAD_CONV2D_BACKWARD_DATA"};
+    static const char *const variables[] = {"CLGRAD_CONV2D", "CLGRAD_CONV2D_BACKWARD_DATA",
+                                            "CLGRAD_CONV2D_BACKWARD_WEIGHTS"};
     for (size_t i = 0; i < CLG__COUNT(variables); i++) {
         if (name)
             setenv(variables[i], name, 1);
@@ -37,13 +38,14 @@ static clg_context *cpu_context(int vector_width)
     }
 
 /* One output; whole and broken tiles; broken vectors of channels; chunks of channels; padding from
- * none to more than a kernel; tiles in several images. */
+ * none to more than a kernel; tiles in several images; sums over tiles in one part and in several.
+ */
 static const convolution cases[] = {
     {1, 1, 1, 1, 3, 3, 1, PAD(1, 1)},     {1, 3, 3, 2, 3, 3, 3, PAD(0, 0)},
     {3, 7, 7, 16, 3, 3, 33, PAD(1, 1)},   {2, 13, 9, 17, 3, 3, 40, PAD(2, 0)},
     {2, 8, 12, 40, 3, 3, 16, PAD(1, 1)},  {1, 6, 5, 7, 3, 3, 70, PAD(3, 4)},
     {5, 4, 4, 300, 3, 3, 20, PAD(1, 1)},  {1, 2, 103, 5, 3, 3, 9, PAD(1, 1)},
-    {30, 7, 6, 36, 3, 3, 130, PAD(1, 1)},
+    {30, 7, 6, 36, 3, 3, 130, PAD(1, 1)}, {3, 5, 5, 260, 3, 3, 140, PAD(1, 1)},
 };
 
 START_TEST(values_and_gradients_are_right)
@@ -96,53 +98,106 @@ START_TEST(layers_and_smaller_batches_agree_with_the_direct_algorithm)
 }
 END_TEST
 
+/* dw + w, the sum over tiles split and not: batch 37, then fewer with the same program. */
+static const int64_t gradient_channels[] = {19, 530};
+
+static float *gradient(clg_context *ctx, const char *algorithm, int64_t channels, int64_t batch)
+{
+    clg_graph *g = clg_graph_create(clg_graph_options(.batch = 37));
+    array x = array_random(batch * 6 * 5 * channels, 1), w = array_random(9 * channels * 70, 2);
+    array dy = array_random(batch * 6 * 5 * 70, 3), out = {.count = w.count};
+    x.tensor = clg_input(g, "x", CLG_F32, CLG_SHAPE(CLG_BATCH, 6, 5, channels));
+    w.tensor = clg_input(g, "w", CLG_F32, CLG_SHAPE(3, 3, channels, 70));
+    dy.tensor = clg_input(g, "dy", CLG_F32, CLG_SHAPE(CLG_BATCH, 6, 5, 70));
+    clg_tensor *y = clg_conv2d(x.tensor, w.tensor, clg_conv2d_options(.pad = {1, 1})), *dw = NULL;
+    TEST_OK(clg_vjp(y, dy.tensor, &w.tensor, 1, &dw));
+    out.tensor = clg_add(dw, w.tensor);
+    out.data = malloc((size_t)out.count * sizeof(float));
+    choose(algorithm);
+    clg_program *p = compile_outputs(ctx, g, (array *[]){&out}, 1);
+    choose(NULL);
+    TEST_OK(clg_program_set_batch(p, batch));
+    array *in[] = {&x, &w, &dy};
+    evaluate_program(p, in, 3, (array *[]){&out}, 1);
+    clg_program_destroy(p);
+    clg_graph_destroy(g);
+    for (int i = 0; i < 3; i++) free(in[i]->data);
+    return out.data;
+}
+
+START_TEST(gradients_of_smaller_batches_agree_with_the_direct_algorithm_and_repeat)
+{
+    static const int64_t batches[] = {37, 1, 9};
+    clg_context *ctx = cpu_context(0);
+    const int64_t channels = gradient_channels[_i];
+    for (size_t i = 0; i < CLG__COUNT(batches); i++) {
+        float *direct = gradient(ctx, "tile", channels, batches[i]);
+        float *fast = gradient(ctx, "winograd", channels, batches[i]);
+        float *again = gradient(ctx, "winograd", channels, batches[i]);
+        for (int64_t k = 0; k < 9 * channels * 70; k++)
+            ck_assert_float_eq_tol(direct[k], fast[k], 5e-5f);
+        ck_assert_mem_eq(fast, again, (size_t)(9 * channels * 70) * sizeof(float));
+        free(direct);
+        free(fast);
+        free(again);
+    }
+    clg_context_destroy(ctx);
+}
+END_TEST
+
 /* ---- errors ---- */
 
-/* Errors of y and dx, root of their mean square relative to that of the exact values. */
-static void errors(clg_context *ctx, const char *algorithm, double error[2])
+/* Errors of y, dx and dw, root of their mean square relative to that of the exact values. */
+static void errors(clg_context *ctx, const char *algorithm, double error[3])
 {
     static const convolution p = {2, 16, 16, 128, 3, 3, 128, PAD(1, 1)};
     const clg_shape shape = CLG_SHAPE(2, 16, 16, 128);
     clg_graph *g = clg_graph_create(NULL);
     array x = array_random(clg_shape_count(&shape), 1), w = array_random(9 * 128 * 128, 2);
-    array dy = array_random(x.count, 3), y = {0}, dx = {0};
+    array dy = array_random(x.count, 3), y = {0}, dx = {0}, dw = {0};
     x.tensor = clg_input(g, "x", CLG_F32, shape);
     dy.tensor = clg_input(g, "dy", CLG_F32, shape);
     w.tensor = clg_input(g, "w", CLG_F32, CLG_SHAPE(3, 3, 128, 128));
     y.tensor = clg_conv2d(x.tensor, w.tensor, &p.params);
-    TEST_OK(clg_vjp(y.tensor, dy.tensor, &x.tensor, 1, &dx.tensor));
+    clg_tensor *gradients[2];
+    TEST_OK(clg_vjp(y.tensor, dy.tensor, (clg_tensor *[]){x.tensor, w.tensor}, 2, gradients));
+    dx.tensor = gradients[0];
+    dw.tensor = gradients[1];
     choose(algorithm);
-    evaluate(ctx, g, (array *[]){&x, &w, &dy}, 3, (array *[]){&y, &dx}, 2);
+    evaluate(ctx, g, (array *[]){&x, &w, &dy}, 3, (array *[]){&y, &dx, &dw}, 3);
     choose(NULL);
-    const array *got[] = {&y, &dx};
+    const array *got[] = {&y, &dx, &dw};
     double *exact[3];
-    for (int i = 0; i < 3; i++)
-        exact[i] = calloc((size_t)(i < 2 ? x.count : w.count), sizeof(double));
+    for (int i = 0; i < 3; i++) exact[i] = calloc((size_t)got[i]->count, sizeof(double));
     reference(&p, &shape, &x, &w, &dy, exact[0], exact[1], exact[2]);
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 3; i++) {
         double square = 0, difference = 0;
-        for (int64_t k = 0; k < x.count; k++) {
+        for (int64_t k = 0; k < got[i]->count; k++) {
             square += exact[i][k] * exact[i][k];
             difference += pow(got[i]->data[k] - exact[i][k], 2);
         }
         error[i] = sqrt(difference / square);
     }
     for (int i = 0; i < 3; i++) free(exact[i]);
-    array *all[] = {&x, &w, &dy, &y, &dx};
-    for (int i = 0; i < 5; i++) free(all[i]->data);
+    array *all[] = {&x, &w, &dy, &y, &dx, &dw};
+    for (int i = 0; i < 6; i++) free(all[i]->data);
     clg_graph_destroy(g);
 }
 
-/* With 128 channels 1.1 to 1.2 times were measured; points 1 and 2 instead would double that. */
+/*
+ * With 128 channels 1.1 to 1.2 times were measured; points 1 and 2 instead would double that. The
+ * direct gradient of the weights is a sum in many parts and three times as exact as y; 2.5 times
+ * its error, as measured, is still below that of y.
+ */
 START_TEST(errors_are_about_those_of_the_direct_algorithm)
 {
     clg_context *ctx = cpu_context(0);
-    double direct[2], fast[2];
+    double direct[3], fast[3];
     errors(ctx, "tile", direct);
     errors(ctx, "winograd", fast);
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 3; i++) {
+        ck_assert_double_lt(fast[i], (i < 2 ? 2 : 3) * direct[i]);
         ck_assert_double_gt(fast[i], 0);
-        ck_assert_double_lt(fast[i], 2 * direct[i]);
         ck_assert_double_lt(fast[i], 1.5e-6);
     }
     clg_context_destroy(ctx);
@@ -196,6 +251,11 @@ START_TEST(it_is_chosen_where_it_is_faster)
         TEST_OK(clg_graph_status(g));
         ck_assert(clg__winograd_forward_applies(&device, y) == c->applies);
         if (c->applies) ck_assert(clg__winograd_forward_by_default(&device, y) == c->by_default);
+        clg_tensor *dw = NULL;
+        TEST_OK(clg_vjp(y, y, &w, 1, &dw));
+        ck_assert(clg__winograd_backward_weights_applies(&device, dw) == c->applies);
+        if (c->applies)
+            ck_assert(clg__winograd_backward_weights_by_default(&device, dw) == c->by_default);
         clg_graph_destroy(g);
     }
 }
@@ -209,13 +269,16 @@ START_TEST(devices_with_little_local_memory_are_left_to_the_direct_algorithm)
     clg_graph *g = clg_graph_create(NULL);
     clg_tensor *x = clg_input(g, "x", CLG_F32, CLG_SHAPE(4, 56, 56, 64));
     clg_tensor *w = clg_input(g, "w", CLG_F32, CLG_SHAPE(3, 3, 64, 64));
-    clg_tensor *y = clg_conv2d(x, w, clg_conv2d_options(.pad = {1, 1})), *dx = NULL;
+    clg_tensor *y = clg_conv2d(x, w, clg_conv2d_options(.pad = {1, 1})), *dx = NULL, *dw = NULL;
     TEST_OK(clg_vjp(y, y, &x, 1, &dx));
+    TEST_OK(clg_vjp(y, y, &w, 1, &dw));
     ck_assert(!clg__winograd_forward_applies(&device, y));
     ck_assert(!clg__winograd_backward_data_applies(&device, dx));
+    ck_assert(!clg__winograd_backward_weights_applies(&device, dw));
     device.info.local_memory = 1 << 20;
     ck_assert(clg__winograd_forward_applies(&device, y));
     ck_assert(clg__winograd_backward_data_by_default(&device, dx));
+    ck_assert(clg__winograd_backward_weights_by_default(&device, dw));
     clg_graph_destroy(g);
 }
 END_TEST
@@ -226,6 +289,9 @@ int main(void)
     TCase *values = testing_case(suite, "values");
     tcase_add_loop_test(values, values_and_gradients_are_right, 0, 3);
     tcase_add_loop_test(values, layers_and_smaller_batches_agree_with_the_direct_algorithm, 0, 2);
+    tcase_add_loop_test(values,
+                        gradients_of_smaller_batches_agree_with_the_direct_algorithm_and_repeat, 0,
+                        CLG__COUNT(gradient_channels));
     tcase_add_test(values, errors_are_about_those_of_the_direct_algorithm);
     tcase_add_test(values, the_same_bits_come_out_again);
     TCase *where = testing_case(suite, "where");

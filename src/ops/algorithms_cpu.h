@@ -29,11 +29,14 @@ clg_status clg__depthwise_cpu_weights(clg__lowering *lo); /* x, dy -> dw */
 
 bool clg__winograd_forward_applies(const clg_context *ctx, const clg_tensor *node);
 bool clg__winograd_backward_data_applies(const clg_context *ctx, const clg_tensor *node);
+bool clg__winograd_backward_weights_applies(const clg_context *ctx, const clg_tensor *node);
 /** Where it is estimated to be clearly faster than the direct algorithm. */
 bool clg__winograd_forward_by_default(const clg_context *ctx, const clg_tensor *node);
 bool clg__winograd_backward_data_by_default(const clg_context *ctx, const clg_tensor *node);
-clg_status clg__winograd_cpu_forward(clg__lowering *lo);       /* x, w -> y */
-clg_status clg__winograd_cpu_backward_data(clg__lowering *lo); /* dy, w -> dx */
+bool clg__winograd_backward_weights_by_default(const clg_context *ctx, const clg_tensor *node);
+clg_status clg__winograd_cpu_forward(clg__lowering *lo);          /* x, w -> y */
+clg_status clg__winograd_cpu_backward_data(clg__lowering *lo);    /* dy, w -> dx */
+clg_status clg__winograd_cpu_backward_weights(clg__lowering *lo); /* x, dy -> dw */
 
 /* ---- shared by the algorithms of this engine ---- */
 
@@ -51,6 +54,7 @@ typedef struct clg__tile {
 typedef struct clg__tile_knobs {
     int tile, blocks; /* clg__tunable_id: rows x vectors, eighths of local memory for blocks */
     int64_t eighths;  /* where nothing was chosen */
+    int rows;         /* the same, of a tile with vectors of 16 */
 } clg__tile_knobs;
 
 /** Floats per vector. */

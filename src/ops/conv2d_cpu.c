@@ -8,8 +8,9 @@
 #include "ops/algorithms_cpu.h"
 #include "ops/tuning.h"
 
-static const clg__tile_knobs knobs = {CLG__TUNE_CONV2D_TILE, CLG__TUNE_CONV2D_BLOCKS, 5};
-static const clg__tile_knobs weights_knobs = {CLG__TUNE_WEIGHTS_TILE, CLG__TUNE_WEIGHTS_BLOCKS, 5};
+static const clg__tile_knobs knobs = {CLG__TUNE_CONV2D_TILE, CLG__TUNE_CONV2D_BLOCKS, 5, 12};
+static const clg__tile_knobs weights_knobs = {CLG__TUNE_WEIGHTS_TILE, CLG__TUNE_WEIGHTS_BLOCKS, 5,
+                                              12};
 
 /*
  * One dimension of a pass: output i looks at source positions origin + i * stride * skip +

@@ -8,7 +8,7 @@
 #include "ops/algorithms_cpu.h"
 #include "ops/tuning.h"
 
-static const clg__tile_knobs knobs = {CLG__TUNE_WINOGRAD_TILE, CLG__TUNE_WINOGRAD_BLOCKS, 6};
+static const clg__tile_knobs knobs = {CLG__TUNE_WINOGRAD_TILE, CLG__TUNE_WINOGRAD_BLOCKS, 6, 12};
 
 enum { OUTPUTS = 4, VALUES = 36 }; /* of a tile: along an axis, and points in both */
 

@@ -9,7 +9,7 @@
 #include "ops/tuning.h"
 
 /* Nothing is fetched ahead here: blocks may take more than those of convolutions. */
-static const clg__tile_knobs knobs = {CLG__TUNE_MATMUL_TILE, CLG__TUNE_MATMUL_BLOCKS, 6};
+static const clg__tile_knobs knobs = {CLG__TUNE_MATMUL_TILE, CLG__TUNE_MATMUL_BLOCKS, 6, 12};
 
 typedef struct matmul {
     int64_t batch, m, n, k;

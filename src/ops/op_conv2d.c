@@ -107,7 +107,7 @@ static const clg__algorithm forward_algorithms[] = {
 static const clg__algorithm backward_data_algorithms[] = {
     WINOGRAD(backward_data), TILE(backward_data), LOCAL(backward_data), {.name = NULL}};
 static const clg__algorithm backward_weights_algorithms[] = {
-    TILE(backward_weights), LOCAL(backward_weights), {.name = NULL}};
+    WINOGRAD(backward_weights), TILE(backward_weights), LOCAL(backward_weights), {.name = NULL}};
 
 const clg__op clg__op_conv2d = {.name = "conv2d",
                                 .formula = "y = x * w over windows of x, NHWC and HWIO",

@@ -24,7 +24,7 @@ clg__tile clg__tile_choose(const clg_context *ctx, const clg__tile_knobs *knobs,
                            const clg_tensor *node, int64_t columns)
 {
     clg__tile tile = {.width = clg__tile_width(ctx), .rows = 6, .vectors = 2};
-    if (tile.width == 16) tile.rows = 12;
+    if (tile.width == 16) tile.rows = knobs->rows;
     const int64_t last = columns % (2 * tile.width);
     if (last && last <= tile.width && columns < 4 * tile.width)
         tile.vectors = 1;

@@ -1,0 +1,135 @@
+/*
+ * Winograd's convolution (winograd_cpu.h) backward to the weights on CPU devices, 3 x 3 with stride
+ * 1. Forward, y = A^T (B^T x B . G w G^T) A for each tile is linear in w, so that
+ * dw = G^T (sum over the tiles of B^T x B . A dy A^T) G: products of values again, and the
+ * transform to the weights comes once, behind the sum.
+ *
+ * A work-group (one work-item) owns block_m input and block_n output channels and walks over its
+ * share of the batch's tiles in chunks of block_q. A chunk of x and dy is transformed into local
+ * memory; for each of the 36 points a product of matrices follows, input channels x tiles times
+ * tiles x output channels, through the register tile of tile_cpu.h, and is added to what local
+ * memory holds. The share is one of `splits`: each writes its own partial dw, and sum_splits.cl
+ * adds them.
+ */
+#include "tile_cpu.h"
+#include "winograd_cpu.h"
+
+/*
+ * A dy A^T of tile q and `count` channels from `channel` on: value t's are at to + t * stride, in
+ * panels that are panel_floats apart, zeros behind the last channel.
+ */
+TRANSFORM transform_gradients(__local float *to, int stride, int panel_floats,
+                              __global const float *dy, const tiling *g, int q, int channel,
+                              int count, __local float *part)
+{
+    const int2 end = min(g->size - tile_position(g, q), (int2)(OUTPUTS));
+    const int inside = all(end == (int2)(OUTPUTS));
+    const long line = (long)g->size.s1 * g->channels;
+    dy += tile_offset(g, q) + channel;
+    for (int c = 0; c < count; c += PANEL, to += panel_floats)
+        for (int v = 0; v < VECTORS; v++, dy += WIDTH) {
+            const int left = count - c - v * WIDTH;
+            VECTOR m[OUTPUTS][POINTS], d[POINTS];
+            for (int t = 0; t < VALUES; t++) PREFETCH_LOCAL(to + t * stride + (v + 1) * WIDTH);
+            if (inside && left >= WIDTH) {
+#pragma unroll
+                for (int j = 0; j < OUTPUTS; j++) {
+#pragma unroll
+                    for (int i = 0; i < OUTPUTS; i++)
+                        m[j][i] = VLOAD(0, dy + i * line + j * g->channels);
+                    outputs_to_values(m[j]);
+                }
+            } else {
+                for (int j = 0; j < OUTPUTS; j++) {
+                    load_column_part(m[j], dy + j * g->channels, line, 0, j < end.s1 ? end.s0 : 0,
+                                     left, part);
+                    outputs_to_values(m[j]);
+                }
+            }
+#pragma unroll
+            for (int i = 0; i < POINTS; i++) {
+#pragma unroll
+                for (int j = 0; j < OUTPUTS; j++) d[j] = m[j][i];
+                outputs_to_values(d);
+#pragma unroll
+                for (int j = 0; j < POINTS; j++)
+                    VSTORE_LOCAL(d[j], v, to + (i * POINTS + j) * stride);
+            }
+        }
+}
+
+/* G^T m G of one input channel: the row of value t is at from + t * stride; `to` is (9, PANEL). */
+TRANSFORM transform_weights(__local float *to, __local const float *from, int stride)
+{
+    for (int v = 0; v < VECTORS; v++) {
+        VECTOR m[POINTS][POINTS], d[POINTS];
+#pragma unroll
+        for (int j = 0; j < POINTS; j++) {
+#pragma unroll
+            for (int i = 0; i < POINTS; i++) m[j][i] = VLOAD(v, from + (i * POINTS + j) * stride);
+            values_to_weights(m[j]);
+        }
+#pragma unroll
+        for (int i = 0; i < 3; i++) {
+#pragma unroll
+            for (int j = 0; j < POINTS; j++) d[j] = m[j][i];
+            values_to_weights(d);
+#pragma unroll
+            for (int j = 0; j < 3; j++) VSTORE_LOCAL(d[j], v, to + (i * 3 + j) * PANEL);
+        }
+    }
+}
+
+__attribute__((reqd_work_group_size(1, 1, 1))) __kernel void conv2d_weights_winograd(
+    __global const float *x, ulong x_offset, __global const float *dy, ulong dy_offset, int2 source,
+    int2 origin, int2 grid, int2 outputs, int tiles, int channels, int depth,
+    /* blocks, and floats from one point's part of a local array to the next's */
+    int block_q, int block_m, int block_n, int splits, int value_stride, int gradient_stride,
+    int product_stride, __local float *values, __local float *gradients, __local float *products,
+    __local float *staging EPILOGUE_PARAMS)
+{
+    const tiling g = {grid, source, origin, channels};
+    const tiling results = {grid, outputs, (int2)(0), depth};
+    const int blocks_n = (depth + block_n - 1) / block_n;
+    const int blocks_m = (channels + block_m - 1) / block_m;
+    const int id = (int)get_group_id(0), split = id / blocks_n / blocks_m;
+    const int n0 = id % blocks_n * block_n, m0 = id / blocks_n % blocks_m * block_m;
+    const int count = min(block_m, channels - m0), columns = min(block_n, depth - n0);
+    const int line = (count + WIDTH - 1) / WIDTH * WIDTH;
+    const int rows = (count + TILE_ROWS - 1) / TILE_ROWS * TILE_ROWS;
+    const int calls = VALUES * (rows / TILE_ROWS) * ((columns + PANEL - 1) / PANEL);
+    const long chunks = (tiles + block_q - 1) / block_q;
+    const long first = chunks * split / splits, end = chunks * (split + 1) / splits;
+    x += x_offset;
+    dy += dy_offset;
+
+    for (long chunk = first; chunk < end; chunk++) {
+        const int q0 = (int)chunk * block_q, count_q = min(block_q, tiles - q0);
+        for (int i = 0; i < count_q; i++) {
+            transform_inputs(values + i * line, value_stride, x, &g, q0 + i, m0, count, staging);
+            transform_gradients(gradients + i * PANEL, gradient_stride, block_q * PANEL, dy,
+                                &results, q0 + i, n0, columns, staging);
+        }
+        const long next = q0 + count_q, next_end = min(next + block_q, (long)tiles);
+        ahead next_x = tiles_ahead(x, &g, next, next_end, m0, count);
+        ahead next_dy = tiles_ahead(dy, &results, next, next_end, n0, columns);
+        const int lines_x = ahead_lines(&next_x, calls), lines_dy = ahead_lines(&next_dy, calls);
+        for (int t = 0; t < VALUES; t++)
+            for (int n = 0; n < columns; n += PANEL)
+                for (int i = 0; i < rows; i += TILE_ROWS) {
+                    fetch_ahead(&next_x, lines_x);
+                    fetch_ahead(&next_dy, lines_dy);
+                    tile_multiply_packed(products + t * product_stride + n * rows + i * PANEL,
+                                         chunk > first, values + t * value_stride + i, line,
+                                         gradients + t * gradient_stride + n * block_q, count_q);
+                }
+    }
+
+    for (int n = 0; n < columns; n += PANEL)
+        for (int m = 0; m < count; m++) {
+            transform_weights(staging, products + n * rows + m * PANEL, product_stride);
+            for (int i = 0; i < 9; i++)
+                STORE_ROW(staging + i * PANEL, min(PANEL, columns - n),
+                          (ulong)(split * 9 + i) * channels + m0 + m, (ulong)(n0 + n));
+        }
+}
