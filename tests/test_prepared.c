@@ -73,6 +73,9 @@ START_TEST(weights_are_packed_once)
     TEST_OK(clg_program_feed(n.program, n.x.tensor, n.x.data, sizeof(float) * ROWS * IN));
     ck_assert_int_eq(count_packing(n.program), 1);
     ck_assert_int_eq(count_packing(n.program), 0);
+    clg_program_stats stats;
+    clg_program_query(n.program, &stats);
+    ck_assert_uint_eq(stats.launches, 1); /* of a run, the first aside */
     TEST_OK(clg_program_set_batch(n.program, 1));
     TEST_OK(clg_program_feed(n.program, n.x.tensor, n.x.data, sizeof(float) * IN));
     ck_assert_int_eq(count_packing(n.program), 0);

@@ -60,7 +60,7 @@ CLG_API clg_status clg_program_cl_mem(clg_program *program, const clg_tensor *t,
 
 typedef struct clg_program_stats {
     size_t nodes;          /* after pruning and simplification */
-    size_t launches;       /* kernels per run */
+    size_t launches;       /* kernels per run, without those that only a first run needs */
     uint64_t arena_bytes;  /* activations, gradients, scratch: one plan */
     uint64_t values_bytes; /* what the same values would take without sharing */
     double flops;          /* per run, as counted by the operations */

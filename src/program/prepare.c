@@ -118,6 +118,11 @@ bool clg__prepared_fresh(const clg_program *p, clg__buffer_id id)
            variable->storage->version == it->version;
 }
 
+bool clg__prepared_lasts(const clg_program *p, clg__buffer_id id)
+{
+    return p->ir.n_assignments == 0 && variable_of(p, p->prepared[id - CLG__PREPARED].value);
+}
+
 void clg__prepared_made(clg_program *p, clg__buffer_id id)
 {
     clg__prepared *it = &p->prepared[id - CLG__PREPARED];

@@ -458,8 +458,11 @@ void clg_program_query(const clg_program *p, clg_program_stats *out)
         out->nodes += p->ir.values[id].live && !p->ir.values[id].uniform;
     for (int i = 0; i < p->n_steps; i++) {
         const clg__lowering *lo = &p->steps[i].lowering;
-        out->launches += lo->n_launches;
-        for (size_t k = 0; k < lo->n_launches; k++) out->flops += lo->launches[k].flops;
+        for (size_t k = 0; k < lo->n_launches; k++) {
+            const clg__launch *launch = &lo->launches[k];
+            out->launches += !launch->prepares || !clg__prepared_lasts(p, launch->prepares);
+            out->flops += launch->flops;
+        }
     }
 }
 

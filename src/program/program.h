@@ -100,6 +100,9 @@ clg_status clg__prepared_create(clg_program *p);
 clg__address clg__prepared_address(const clg_program *p, clg__buffer_id id);
 /** True if its launch can be left out of this run. */
 bool clg__prepared_fresh(const clg_program *p, clg__buffer_id id);
+/** True if later runs of the program leave its launch out, as long as nobody changes the variable.
+ */
+bool clg__prepared_lasts(const clg_program *p, clg__buffer_id id);
 /** Its launch was enqueued. */
 void clg__prepared_made(clg_program *p, clg__buffer_id id);
 void clg__prepared_free(clg_program *p);
