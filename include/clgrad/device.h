@@ -38,6 +38,7 @@ typedef struct clg_device_info {
     size_t max_work_group;   /* work-items */
     size_t max_work_item[3];
     uint32_t float_vector_width; /* preferred, 0 if unknown */
+    bool fma;                    /* fused multiply-adds of f32 are the device's own */
     uint32_t base_align_bytes;
     bool unified_memory; /* host and device share memory */
     bool has_fp16, has_fp64;

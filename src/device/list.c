@@ -103,6 +103,9 @@ static clg_status describe_sizes(clg_device_info *info, info_object o)
     CLG_TRY(QUERY(o, CL_DEVICE_LOCAL_MEM_SIZE, info->local_memory));
     CLG_TRY(QUERY(o, CL_DEVICE_MAX_WORK_GROUP_SIZE, info->max_work_group));
     CLG_TRY(QUERY(o, CL_DEVICE_PREFERRED_VECTOR_WIDTH_FLOAT, info->float_vector_width));
+    cl_device_fp_config floats = 0;
+    CLG_TRY(QUERY(o, CL_DEVICE_SINGLE_FP_CONFIG, floats));
+    info->fma = (floats & CL_FP_FMA) != 0;
     CLG_TRY(QUERY(o, CL_DEVICE_MEM_BASE_ADDR_ALIGN, align_bits));
     info->base_align_bytes = align_bits / 8;
     CLG_TRY(QUERY(o, CL_DEVICE_MAX_WORK_ITEM_DIMENSIONS, dimensions));

@@ -367,7 +367,8 @@ void clg__emit_operand(clg__generator *g, int id, int width)
 /* The row's expression with the width: V( becomes V16(, exp( perhaps exp_16(, V_( a conversion. */
 static void emit_expression(clg__generator *g, const char *text, int width)
 {
-    bool own = g->ir->ctx->engine == CLG_ENGINE_CPU;
+    /* Of multiply-adds that a compiler has to emulate, they would be thousands of operations. */
+    bool own = g->ir->ctx->engine == CLG_ENGINE_CPU && g->ir->ctx->info.fma;
     for (const char *p = text; *p; p++) {
         const char *name = own ? own_function(text, p, "(") : NULL;
         if (name) {
