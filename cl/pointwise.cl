@@ -6,6 +6,22 @@
  * because select and the comparisons do not mix vectors with scalars.
  */
 
+/* A kernel is launched, or, within a strand (src/program/strands.c), a function that is told which
+ * work-item of how many it is. */
+#ifdef STRANDS
+#define KERNEL static
+#define PLACE const ulong place_x, const ulong place_y, const ulong places,
+#define PLACE_X place_x
+#define PLACE_Y place_y
+#define PLACES places
+#else
+#define KERNEL __kernel
+#define PLACE
+#define PLACE_X get_global_id(0)
+#define PLACE_Y get_global_id(1)
+#define PLACES get_global_size(0)
+#endif
+
 #define V1(literal) (literal##f)
 #define V4(literal) ((float4)(literal##f))
 #define V8(literal) ((float8)(literal##f))

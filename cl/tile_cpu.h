@@ -40,6 +40,18 @@
 typedef VECTOR loose_vector __attribute__((aligned(4)));
 #define VSTORE_LOCAL(v, i, p) (((__local loose_vector *)(p))[i] = (v))
 
+#ifndef KERNEL // compiled alone; see cl/pointwise.cl
+#define KERNEL __kernel
+#define PLACE
+#define PLACE_X get_global_id(0)
+#define PLACES get_global_size(0)
+#endif
+#ifdef STRANDS
+#define ONE_ITEM
+#else
+#define ONE_ITEM __attribute__((reqd_work_group_size(1, 1, 1)))
+#endif
+
 #ifndef EPILOGUE_PARAMS
 #define EPILOGUE_PARAMS , __global float *y, ulong y_offset, ulong y_columns
 #define STORE_1(v, row, col) y[y_offset + (row)*y_columns + (col)] = (v)

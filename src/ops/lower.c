@@ -96,6 +96,7 @@ void clg__launch_float(clg__launch *launch, double value)
 {
     float narrow = (float)value;
     add_bytes(launch, &narrow, sizeof narrow);
+    if (launch && launch->n_args) launch->args[launch->n_args - 1].is_float = true;
 }
 
 void clg__launch_local(clg__launch *launch, size_t bytes)
@@ -152,6 +153,23 @@ void clg__launch_work(clg__launch *launch, double flops, double bytes)
     if (!launch) return;
     launch->flops = flops;
     launch->bytes = bytes;
+}
+
+void clg__launch_strands(clg__launch *launch, int64_t extent, int64_t groups)
+{
+    if (!launch) return;
+    launch->strand_extent = extent;
+    launch->strand_groups = groups;
+}
+
+void clg__launch_touches(clg__launch *launch, int64_t unit, int64_t span, bool writes)
+{
+    if (!launch || launch->n_args == 0) return;
+    clg__arg *arg = &launch->args[launch->n_args - 1];
+    arg->touches = true;
+    arg->writes = writes;
+    arg->unit = unit;
+    arg->span = span;
 }
 
 clg__buffer_id clg__lower_scratch(clg__lowering *lo, int64_t bytes)

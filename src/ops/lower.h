@@ -44,6 +44,11 @@ typedef struct clg__arg {
     int64_t offset; /* CLG__ARG_BUFFER: elements beyond the value's own offset */
     uint64_t bytes; /* CLG__ARG_BYTES: the value; CLG__ARG_LOCAL: the size */
     size_t size;    /* CLG__ARG_BYTES: 4 or 8 */
+    bool is_float;  /* CLG__ARG_BYTES of 4 */
+    /* CLG__ARG_BUFFER, where clg__launch_touches told: elements [offset + i unit, + span) belong to
+     * index i of the axis that strands share; unit 0: all strands read them. */
+    bool touches, writes;
+    int64_t unit, span;
 } clg__arg;
 
 struct clg__lowering;
@@ -81,6 +86,8 @@ typedef struct clg__launch {
     int n_step_args;
     clg__host_call call;     /* host calls: function, its buffers are args (CLG__ARG_BUFFER) ... */
     int64_t numbers[16];     /* ... and its numbers */
+    int64_t strand_extent;   /* extent of the axis that strands may share; 0: they cannot */
+    int64_t strand_groups;   /* lowering->strands: work-groups of each, the first strand's first */
     clg__buffer_id prepares; /* what it makes of an input, to be kept; 0: nothing */
     double flops, bytes;     /* work done, for profiles; 0 if unknown */
 } clg__launch;
@@ -107,6 +114,7 @@ typedef struct clg__lowering {
                               int64_t bytes, bool *make); /* the program's part of that */
     void *program;
     int step;
+    int64_t strands;       /* that the launches will be shared among; 0: none (clg__launch_strands) */
     clg__launch *launches; /* results */
     size_t n_launches, capacity;
     clg__scratch scratch[8];
@@ -144,6 +152,21 @@ void clg__launch_range(clg__launch *launch, int dims, const size_t *global, cons
  */
 void clg__launch_spread(clg__launch *launch, int dims, const size_t *global);
 void clg__launch_work(clg__launch *launch, double flops, double bytes);
+
+/**
+ * Strands (program/strands.h) each take a range of the indices of one axis of the result through
+ * many launches. Says that this launch can be shared so: extent of the axis, and, when recorded for
+ * lo->strands, how many work-groups each strand has: those of its clg__strand_length indices.
+ * Everything that the launch touches has to be told behind each clg__launch_buffer.
+ */
+void clg__launch_strands(clg__launch *launch, int64_t extent, int64_t groups);
+/** Of the buffer argument recorded last: elements of one index are [unit i, unit i + span). */
+void clg__launch_touches(clg__launch *launch, int64_t unit, int64_t span, bool writes);
+/** Indices of each strand but the last ones. */
+static inline int64_t clg__strand_length(int64_t extent, int64_t strands)
+{
+    return clg__ceil_div(extent, strands);
+}
 
 /** A temporary area that lives during this step only. Size must not grow when the batch shrinks. */
 clg__buffer_id clg__lower_scratch(clg__lowering *lo, int64_t bytes);

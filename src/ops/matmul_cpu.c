@@ -17,6 +17,7 @@ typedef struct matmul {
     bool transpose_a, transpose_b;
     bool split;    /* through partial results */
     bool prepared; /* B is packed once for several products */
+    bool by_sample; /* the rows are the samples */
 } matmul;
 
 typedef struct blocks {
@@ -42,6 +43,8 @@ static matmul read_problem(const clg__lowering *lo)
     if (!p.b_batch && !p.transpose_a) { /* one tall matrix */
         p.m *= p.batch;
         p.batch = 1;
+        for (int i = 0; i < last; i++)
+            p.by_sample |= (c->batched >> i & 1) && c->dim[i] == p.m;
     }
     return p;
 }
@@ -90,6 +93,37 @@ static double estimate(const matmul *p, const clg__tile *tile, const blocks *b)
     return waves * (tiles + copy_a + copy_b + area + 4000);
 }
 
+/* A strand is one block of rows and all columns: it packs its part of A once. */
+static blocks strand_blocks(const matmul *p, const clg__tile *tile, int64_t strands)
+{
+    static const int64_t depths[] = {1 << 30, 512, 256, 128, 64, 32};
+    blocks b = {0};
+    for (size_t i = 0; i < CLG__COUNT(depths); i++) {
+        b = shape_blocks(p, tile, p->m, p->n, depths[i]);
+        const int64_t rows = clg__strand_length(p->m, strands);
+        b.m = rows;
+        b.local[0] = b.k * clg__round_up(rows, tile->rows) + tile->width;
+        if (b.k != p->k) b.local[2] = clg__round_up(rows, tile->rows) * b.n;
+        if (b.local[0] + b.local[2] <= tile->local_floats) break;
+    }
+    b.count = clg__ceil_div(p->m, b.m);
+    return b;
+}
+
+/*
+ * Whether strands can share the rows: those of one strand fit into local memory, and are enough for
+ * reading all of B to pay, unless B stays in a core's cache.
+ */
+static bool suits_strands(const clg__lowering *lo, const matmul *p, const clg__tile *tile)
+{
+    const int64_t strands = lo->strands ? lo->strands : tile->compute_units;
+    const int64_t rows = clg__strand_length(p->m, strands);
+    const blocks b = strand_blocks(p, tile, strands);
+    const int64_t panels = p->k * p->n * (int64_t)sizeof(float);
+    return p->prepared && p->by_sample && b.local[0] + b.local[2] <= tile->local_floats &&
+           (lo->strands || rows > 2 * CLG__FEW_ROWS || panels <= (int64_t)lo->ctx->info.local_memory);
+}
+
 static blocks choose_blocks(const matmul *p, const clg__tile *tile)
 {
     static const int64_t rows[] = {1, 2, 4, 8, 12, 16, 24, 32, 48}; /* tiles */
@@ -109,6 +143,20 @@ static blocks choose_blocks(const matmul *p, const clg__tile *tile)
         best_cost = cost;
     }
     return best;
+}
+
+/* Tiles of fewer rows, where those of a strand (at the graph's batch size) leave less of them empty.
+ */
+static void fit_rows(clg__tile *tile, const clg__lowering *lo)
+{
+    enum { FEWER = 8 };
+    const clg_shape *c = &lo->node->shape;
+    int64_t rows = 1;
+    for (int i = 0; i < c->ndim - 1; i++) rows *= c->dim[i];
+    rows = clg__strand_length(rows, lo->strands);
+    if (tile->rows > FEWER && tile->vectors * tile->width <= 32 &&
+        15 * clg__round_up(rows, FEWER) <= 14 * clg__round_up(rows, tile->rows))
+        tile->rows = FEWER;
 }
 
 /* A launch that packs B, unless a step before has done it; the panels. */
@@ -134,10 +182,12 @@ static clg__buffer_id prepare_panels(clg__lowering *lo, const matmul *p, const c
 }
 
 static void add_arguments(clg__lowering *lo, clg__launch *launch, clg__buffer_id b_matrix,
-                          const matmul *p, const blocks *b)
+                          const matmul *p, const blocks *b, int panel)
 {
     clg__launch_buffer(launch, lo->in[0]);
+    clg__launch_touches(launch, p->k, p->k, false);
     clg__launch_buffer(launch, b_matrix);
+    clg__launch_touches(launch, 0, p->k * clg__round_up(p->n, panel), false);
     clg__launch_long(launch, p->a_batch);
     clg__launch_long(launch, p->b_batch);
     const int64_t numbers[] = {p->m, p->n, p->k, p->transpose_a, p->transpose_b,
@@ -151,9 +201,10 @@ clg_status clg__matmul_cpu(clg__lowering *lo)
 {
     matmul p = read_problem(lo);
     p.prepared = lo->kept[1] && lo->in_shape[1].ndim == 2;
-    const clg__tile tile =
+    clg__tile tile =
         clg__tile_choose(lo->ctx, &knobs, lo->node, 0); /* few columns are rare and cheap */
-    blocks b = choose_blocks(&p, &tile);
+    if (lo->strands) fit_rows(&tile, lo);
+    blocks b = lo->strands ? strand_blocks(&p, &tile, lo->strands) : choose_blocks(&p, &tile);
     const int64_t wanted = 2 * tile.compute_units;
     p.split =
         p.split &&
@@ -167,8 +218,9 @@ clg_status clg__matmul_cpu(clg__lowering *lo)
     clg__launch *launch =
         clg__lower_kernel(lo, "matmul_cpu", "matmul", CLG__TILE_DEFINES "%s",
                           CLG__TILE_VALUES(&tile), p.prepared ? "#define PREPARED\n" : "");
-    add_arguments(lo, launch, b_matrix, &p, &b);
+    add_arguments(lo, launch, b_matrix, &p, &b, tile.panel);
     clg__launch_groups(launch, b.count * b.splits);
+    if (suits_strands(lo, &p, &tile)) clg__launch_strands(launch, p.m, 1);
     clg__launch_work(launch, 2.0 * rows * p.n * p.k,
                      4.0 * (rows * p.k + (double)p.k * p.n + rows * p.n));
     if (p.split) {

@@ -19,6 +19,28 @@ static int64_t work_items(const clg_context *ctx, int64_t elements)
     return clg__max_i64(1, clg__min_i64(shares, 8 * (int64_t)ctx->info.compute_units));
 }
 
+/* What a work-item of a pointwise kernel computes. */
+typedef struct chunks {
+    int64_t rows, columns;
+} chunks;
+
+static chunks shares(int64_t rows, int64_t columns, int64_t count, int64_t width)
+{
+    int64_t row_shares = clg__min_i64(count, rows);
+    return (chunks){clg__ceil_div(rows, row_shares),
+                    clg__round_up(clg__ceil_div(columns, clg__ceil_div(count, row_shares)), width)};
+}
+
+/* A strand's indices of the outermost axis: a range of the rows, or of the columns if that is all
+ * there is. */
+static chunks strand_chunks(const clg__space *space, int64_t rows, int64_t columns, int64_t samples,
+                            int64_t strands)
+{
+    const int64_t length = clg__strand_length(samples, strands);
+    if (space->n_axes == 1) return (chunks){1, columns / samples * length};
+    return (chunks){rows / samples * length, columns};
+}
+
 static void lower_pointwise(clg_program *p, clg__step *step, clg__cluster *c, clg__launch *launch,
                             int64_t batch)
 {
@@ -27,21 +49,20 @@ static void lower_pointwise(clg_program *p, clg__step *step, clg__cluster *c, cl
     clg__space_bind(&space, &p->ir, c, 0, batch);
     int64_t columns = space.extent[space.n_axes - 1], rows = 1, width = clg__vector_width(p->ctx);
     for (int k = 0; k < space.n_axes - 1; k++) rows *= space.extent[k];
-    int64_t row_chunk = 1, column_chunk = width;
-    if (p->ctx->engine == CLG_ENGINE_CPU) {
-        int64_t shares = work_items(p->ctx, rows * columns);
-        int64_t row_shares = clg__min_i64(shares, rows);
-        row_chunk = clg__ceil_div(rows, row_shares);
-        column_chunk =
-            clg__round_up(clg__ceil_div(columns, clg__ceil_div(shares, row_shares)), width);
-    }
+    chunks chunk = {.rows = 1, .columns = width};
+    const int64_t samples = clg__space_samples(&space, &p->ir, c, 0, batch);
+    if (step->strands)
+        chunk = strand_chunks(&space, rows, columns, samples, step->strands);
+    else if (p->ctx->engine == CLG_ENGINE_CPU)
+        chunk = shares(rows, columns, work_items(p->ctx, rows * columns), width);
     clg__launch_long(launch, rows);
-    clg__launch_long(launch, row_chunk);
-    clg__launch_long(launch, column_chunk);
+    clg__launch_long(launch, chunk.rows);
+    clg__launch_long(launch, chunk.columns);
     clg__bind_stage(launch, &p->ir, c, 0, &space, batch);
-    size_t global[2] = {(size_t)clg__ceil_div(columns, column_chunk),
-                        (size_t)clg__ceil_div(rows, row_chunk)};
+    size_t global[2] = {(size_t)clg__ceil_div(columns, chunk.columns),
+                        (size_t)clg__ceil_div(rows, chunk.rows)};
     clg__launch_spread(launch, 2, global);
+    clg__launch_strands(launch, samples, 1);
     clg__launch_work(launch, (double)(rows * columns) * c->body[0].n_members,
                      (double)(rows * columns) * 4.0 * (space.n_loads + 1));
 }
@@ -144,7 +165,7 @@ static clg_status lower_step(clg_program *p, clg__step *step, int64_t batch)
 {
     clg__cluster *c = &p->ir.clusters[step->cluster];
     clg__lowering_free(&step->lowering);
-    step->lowering = (clg__lowering){.ctx = p->ctx};
+    step->lowering = (clg__lowering){.ctx = p->ctx, .strands = step->strands};
     if (c->kind == CLG__CLUSTER_KERNEL) {
         step->lowering.node = p->ir.values[c->anchor].node;
         return lower_kernel(p, step, c, batch);

@@ -18,6 +18,7 @@ enum {
 /* Kernels to be built together. */
 typedef struct group {
     const char *file, *defines; /* NULL: generated kernels */
+    const clg__strands *strands; /* a chain's kernel; NULL: the kernels are to be launched */
     clg__str generated;
     clg__epilogue epilogues[MOST_EPILOGUES];
     int n_epilogues;
@@ -76,7 +77,7 @@ static group *group_of(builder *b, const clg__launch *launch, const clg__epilogu
 {
     for (size_t i = 0; e && i < b->n_groups; i++) {
         group *g = &b->groups[i];
-        if (g->file && strcmp(g->file, launch->file) == 0 &&
+        if (g->file && !g->strands && strcmp(g->file, launch->file) == 0 &&
             strcmp(g->defines, launch->defines) == 0 && has_room(b, g, e))
             return g;
     }
@@ -125,64 +126,140 @@ static clg__hash128 key_of(const clg__launch *launch, const clg__epilogue *e)
     return clg__hash(parts, sizeof parts);
 }
 
-static clg_status want_with_epilogue(builder *b, const clg__launch *launch, clg__epilogue *e,
-                                     clg__hash128 *key)
+/* e: empty where the launch has none. */
+static clg_status make_epilogue(clg__epilogue *e, const clg_program *p, const clg__step *step,
+                                const clg__launch *launch)
 {
-    *key = key_of(launch, e);
-    if (is_known(b, *key)) return CLG_OK;
-    group *g = group_of(b, launch, e);
-    if (!g) return CLG_ERROR_MEMORY;
-    int number = g->n_epilogues++;
-    g->slots = united(g->slots, e->slots);
-    g->epilogues[number] = *e;
-    *e = (clg__epilogue){0}; /* the group's now */
-    return want(b, *key, g, number);
+    *e = (clg__epilogue){0};
+    if (!launch->epilogue) return CLG_OK;
+    const bool fused = launch->epilogue == CLG__EPILOGUE_FUSED;
+    clg__epilogue_make(e, &p->ir, fused ? &p->ir.clusters[step->cluster] : NULL);
+    return e->parameters.failed ? CLG_ERROR_MEMORY : CLG_OK;
 }
 
-static clg_status want_file(builder *b, const clg__step *step, const clg__launch *launch,
-                            clg__hash128 *key)
+static clg_status make_key(clg__hash128 *key, const clg_program *p, const clg__step *step,
+                           const clg__launch *launch)
 {
-    if (launch->epilogue == CLG__EPILOGUE_NONE) {
-        *key = key_of(launch, NULL);
-        return is_known(b, *key) ? CLG_OK : want(b, *key, group_of(b, launch, NULL), 0);
-    }
-    const clg__cluster *c = &b->p->ir.clusters[step->cluster];
     clg__epilogue e;
-    clg__epilogue_make(&e, &b->p->ir, launch->epilogue == CLG__EPILOGUE_FUSED ? c : NULL);
-    clg_status status = e.parameters.failed ? CLG_ERROR_MEMORY : CLG_OK;
-    if (status == CLG_OK) status = want_with_epilogue(b, launch, &e, key);
+    *key = step->key;
+    if (!launch->file) return CLG_OK;
+    clg_status status = make_epilogue(&e, p, step, launch);
+    if (status == CLG_OK) *key = key_of(launch, launch->epilogue ? &e : NULL);
     clg__epilogue_free(&e);
     return status;
 }
 
-static clg_status want_all(builder *b)
+static clg_status make_keys(builder *b)
 {
-    for (size_t i = generated_groups(b->p->ctx); i > 0; i--)
-        if (!add_group(b, NULL, NULL)) return CLG_ERROR_MEMORY;
     for (int i = 0; i < b->p->n_steps; i++) {
         const clg__step *step = &b->p->steps[i];
-        if (step->name[0][0]) CLG_TRY(want_generated(b, step));
+        for (size_t k = 0; k < step->lowering.n_launches; k++)
+            CLG_TRY(make_key(&b->keys[step->first_kernel + (int)k], b->p, step,
+                             &step->lowering.launches[k]));
+    }
+    return CLG_OK;
+}
+
+/* An epilogue joins the group's; *e is the group's then. Its number there. */
+static int add_epilogue(group *g, clg__epilogue *e)
+{
+    g->slots = united(g->slots, e->slots);
+    g->epilogues[g->n_epilogues] = *e;
+    *e = (clg__epilogue){0};
+    return g->n_epilogues++;
+}
+
+static clg_status want_file(builder *b, const clg__step *step, const clg__launch *launch,
+                            clg__hash128 key)
+{
+    if (is_known(b, key)) return CLG_OK;
+    clg__epilogue e;
+    int number = 0;
+    CLG_TRY(make_epilogue(&e, b->p, step, launch));
+    group *g = group_of(b, launch, launch->epilogue ? &e : NULL);
+    if (g && launch->epilogue) number = add_epilogue(g, &e);
+    clg__epilogue_free(&e);
+    return want(b, key, g, number);
+}
+
+/* A kernel that a chain's kernel calls as a function. */
+static clg_status add_function(builder *b, group *g, const clg__strands *s, int kernel)
+{
+    const clg_program *p = b->p;
+    const int at = s->first + s->kernels[kernel].launch;
+    const clg__step *step = &p->steps[p->step_of_launch[at]];
+    const clg__launch *launch = &step->lowering.launches[at - step->first_kernel];
+    if (!launch->file) {
+        clg__codegen_kernels(&g->generated, &p->ir, &p->ir.clusters[step->cluster], step->name[0],
+                             step->two_stages);
+        return g->generated.failed ? CLG_ERROR_MEMORY : CLG_OK;
+    }
+    g->file = launch->file;
+    g->defines = launch->defines;
+    if (!launch->epilogue) return CLG_OK;
+    clg__epilogue e;
+    CLG_TRY(make_epilogue(&e, p, step, launch));
+    add_epilogue(g, &e);
+    return CLG_OK;
+}
+
+static clg_status want_strands(builder *b, const clg__strands *s)
+{
+    if (is_known(b, s->key)) return CLG_OK;
+    group *g = add_group(b, NULL, NULL);
+    if (!g) return CLG_ERROR_MEMORY;
+    g->strands = s;
+    for (int k = 0; k < s->n_kernels; k++) CLG_TRY(add_function(b, g, s, k));
+    return want(b, s->key, g, 0);
+}
+
+static clg_status want_all(builder *b)
+{
+    clg_program *p = b->p;
+    for (size_t i = generated_groups(p->ctx); i > 0; i--)
+        if (!add_group(b, NULL, NULL)) return CLG_ERROR_MEMORY;
+    for (int i = 0; i < p->n_steps; i++) {
+        const clg__step *step = &p->steps[i];
         for (size_t k = 0; k < step->lowering.n_launches; k++) {
             const clg__launch *launch = &step->lowering.launches[k];
-            clg__hash128 *key = &b->keys[step->first_kernel + (int)k];
-            *key = step->key;
-            if (launch->file) CLG_TRY(want_file(b, step, launch, key));
+            const int at = step->first_kernel + (int)k;
+            if (launch->call || clg__strands_of(p, at)) continue;
+            if (launch->file)
+                CLG_TRY(want_file(b, step, launch, b->keys[at]));
+            else
+                CLG_TRY(want_generated(b, step));
         }
     }
+    for (int i = 0; i < p->n_strands; i++) CLG_TRY(want_strands(b, &p->strands[i]));
+    return CLG_OK;
+}
+
+/* The program's chains, which change what their launches are. */
+static clg_status form_strands(builder *b)
+{
+    CLG_TRY(clg__strands_form(b->p, b->keys));
+    if (b->p->n_strands) CLG_TRY(make_keys(b));
+    for (int i = 0; i < b->p->n_strands; i++)
+        b->p->strands[i].key = clg__strands_key(&b->p->strands[i], b->keys);
     return CLG_OK;
 }
 
 /* ---- building ---- */
 
-/* Knobs, the vocabulary and the epilogues, the kernel file; or the vocabulary and the kernels. */
-static clg_status write_source(group *g)
+/* Knobs, the vocabulary and the epilogues, the kernel file; or the vocabulary and the kernels; or
+ * all of it, and what calls them. */
+static clg_status write_source(const clg_program *p, group *g)
 {
-    const char *text = g->file ? clg__kernel_source(g->file) : clg__str_text(&g->generated);
+    const char *text = g->file ? clg__kernel_source(g->file) : "";
     if (!text) return clg__fail(CLG_ERROR_INTERNAL, "no kernel file %s.cl", g->file);
+    if (g->strands) clg__str_add(&g->source, "#define STRANDS\n");
     if (g->defines) clg__str_add(&g->source, g->defines);
-    if (!g->file || g->n_epilogues) clg__str_add(&g->source, clg__kernel_source("pointwise"));
+    if (!g->file || g->n_epilogues || g->strands)
+        clg__str_add(&g->source, clg__kernel_source("pointwise"));
     if (g->n_epilogues) clg__epilogue_define(&g->source, g->epilogues, g->n_epilogues, &g->slots);
     clg__str_add(&g->source, text);
+    clg__str_add(&g->source, clg__str_text(&g->generated));
+    if (g->strands) clg__strands_code(&g->source, p, g->strands, &g->slots);
     return g->source.failed ? CLG_ERROR_MEMORY : CLG_OK;
 }
 
@@ -194,7 +271,7 @@ static clg_status build_groups(builder *b)
     for (size_t i = 0; i < b->n_groups; i++) {
         group *g = &b->groups[i];
         if (!g->file && g->generated.length == 0) continue;
-        CLG_TRY(write_source(g));
+        CLG_TRY(write_source(b->p, g));
         b->requests[n++] = (clg__module_request){.name = g->file ? g->file : "generated kernels",
                                                  .source = g->source.text,
                                                  .options = ""};
@@ -222,6 +299,16 @@ static clg_status record_new(builder *b)
     return CLG_OK;
 }
 
+static clg_status create_strands(clg_program *p)
+{
+    for (int i = 0; i < p->n_strands; i++) {
+        clg__strands *s = &p->strands[i];
+        s->place = *clg__kernel_find(p->ctx->kernels, s->key);
+        CLG_TRY(clg__kernel_create(&s->kernel, s->place.module, "strands"));
+    }
+    return CLG_OK;
+}
+
 static clg_status create_kernels(const builder *b)
 {
     clg_program *p = b->p;
@@ -230,14 +317,14 @@ static clg_status create_kernels(const builder *b)
         for (size_t k = 0; k < step->lowering.n_launches; k++) {
             const clg__launch *launch = &step->lowering.launches[k];
             int index = step->first_kernel + (int)k;
-            if (launch->call) continue;
+            if (launch->call || clg__strands_of(p, index)) continue;
             p->places[index] = *clg__kernel_find(p->ctx->kernels, b->keys[index]);
             CLG_TRY(
                 clg__kernel_create(&p->kernels[index], p->places[index].module, launch->kernel));
             CLG_TRY(clg__program_check_group(p, p->kernels[index], launch));
         }
     }
-    return CLG_OK;
+    return create_strands(p);
 }
 
 static void clear(builder *b)
@@ -269,7 +356,9 @@ clg_status clg__program_build(clg_program *p)
     p->kernels = clg__calloc(room, sizeof *p->kernels);
     p->places = clg__calloc(room, sizeof *p->places);
     clg_status status = CLG_ERROR_MEMORY;
-    if (b.keys && b.new_keys && p->kernels && p->places) status = want_all(&b);
+    if (b.keys && b.new_keys && p->kernels && p->places) status = make_keys(&b);
+    if (status == CLG_OK) status = form_strands(&b);
+    if (status == CLG_OK) status = want_all(&b);
     if (status == CLG_OK) status = build_groups(&b);
     if (status == CLG_OK) status = record_new(&b);
     if (status == CLG_OK) status = create_kernels(&b);

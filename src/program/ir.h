@@ -165,6 +165,13 @@ bool clg__space_make(clg__space *space, const clg__ir *ir, const clg__cluster *c
 void clg__space_bind(clg__space *space, const clg__ir *ir, const clg__cluster *cluster, int stage,
                      int64_t batch);
 
+/**
+ * Extent of the outermost axis at a batch size if it follows the batch and is (the outer part of)
+ * the first collapsed axis: what strands can share (strands.h). 0: it is not.
+ */
+int64_t clg__space_samples(const clg__space *space, const clg__ir *ir, const clg__cluster *cluster,
+                           int stage, int64_t batch);
+
 /** Index of the load that gives `value` to a stage; -1: computed inside, or uniform. */
 int clg__space_find(const clg__space *space, const clg__ir *ir, int value);
 

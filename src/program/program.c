@@ -150,7 +150,8 @@ static clg_status compile(clg_program *p, const clg_program_params *params)
     CLG_TRY(create_feeds(p));
     CLG_TRY(clg__variables_realize(p->ctx, p->graph));
     CLG_TRY(clg__program_build(p));
-    return clg__program_bind(p);
+    CLG_TRY(clg__program_bind(p));
+    return clg__strands_bind(p);
 }
 
 /* Work sizes follow the limit that the device states, or the lower one that this program needs. */
@@ -228,6 +229,7 @@ void clg_program_destroy(clg_program *p)
     for (int i = 0; p->kernels && i < p->n_kernels; i++)
         if (p->kernels[i]) clReleaseKernel(p->kernels[i]);
     for (int i = 0; i < p->n_chunks; i++) clg__buffer_destroy(p->chunks[i]);
+    clg__strands_free(p);
     clg__prepared_free(p);
     for (int i = 0; i < p->n_steps; i++) clg__lowering_free(&p->steps[i].lowering);
     clg__ir_free(&p->ir);
@@ -254,6 +256,7 @@ clg_status clg_program_set_batch(clg_program *p, int64_t batch)
     set_work_group(p->ctx, work_group);
     p->batch = batch; /* addresses of parts follow it */
     if (status == CLG_OK) status = clg__program_bind(p);
+    if (status == CLG_OK) status = clg__strands_bind(p);
     if (status != CLG_OK) p->batch = before;
     for (int i = 0; i < p->n_feeds; i++) p->feeds[i].fed = false; /* their sizes changed */
     return status;
@@ -344,18 +347,31 @@ static clg_status call_host(clg_program *p, const clg__step *step, const clg__la
     return launch->call(p->ctx, buffers, launch->numbers);
 }
 
-/* What it prepares is there already. */
-static bool left_out(const clg_program *p, const clg__launch *launch)
+/* The first launch of its chain runs all of them. */
+static bool is_joined(const clg_program *p, const clg__step *step, size_t index)
 {
-    return launch->prepares && clg__prepared_fresh(p, launch->prepares);
+    const int number = step->first_kernel + (int)index;
+    const clg__strands *chain = clg__strands_of(p, number);
+    return chain && chain->first != number;
+}
+
+/* That runs it, or what it prepares is there already. */
+static bool left_out(const clg_program *p, const clg__step *step, size_t index)
+{
+    const clg__launch *launch = &step->lowering.launches[index];
+    return (launch->prepares && clg__prepared_fresh(p, launch->prepares)) ||
+           is_joined(p, step, index);
 }
 
 static clg_status enqueue(clg_program *p, const clg__step *step, size_t index, cl_event *event)
 {
     const clg__launch *launch = &step->lowering.launches[index];
+    const int number = step->first_kernel + (int)index;
     if (launch->call) return call_host(p, step, launch);
-    if (left_out(p, launch)) return CLG_OK;
-    cl_kernel kernel = p->kernels[step->first_kernel + (int)index];
+    if (left_out(p, step, index)) return CLG_OK;
+    const clg__strands *chain = clg__strands_of(p, number);
+    if (chain) return clg__strands_enqueue(p, chain, step_number(p), event);
+    cl_kernel kernel = p->kernels[number];
     CLG_TRY(set_step_number(launch, kernel, step_number(p)));
     const size_t *local = launch->local[0] ? launch->local : NULL;
     clg_status status = CLG__CL(clEnqueueNDRangeKernel(p->ctx->queue, kernel, launch->dims, NULL,
@@ -460,7 +476,8 @@ void clg_program_query(const clg_program *p, clg_program_stats *out)
         const clg__lowering *lo = &p->steps[i].lowering;
         for (size_t k = 0; k < lo->n_launches; k++) {
             const clg__launch *launch = &lo->launches[k];
-            out->launches += !launch->prepares || !clg__prepared_lasts(p, launch->prepares);
+            if (!is_joined(p, &p->steps[i], k))
+                out->launches += !launch->prepares || !clg__prepared_lasts(p, launch->prepares);
             out->flops += launch->flops;
         }
     }
@@ -482,11 +499,16 @@ static clg_status profile_launch(clg_program *p, const clg__step *step, size_t i
     const clg__launch *launch = &step->lowering.launches[index];
     clg__str text = {0};
     clg__step_text(p, step, &text);
+    const clg__strands *chain = clg__strands_of(p, step->first_kernel + (int)index);
     snprintf(row->name, sizeof row->name, "%s%s%s",
-             launch->kernel ? launch->kernel : "library call", ": ", clg__str_text(&text));
+             chain            ? "strands"
+             : launch->kernel ? launch->kernel
+                              : "library call",
+             ": ", clg__str_text(&text));
     clg__str_free(&text);
     row->flops = launch->flops;
     row->bytes = launch->bytes;
+    if (chain) clg__strands_work(p, chain, &row->flops, &row->bytes);
     cl_event event = NULL;
     CLG_TRY(enqueue(p, step, index, &event));
     CLG_TRY(clg_context_finish(p->ctx));
@@ -507,7 +529,7 @@ clg_status clg_program_profile(clg_program *p, clg_profile_row **out, size_t *co
     clg_status status = CLG_OK;
     for (int i = 0; i < p->n_steps; i++)
         for (size_t k = 0; status == CLG_OK && k < p->steps[i].lowering.n_launches; k++)
-            if (!left_out(p, &p->steps[i].lowering.launches[k]))
+            if (!left_out(p, &p->steps[i], k))
                 status = profile_launch(p, &p->steps[i], k, &rows[n++]);
     if (status == CLG_OK) status = copy_assignments(p);
     if (status != CLG_OK) {

@@ -7,6 +7,7 @@
 #include "kernels/kernels.h"
 #include "memory/buffer.h"
 #include "program/codegen.h"
+#include "program/strands.h"
 
 /* One cluster in execution order, and what it launches. */
 typedef struct clg__step {
@@ -14,6 +15,7 @@ typedef struct clg__step {
     clg__hash128 key; /* of the generated kernels' text */
     char name[2][32]; /* of the generated kernels */
     bool two_stages;  /* a reduction with partial results */
+    int64_t strands; /* that share its launches; 0: none (strands.h) */
     clg__lowering lowering;
     int first_kernel;  /* index of its first launch's kernel */
     int first_scratch; /* index of its first scratch area */
@@ -53,6 +55,9 @@ struct clg_program {
     cl_kernel *kernels; /* one per launch, so that arguments are bound once; NULL for host calls */
     clg__kernel_place *places; /* where they were built */
     int n_kernels;
+    int *step_of_launch; /* the number of each kernel's step; only where there are strands */
+    clg__strands *strands;
+    int n_strands;
     clg__buffer **chunks;
     int n_chunks;
     clg__scratch_plan *scratch;

@@ -229,3 +229,12 @@ void clg__space_bind(clg__space *space, const clg__ir *ir, const clg__cluster *c
             space->loads[l].stride[k] = innermost[k] < 0 ? 0 : strides[innermost[k]];
     }
 }
+
+int64_t clg__space_samples(const clg__space *space, const clg__ir *ir, const clg__cluster *c,
+                           int stage, int64_t batch)
+{
+    clg_shape shape = clg__shape_at_batch(stage_shape(c, stage), ir->graph->batch, batch);
+    for (int i = 0; i < shape.ndim; i++)
+        if (space->axes[0] >> i & 1) return shape.batched >> i & 1 ? shape.dim[i] : 0;
+    return 0;
+}

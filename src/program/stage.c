@@ -200,10 +200,34 @@ static uint64_t stream_key(const clg__ir *ir, const clg_tensor *node)
     return clg__hash(words, sizeof words).lo;
 }
 
+/* What index i of the outermost axis reads: the first collapsed axis is that and perhaps more. */
+static void tell_load(clg__launch *launch, const clg__ir *ir, const clg__space *space,
+                      const clg__load *load, int64_t samples)
+{
+    if (!samples || clg_dtype_size(ir->values[load->value].node->dtype) != sizeof(float)) return;
+    const int64_t inner = space->extent[0] / samples;
+    int64_t span = 1 + (inner - 1) * load->stride[0];
+    for (int k = 0; k < space->n_axes; k++) {
+        if (load->stride[k] < 0) return;
+        if (k > 0) span += (space->extent[k] - 1) * load->stride[k];
+    }
+    clg__launch_touches(launch, inner * load->stride[0], span, false);
+}
+
+static void tell_store(clg__launch *launch, const clg__ir *ir, const clg__space *space, int id,
+                       int64_t samples)
+{
+    if (!samples || clg_dtype_size(ir->values[id].node->dtype) != sizeof(float)) return;
+    int64_t count = 1;
+    for (int k = 0; k < space->n_axes; k++) count *= space->extent[k];
+    clg__launch_touches(launch, count / samples, count / samples, true);
+}
+
 void clg__bind_stage(clg__launch *launch, const clg__ir *ir, const clg__cluster *c, int stage,
                      const clg__space *space, int64_t batch)
 {
     int ids[2 * CLG__MAX_MEMBERS];
+    const int64_t samples = clg__space_samples(space, ir, c, stage, batch);
     for (int k = 0; k < space->n_axes; k++) clg__launch_long(launch, space->extent[k]);
     for (int l = 0; l < space->n_loads; l++) {
         const clg__load *load = &space->loads[l];
@@ -212,6 +236,7 @@ void clg__bind_stage(clg__launch *launch, const clg__ir *ir, const clg__cluster 
             clg__launch_long(launch, load->offset);
         } else {
             clg__launch_buffer_at(launch, load->value, load->offset);
+            tell_load(launch, ir, space, load, samples);
         }
         for (int k = 0; k < space->n_axes; k++)
             if (stride_is_argument(space, load, k)) clg__launch_long(launch, load->stride[k]);
@@ -223,7 +248,10 @@ void clg__bind_stage(clg__launch *launch, const clg__ir *ir, const clg__cluster 
         clg__launch_float(launch, v->number * pow(ratio, v->power));
     }
     n = stage_stores(ir, c, stage, ids);
-    for (int i = 0; i < n; i++) clg__launch_buffer(launch, ids[i]);
+    for (int i = 0; i < n; i++) {
+        clg__launch_buffer(launch, ids[i]);
+        tell_store(launch, ir, space, ids[i], samples);
+    }
     if (clg__stage_uses_step(ir, c, stage)) clg__launch_step(launch);
 }
 

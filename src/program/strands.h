@@ -1,0 +1,73 @@
+/*
+ * Strands: many short launches in one.
+ *
+ * A recurrent net is a chain of launches in which a sample never meets another: the next step needs
+ * the last one's results for the same samples only. Between launches all compute units wait for
+ * each other all the same, and for the driver, which takes longer than a step of a small net. Where
+ * a program has such a chain, each compute unit takes its share of the samples (a strand) through
+ * all of it: one launch, whose kernel calls the kernels of the chain as functions, with arguments
+ * from a table.
+ *
+ * That strands do not meet is shown on memory, not on the graph: what any launch of one strand
+ * writes, no launch of another touches. So it holds whatever the planner lets share memory.
+ *
+ * Chains are found when a program is built, for the CPU engine; which launches are in one does not
+ * change with the batch. Where strands would meet at another batch size, one takes all.
+ */
+#ifndef CLG_STRANDS_INTERNAL_H
+#define CLG_STRANDS_INTERNAL_H
+
+#include "kernels/kernels.h"
+#include "memory/buffer.h"
+
+enum { CLG__STRAND_KERNELS = 8, CLG__STRAND_MEMORIES = 8 }; /* of a chain at most */
+
+/* One of the kernels of a chain. */
+typedef struct clg__strand_kernel {
+    int launch;   /* the first that runs it, counted from the chain's first */
+    int body;     /* number of the kernel whose code it is: those that differ in the epilogue alone
+                     share the first one's */
+    int epilogue; /* which of the body's */
+} clg__strand_kernel;
+
+typedef struct clg__strands {
+    int first, count; /* launches of the program, as its kernels are numbered */
+    clg__strand_kernel kernels[CLG__STRAND_KERNELS];
+    int n_kernels;
+    unsigned char *kernel_of; /* per launch */
+    int64_t strands;          /* at the batch size that is bound; 1 if they would meet */
+    clg__hash128 key;
+    clg__kernel_place place;
+    cl_kernel kernel;
+    clg__buffer *table; /* of arguments: a row per launch (strands_run.c) */
+    size_t local_bytes;
+    cl_mem memories[CLG__STRAND_MEMORIES];
+    int n_memories;
+} clg__strands;
+
+struct clg_program;
+
+/**
+ * Finds the program's chains; `keys` (one per launch) tell kernels apart. The launches of a chain
+ * are recorded anew, for strands.
+ */
+clg_status clg__strands_form(struct clg_program *p, const clg__hash128 *keys);
+/** Whether no strand of these launches touches what another writes (and they have few memories). */
+clg_status clg__strands_apart(const struct clg_program *p, int first, int count, bool *apart);
+/** The key of a chain's kernel from those of its launches. */
+clg__hash128 clg__strands_key(const clg__strands *s, const clg__hash128 *keys);
+/** The kernel that runs a chain, behind the functions it calls. */
+void clg__strands_code(clg__str *out, const struct clg_program *p, const clg__strands *s,
+                       const clg__slots *slots);
+/** Fills the tables and sets the arguments, for the batch size that was recorded. */
+clg_status clg__strands_bind(struct clg_program *p);
+/** The chain that a launch belongs to; NULL: none. */
+clg__strands *clg__strands_of(const struct clg_program *p, int launch);
+clg_status clg__strands_enqueue(const struct clg_program *p, const clg__strands *s, cl_ulong step,
+                                cl_event *event);
+/** Sums over its launches. */
+void clg__strands_work(const struct clg_program *p, const clg__strands *s, double *flops,
+                       double *bytes);
+void clg__strands_free(struct clg_program *p);
+
+#endif

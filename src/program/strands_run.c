@@ -1,0 +1,275 @@
+/*
+ * The kernel of a chain of launches (strands.h), and its table of arguments: a row per launch.
+ *
+ *     word 0   number of the kernel among the chain's
+ *          1   work-groups of a strand; strand s has those from s times that on
+ *          2   work-groups along x
+ *          3   work-groups in all
+ *          4.. arguments, a buffer as the number of its memory and an offset; behind those of a
+ *              kernel file's own the number of the epilogue and its shared arguments
+ *
+ * CPU engine: a work-group is one work-item.
+ */
+#include "program/program.h"
+
+enum {
+    FIRST_ARGUMENT = 4, /* word of a row */
+    STEP_ARGUMENT = 2   /* argument of the kernel */
+};
+
+static const clg__step *step_of(const clg_program *p, int launch)
+{
+    return &p->steps[p->step_of_launch[launch]];
+}
+
+static clg__launch *launch_at(const clg_program *p, int launch)
+{
+    const clg__step *step = step_of(p, launch);
+    return &step->lowering.launches[launch - step->first_kernel];
+}
+
+static int own_arguments(const clg__launch *launch)
+{
+    return launch->epilogue ? launch->own_args : launch->n_args;
+}
+
+clg__hash128 clg__strands_key(const clg__strands *s, const clg__hash128 *keys)
+{
+    clg__hash128 parts[CLG__STRAND_KERNELS + 1] = {clg__hash("strands", 7)};
+    for (int k = 0; k < s->n_kernels; k++) parts[k + 1] = keys[s->first + s->kernels[k].launch];
+    return clg__hash(parts, (size_t)(s->n_kernels + 1) * sizeof *parts);
+}
+
+/* ---- code ---- */
+
+static void add_argument(clg__str *out, const clg__arg *arg, size_t *word)
+{
+    switch (arg->kind) {
+    case CLG__ARG_BUFFER:
+        clg__str_addf(out, "memory[t[%zu]], t[%zu]", *word, *word + 1);
+        *word += 2;
+        return;
+    case CLG__ARG_BYTES:
+        clg__str_addf(out, arg->size == 8 ? "t[%zu]" : arg->is_float ? "as_float((int)t[%zu])" : "(int)t[%zu]",
+                      *word);
+        *word += 1;
+        return;
+    case CLG__ARG_LOCAL:
+        clg__str_addf(out, "local_memory + t[%zu]", *word);
+        *word += 1;
+        return;
+    case CLG__ARG_STEP: clg__str_add(out, "step"); return;
+    }
+}
+
+/* The number of an epilogue, and what a module's epilogues share: see epilogue.c. */
+static void add_shared_arguments(clg__str *out, const clg__slots *slots, size_t *word)
+{
+    clg__str_addf(out, ", (int)t[%zu]", (*word)++);
+    for (int i = 0; i < slots->longs; i++) clg__str_addf(out, ", t[%zu]", (*word)++);
+    for (int i = 0; i < slots->floats; i++)
+        clg__str_addf(out, ", as_float((int)t[%zu])", (*word)++);
+    for (int i = 0; i < slots->buffers; i++, *word += 2)
+        clg__str_addf(out, ", memory[t[%zu]], t[%zu]", *word, *word + 1);
+    for (int i = 0; i < slots->steps; i++) clg__str_add(out, ", step");
+}
+
+static size_t add_call(clg__str *out, const clg__launch *launch, int number,
+                       const clg__slots *slots)
+{
+    size_t word = FIRST_ARGUMENT;
+    clg__str_addf(out, "case %d: %s(g %% t[2], g / t[2], t[3]", number, launch->kernel);
+    for (int a = 0; a < own_arguments(launch); a++) {
+        clg__str_add(out, ", ");
+        add_argument(out, &launch->args[a], &word);
+    }
+    if (launch->epilogue) add_shared_arguments(out, slots, &word);
+    clg__str_add(out, "); break;\n");
+    return word;
+}
+
+/* One call per body. Returns how many words the one with the most arguments takes. */
+static size_t add_calls(clg__str *out, const clg_program *p, const clg__strands *s,
+                        const clg__slots *slots)
+{
+    size_t words = 0;
+    for (int k = 0; k < s->n_kernels; k++) {
+        if (s->kernels[k].body != k) continue;
+        const clg__launch *launch = launch_at(p, s->first + s->kernels[k].launch);
+        const size_t used = add_call(out, launch, k, slots);
+        if (used > words) words = used;
+    }
+    return words;
+}
+
+static size_t row_words(const clg_program *p, const clg__strands *s, const clg__slots *slots)
+{
+    clg__str calls = {0};
+    const size_t words = add_calls(&calls, p, s, slots);
+    clg__str_free(&calls);
+    return words;
+}
+
+void clg__strands_code(clg__str *out, const clg_program *p, const clg__strands *s,
+                       const clg__slots *slots)
+{
+    clg__str calls = {0};
+    const size_t words = add_calls(&calls, p, s, slots);
+    clg__str_add(out, "\n__attribute__((reqd_work_group_size(1, 1, 1))) __kernel void strands("
+                      "__global const ulong *table, ulong launches, ulong step, "
+                      "__local float *local_memory");
+    for (int i = 0; i < CLG__STRAND_MEMORIES; i++) clg__str_addf(out, ", __global float *m%d", i);
+    clg__str_add(out, ")\n{\n__global void *const memory[] = {");
+    for (int i = 0; i < CLG__STRAND_MEMORIES; i++) clg__str_addf(out, "%sm%d", i ? ", " : "", i);
+    clg__str_addf(out,
+                  "};\nconst ulong strand = get_group_id(0);\n"
+                  "PLAIN_LOOP for (ulong i = 0; i < launches; i++) {\n"
+                  "__global const ulong *t = table + i * %zu;\n"
+                  "const ulong first = strand * t[1], end = min(first + t[1], t[3]);\n"
+                  "PLAIN_LOOP for (ulong g = first; g < end; g++) switch ((int)t[0]) {\n%s}\n}\n}\n",
+                  words, clg__str_text(&calls));
+    out->failed |= calls.failed;
+    clg__str_free(&calls);
+}
+
+/* ---- the table ---- */
+
+/* A row being written. */
+typedef struct row {
+    clg_program *p;
+    clg__strands *s;
+    int launch;
+    cl_ulong *words;
+    size_t at, local_bytes;
+} row;
+
+static cl_ulong number_of_memory(clg__strands *s, cl_mem mem)
+{
+    int i = 0;
+    while (i < s->n_memories && s->memories[i] != mem) i++;
+    if (i == s->n_memories && i < CLG__STRAND_MEMORIES) s->memories[s->n_memories++] = mem;
+    return (cl_ulong)i;
+}
+
+static cl_ulong number_of(const clg__arg *arg)
+{
+    cl_uint narrow;
+    memcpy(&narrow, &arg->bytes, sizeof narrow);
+    return arg->size == sizeof narrow ? narrow : arg->bytes;
+}
+
+static void write_argument(row *r, const clg__arg *arg, size_t *at)
+{
+    clg__address address;
+    switch (arg->kind) {
+    case CLG__ARG_BUFFER:
+        address = clg__program_argument(r->p, step_of(r->p, r->launch), arg);
+        r->words[(*at)++] = number_of_memory(r->s, address.mem);
+        r->words[(*at)++] = address.offset;
+        return;
+    case CLG__ARG_BYTES: r->words[(*at)++] = number_of(arg); return;
+    case CLG__ARG_LOCAL:
+        r->words[(*at)++] = r->local_bytes / sizeof(float);
+        r->local_bytes += arg->bytes;
+        return;
+    case CLG__ARG_STEP: return;
+    }
+}
+
+/* What the chosen epilogue does not take stays zero. */
+static void write_shared_arguments(row *r, const clg__launch *launch, int epilogue)
+{
+    const clg__slots *slots = &r->s->place.slots;
+    size_t longs = r->at + 1, floats = longs + (size_t)slots->longs;
+    size_t buffers = floats + (size_t)slots->floats;
+    r->words[r->at] = (cl_ulong)epilogue;
+    for (int a = launch->own_args; a < launch->n_args; a++) {
+        const clg__arg *arg = &launch->args[a];
+        const bool is_buffer = arg->kind == CLG__ARG_BUFFER;
+        write_argument(r, arg, is_buffer ? &buffers : arg->is_float ? &floats : &longs);
+    }
+}
+
+static void write_row(row *r)
+{
+    const clg__strand_kernel *kernel = &r->s->kernels[r->s->kernel_of[r->launch - r->s->first]];
+    const clg__launch *launch = launch_at(r->p, r->launch);
+    const size_t groups = launch->global[0] * (launch->dims > 1 ? launch->global[1] : 1);
+    r->words[0] = (cl_ulong)kernel->body;
+    r->words[1] = r->s->strands == 1 ? groups : (cl_ulong)launch->strand_groups;
+    r->words[2] = launch->global[0];
+    r->words[3] = groups;
+    r->at = FIRST_ARGUMENT;
+    for (int a = 0; a < own_arguments(launch); a++) write_argument(r, &launch->args[a], &r->at);
+    if (launch->epilogue) write_shared_arguments(r, launch, kernel->epilogue);
+}
+
+static void write_rows(clg_program *p, clg__strands *s, cl_ulong *words, size_t width)
+{
+    s->n_memories = 0;
+    s->local_bytes = sizeof(cl_float);
+    for (int i = 0; i < s->count; i++) {
+        row r = {.p = p, .s = s, .launch = s->first + i, .words = words + (size_t)i * width};
+        write_row(&r);
+        if (r.local_bytes > s->local_bytes) s->local_bytes = r.local_bytes;
+    }
+}
+
+static clg_status write_table(clg_program *p, clg__strands *s)
+{
+    const size_t width = row_words(p, s, &s->place.slots);
+    const size_t size = (size_t)s->count * width * sizeof(cl_ulong);
+    cl_ulong *words = clg__calloc((size_t)s->count, width * sizeof *words);
+    clg_status status = words ? CLG_OK : CLG_ERROR_MEMORY;
+    if (status == CLG_OK) write_rows(p, s, words, width);
+    if (status == CLG_OK && !s->table)
+        status = clg__buffer_create(&s->table, p->ctx, size, "arguments of joined launches");
+    if (status == CLG_OK) status = clg__buffer_write(s->table, 0, words, size);
+    clg__free(words);
+    return status;
+}
+
+static clg_status set_arguments(const clg__strands *s)
+{
+    const cl_ulong launches = (cl_ulong)s->count, no_step = 0;
+    const cl_mem none = NULL;
+    CLG_TRY(CLG__CL(clSetKernelArg(s->kernel, 0, sizeof(cl_mem), &s->table->mem)));
+    CLG_TRY(CLG__CL(clSetKernelArg(s->kernel, 1, sizeof launches, &launches)));
+    CLG_TRY(CLG__CL(clSetKernelArg(s->kernel, STEP_ARGUMENT, sizeof no_step, &no_step)));
+    CLG_TRY(CLG__CL(clSetKernelArg(s->kernel, 3, s->local_bytes, NULL)));
+    for (cl_uint i = 0; i < CLG__STRAND_MEMORIES; i++)
+        CLG_TRY(CLG__CL(clSetKernelArg(s->kernel, 4 + i, sizeof(cl_mem),
+                                       (int)i < s->n_memories ? &s->memories[i] : &none)));
+    return CLG_OK;
+}
+
+clg_status clg__strands_bind(clg_program *p)
+{
+    for (int i = 0; i < p->n_strands; i++) {
+        clg__strands *s = &p->strands[i];
+        bool apart;
+        CLG_TRY(clg__strands_apart(p, s->first, s->count, &apart));
+        s->strands = apart ? (int64_t)p->ctx->info.compute_units : 1;
+        CLG_TRY(write_table(p, s));
+        CLG_TRY(set_arguments(s));
+    }
+    return CLG_OK;
+}
+
+clg_status clg__strands_enqueue(const clg_program *p, const clg__strands *s, cl_ulong step,
+                                cl_event *event)
+{
+    const size_t global = (size_t)s->strands, local = 1;
+    CLG_TRY(CLG__CL(clSetKernelArg(s->kernel, STEP_ARGUMENT, sizeof step, &step)));
+    return CLG__CL(clEnqueueNDRangeKernel(p->ctx->queue, s->kernel, 1, NULL, &global, &local, 0,
+                                          NULL, event));
+}
+
+void clg__strands_work(const clg_program *p, const clg__strands *s, double *flops, double *bytes)
+{
+    *flops = *bytes = 0;
+    for (int l = s->first; l < s->first + s->count; l++) {
+        *flops += launch_at(p, l)->flops;
+        *bytes += launch_at(p, l)->bytes;
+    }
+}
