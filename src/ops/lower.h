@@ -114,7 +114,7 @@ typedef struct clg__lowering {
                               int64_t bytes, bool *make); /* the program's part of that */
     void *program;
     int step;
-    int64_t strands;       /* that the launches will be shared among; 0: none (clg__launch_strands) */
+    int64_t strands; /* that the launches will be shared among; 0: none (clg__launch_strands) */
     clg__launch *launches; /* results */
     size_t n_launches, capacity;
     clg__scratch scratch[8];

@@ -15,9 +15,9 @@ typedef struct matmul {
     int64_t batch, m, n, k;
     int64_t a_batch, b_batch; /* elements from one batch's matrix to the next; 0: shared */
     bool transpose_a, transpose_b;
-    bool split;    /* through partial results */
-    bool prepared; /* B is packed once for several products */
-    bool by_sample; /* the rows are the samples */
+    bool split;     /* through partial results */
+    bool prepared;  /* B is packed once for several products */
+    bool by_sample; /* the rows are those of one axis */
 } matmul;
 
 typedef struct blocks {
@@ -43,8 +43,7 @@ static matmul read_problem(const clg__lowering *lo)
     if (!p.b_batch && !p.transpose_a) { /* one tall matrix */
         p.m *= p.batch;
         p.batch = 1;
-        for (int i = 0; i < last; i++)
-            p.by_sample |= (c->batched >> i & 1) && c->dim[i] == p.m;
+        for (int i = 0; i < last; i++) p.by_sample |= c->dim[i] == p.m;
     }
     return p;
 }
@@ -121,7 +120,8 @@ static bool suits_strands(const clg__lowering *lo, const matmul *p, const clg__t
     const blocks b = strand_blocks(p, tile, strands);
     const int64_t panels = p->k * p->n * (int64_t)sizeof(float);
     return p->prepared && p->by_sample && b.local[0] + b.local[2] <= tile->local_floats &&
-           (lo->strands || rows > 2 * CLG__FEW_ROWS || panels <= (int64_t)lo->ctx->info.local_memory);
+           (lo->strands || rows > 2 * CLG__FEW_ROWS ||
+            panels <= (int64_t)lo->ctx->info.local_memory);
 }
 
 static blocks choose_blocks(const matmul *p, const clg__tile *tile)
@@ -145,7 +145,8 @@ static blocks choose_blocks(const matmul *p, const clg__tile *tile)
     return best;
 }
 
-/* Tiles of fewer rows, where those of a strand (at the graph's batch size) leave less of them empty.
+/* Tiles of fewer rows, where those of a strand (at the graph's batch size) leave less of them
+ * empty.
  */
 static void fit_rows(clg__tile *tile, const clg__lowering *lo)
 {

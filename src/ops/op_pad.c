@@ -167,6 +167,19 @@ static clg_tensor *pad_axis(clg_tensor *x, const pad_attr *attr)
     return extent == x->shape.dim[attr->axis] ? x : record(&clg__op_pad, attr, x, extent);
 }
 
+clg_tensor *clg__slice_of_padded(clg_tensor *x, int axis, int64_t begin, int64_t count)
+{
+    if (x->op != &clg__op_pad) return NULL;
+    const pad_attr *attr = x->attr;
+    const int64_t first = begin - attr->before, extent = x->inputs[0]->shape.dim[axis];
+    if (attr->axis != axis || attr->mode != CLG_PAD_CONSTANT || attr->step != 1) return NULL;
+    if (first >= 0 && first + count <= extent)
+        return clg__slice_axis(x->inputs[0], axis, first, count, 1);
+    clg_shape shape = x->shape;
+    shape.dim[axis] = count;
+    return first >= extent || first + count <= 0 ? clg_full(x->graph, shape, attr->value) : NULL;
+}
+
 clg_tensor *clg__pad_spread(clg_tensor *x, int axis, int64_t before, int64_t after, int64_t step)
 {
     pad_attr attr = {.before = before, .after = after, .step = step, .axis = axis};

@@ -88,6 +88,11 @@ clg_tensor *clg__slice_axis(clg_tensor *x, int axis, int64_t begin, int64_t coun
 /** Its gradient: elements of the axis come to before + i * step, with zeros elsewhere. */
 clg_tensor *clg__pad_spread(clg_tensor *x, int axis, int64_t before, int64_t after, int64_t step);
 /**
+ * The range of an axis along which x was padded by a constant, if it lies within what was padded or
+ * beside it: a slice of that, or the constant. NULL: neither.
+ */
+clg_tensor *clg__slice_of_padded(clg_tensor *x, int axis, int64_t begin, int64_t count);
+/**
  * One element along each of `axes`, which stay with extent 1: the middle one, or the first where
  * the extent follows the batch. For gradients it is a constant.
  */

@@ -17,7 +17,7 @@ enum {
 
 /* Kernels to be built together. */
 typedef struct group {
-    const char *file, *defines; /* NULL: generated kernels */
+    const char *file, *defines;  /* NULL: generated kernels */
     const clg__strands *strands; /* a chain's kernel; NULL: the kernels are to be launched */
     clg__str generated;
     clg__epilogue epilogues[MOST_EPILOGUES];

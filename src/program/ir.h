@@ -165,10 +165,7 @@ bool clg__space_make(clg__space *space, const clg__ir *ir, const clg__cluster *c
 void clg__space_bind(clg__space *space, const clg__ir *ir, const clg__cluster *cluster, int stage,
                      int64_t batch);
 
-/**
- * Extent of the outermost axis at a batch size if it follows the batch and is (the outer part of)
- * the first collapsed axis: what strands can share (strands.h). 0: it is not.
- */
+/** Extent of the outermost axis, the outer part of the first collapsed one: what strands share. */
 int64_t clg__space_samples(const clg__space *space, const clg__ir *ir, const clg__cluster *cluster,
                            int stage, int64_t batch);
 

@@ -15,7 +15,7 @@ typedef struct clg__step {
     clg__hash128 key; /* of the generated kernels' text */
     char name[2][32]; /* of the generated kernels */
     bool two_stages;  /* a reduction with partial results */
-    int64_t strands; /* that share its launches; 0: none (strands.h) */
+    int64_t strands;  /* that share its launches; 0: none (strands.h) */
     clg__lowering lowering;
     int first_kernel;  /* index of its first launch's kernel */
     int first_scratch; /* index of its first scratch area */

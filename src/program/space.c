@@ -235,6 +235,6 @@ int64_t clg__space_samples(const clg__space *space, const clg__ir *ir, const clg
 {
     clg_shape shape = clg__shape_at_batch(stage_shape(c, stage), ir->graph->batch, batch);
     for (int i = 0; i < shape.ndim; i++)
-        if (space->axes[0] >> i & 1) return shape.batched >> i & 1 ? shape.dim[i] : 0;
-    return 0;
+        if (space->axes[0] >> i & 1) return shape.dim[i];
+    return 1;
 }

@@ -204,7 +204,7 @@ static uint64_t stream_key(const clg__ir *ir, const clg_tensor *node)
 static void tell_load(clg__launch *launch, const clg__ir *ir, const clg__space *space,
                       const clg__load *load, int64_t samples)
 {
-    if (!samples || clg_dtype_size(ir->values[load->value].node->dtype) != sizeof(float)) return;
+    if (clg_dtype_size(ir->values[load->value].node->dtype) != sizeof(float)) return;
     const int64_t inner = space->extent[0] / samples;
     int64_t span = 1 + (inner - 1) * load->stride[0];
     for (int k = 0; k < space->n_axes; k++) {
@@ -217,7 +217,7 @@ static void tell_load(clg__launch *launch, const clg__ir *ir, const clg__space *
 static void tell_store(clg__launch *launch, const clg__ir *ir, const clg__space *space, int id,
                        int64_t samples)
 {
-    if (!samples || clg_dtype_size(ir->values[id].node->dtype) != sizeof(float)) return;
+    if (clg_dtype_size(ir->values[id].node->dtype) != sizeof(float)) return;
     int64_t count = 1;
     for (int k = 0; k < space->n_axes; k++) count *= space->extent[k];
     clg__launch_touches(launch, count / samples, count / samples, true);

@@ -83,8 +83,8 @@ static int by_address(const void *a, const void *b)
     return x->at < y->at ? -1 : x->at > y->at;
 }
 
-/* Two overlapping areas of which one is written: all that an index has of both lies in one cell, and
- * the cells of other indices lie elsewhere. */
+/* Two overlapping areas of which one is written: all that an index has of both lies in one cell,
+ * and the cells of other indices lie elsewhere. */
 static bool same_cells(const area *low, const area *high)
 {
     const int64_t end = clg__max_i64(low->at + low->span, high->at + high->span);

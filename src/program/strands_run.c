@@ -50,7 +50,10 @@ static void add_argument(clg__str *out, const clg__arg *arg, size_t *word)
         *word += 2;
         return;
     case CLG__ARG_BYTES:
-        clg__str_addf(out, arg->size == 8 ? "t[%zu]" : arg->is_float ? "as_float((int)t[%zu])" : "(int)t[%zu]",
+        clg__str_addf(out,
+                      arg->size == 8  ? "t[%zu]"
+                      : arg->is_float ? "as_float((int)t[%zu])"
+                                      : "(int)t[%zu]",
                       *word);
         *word += 1;
         return;
@@ -58,7 +61,9 @@ static void add_argument(clg__str *out, const clg__arg *arg, size_t *word)
         clg__str_addf(out, "local_memory + t[%zu]", *word);
         *word += 1;
         return;
-    case CLG__ARG_STEP: clg__str_add(out, "step"); return;
+    case CLG__ARG_STEP:
+        clg__str_add(out, "step");
+        return;
     }
 }
 
@@ -121,13 +126,14 @@ void clg__strands_code(clg__str *out, const clg_program *p, const clg__strands *
     for (int i = 0; i < CLG__STRAND_MEMORIES; i++) clg__str_addf(out, ", __global float *m%d", i);
     clg__str_add(out, ")\n{\n__global void *const memory[] = {");
     for (int i = 0; i < CLG__STRAND_MEMORIES; i++) clg__str_addf(out, "%sm%d", i ? ", " : "", i);
-    clg__str_addf(out,
-                  "};\nconst ulong strand = get_group_id(0);\n"
-                  "PLAIN_LOOP for (ulong i = 0; i < launches; i++) {\n"
-                  "__global const ulong *t = table + i * %zu;\n"
-                  "const ulong first = strand * t[1], end = min(first + t[1], t[3]);\n"
-                  "PLAIN_LOOP for (ulong g = first; g < end; g++) switch ((int)t[0]) {\n%s}\n}\n}\n",
-                  words, clg__str_text(&calls));
+    clg__str_addf(
+        out,
+        "};\nconst ulong strand = get_group_id(0);\n"
+        "PLAIN_LOOP for (ulong i = 0; i < launches; i++) {\n"
+        "__global const ulong *t = table + i * %zu;\n"
+        "const ulong first = strand * t[1], end = min(first + t[1], t[3]);\n"
+        "PLAIN_LOOP for (ulong g = first; g < end; g++) switch ((int)t[0]) {\n%s}\n}\n}\n",
+        words, clg__str_text(&calls));
     out->failed |= calls.failed;
     clg__str_free(&calls);
 }
@@ -167,12 +173,15 @@ static void write_argument(row *r, const clg__arg *arg, size_t *at)
         r->words[(*at)++] = number_of_memory(r->s, address.mem);
         r->words[(*at)++] = address.offset;
         return;
-    case CLG__ARG_BYTES: r->words[(*at)++] = number_of(arg); return;
+    case CLG__ARG_BYTES:
+        r->words[(*at)++] = number_of(arg);
+        return;
     case CLG__ARG_LOCAL:
         r->words[(*at)++] = r->local_bytes / sizeof(float);
         r->local_bytes += arg->bytes;
         return;
-    case CLG__ARG_STEP: return;
+    case CLG__ARG_STEP:
+        return;
     }
 }
 
@@ -261,8 +270,8 @@ clg_status clg__strands_enqueue(const clg_program *p, const clg__strands *s, cl_
 {
     const size_t global = (size_t)s->strands, local = 1;
     CLG_TRY(CLG__CL(clSetKernelArg(s->kernel, STEP_ARGUMENT, sizeof step, &step)));
-    return CLG__CL(clEnqueueNDRangeKernel(p->ctx->queue, s->kernel, 1, NULL, &global, &local, 0,
-                                          NULL, event));
+    return CLG__CL(
+        clEnqueueNDRangeKernel(p->ctx->queue, s->kernel, 1, NULL, &global, &local, 0, NULL, event));
 }
 
 void clg__strands_work(const clg_program *p, const clg__strands *s, double *flops, double *bytes)

@@ -1,0 +1,194 @@
+/*
+ * Strands: chains of launches that one launch carries out, each compute unit for its share of the
+ * samples. The same graph on the GPU engine, which has no strands, says what is right. Where a
+ * sample needs another one, there must be none.
+ */
+#include "evaluate.h"
+
+enum { STEPS = 9, ROWS = 7, FEATURES = 5, UNITS = 19, MOST = 3 };
+
+/* What to build. */
+typedef struct plan {
+    clg_tensor *(*layer)(clg_tensor *x, const char *name, int64_t units,
+                         const clg_recurrent_layer_params *params, clg_recurrent_layer_result *out);
+    int layers;
+    bool gradients;
+    clg_tensor *(*mix)(clg_tensor *h); /* in place of a layer: stands between products */
+    clg_program_mode mode;
+} plan;
+
+/* It on the kernels of an engine; outputs that follow the batch are (.., N, ..). */
+typedef struct network {
+    clg_context *ctx;
+    clg_graph *graph;
+    clg_program *program;
+    array x, out[MOST];
+    int n_out;
+} network;
+
+static clg_tensor *variable(network *n, const char *name, int64_t rows)
+{
+    return clg_variable(n->graph, name, CLG_SHAPE(rows, UNITS),
+                        CLG_INIT(.kind = CLG_INIT_NORMAL, .value = 0.25), true);
+}
+
+static void build_layer(network *n, const plan *p)
+{
+    clg_tensor *h =
+        p->layer(n->x.tensor, "layer", UNITS,
+                 clg_recurrent_layer_options(.time_first = true, .layers = p->layers), NULL);
+    n->out[n->n_out++].tensor = h;
+    if (!p->gradients) return;
+    clg_tensor *loss = clg_mean(clg_square(h), 0, false), *dx[2];
+    clg_tensor *to[2] = {n->x.tensor, clg_graph_find(n->graph, "layer.weight_hh_l0")};
+    TEST_OK(clg_gradients(loss, to, 2, dx));
+    for (int i = 0; i < 2; i++) n->out[n->n_out++].tensor = dx[i];
+}
+
+static void build_chain(network *n, const plan *p)
+{
+    clg_tensor *w = variable(n, "w", UNITS), *x = clg_slice(n->x.tensor, 0, 0, 1);
+    clg_tensor *h = clg_matmul(x, variable(n, "in", FEATURES), NULL);
+    for (int i = 0; i < 2 * STEPS; i++) h = clg_tanh(clg_matmul(p->mix(h), w, NULL));
+    n->out[n->n_out++].tensor = h;
+}
+
+static network make_network(const plan *p, const char *engine)
+{
+    network n = {.ctx = engine_context(engine),
+                 .graph = clg_graph_create(clg_graph_options(.batch = ROWS, .seed = 3)),
+                 .x = array_random((int64_t)STEPS * ROWS * FEATURES, 1)};
+    n.x.tensor = clg_input(n.graph, "x", CLG_F32, CLG_SHAPE(STEPS, CLG_BATCH, FEATURES));
+    if (p->layer)
+        build_layer(&n, p);
+    else
+        build_chain(&n, p);
+    clg_tensor *outputs[MOST];
+    for (int i = 0; i < n.n_out; i++) outputs[i] = n.out[i].tensor;
+    TEST_OK(clg_program_compile(
+        &n.program, n.ctx, n.graph,
+        clg_program_options(.outputs = outputs, .mode = p->mode, .n_outputs = (size_t)n.n_out)));
+    return n;
+}
+
+static void free_network(network *n)
+{
+    for (int i = 0; i < n->n_out; i++) free(n->out[i].data);
+    clg_program_destroy(n->program);
+    clg_graph_destroy(n->graph);
+    clg_context_destroy(n->ctx);
+    free(n->x.data);
+}
+
+static void run(network *n, int64_t batch)
+{
+    const int64_t count = n->x.count;
+    array *out[MOST];
+    TEST_OK(clg_program_set_batch(n->program, batch));
+    for (int i = 0; i < n->n_out; i++) {
+        const clg_shape *shape = clg_tensor_shape(n->out[i].tensor);
+        out[i] = &n->out[i];
+        free(out[i]->data);
+        out[i]->count = clg_shape_count(shape);
+        if (shape->batched) out[i]->count = out[i]->count / ROWS * batch;
+        out[i]->data = malloc((size_t)out[i]->count * sizeof(float));
+    }
+    n->x.count = count / ROWS * batch;
+    evaluate_program(n->program, (array *[]){&n->x}, 1, out, n->n_out);
+    n->x.count = count;
+}
+
+static void compare(const network *got, const network *wanted)
+{
+    for (int i = 0; i < got->n_out; i++) {
+        double *expected = malloc((size_t)wanted->out[i].count * sizeof(double));
+        for (int64_t k = 0; k < wanted->out[i].count; k++) expected[k] = wanted->out[i].data[k];
+        assert_close("strands", &got->out[i], expected, 1e-6);
+        free(expected);
+    }
+}
+
+/* The launches of a run on the CPU engine, whose results are those of the GPU engine at several
+ * batch sizes. */
+static size_t compare_engines(plan p)
+{
+    const int64_t batches[] = {ROWS, 4, 1, ROWS};
+    network cpu = make_network(&p, "cpu"), gpu = make_network(&p, "gpu");
+    for (size_t b = 0; b < CLG__COUNT(batches); b++) {
+        run(&cpu, batches[b]);
+        run(&gpu, batches[b]);
+        compare(&cpu, &gpu);
+    }
+    clg_program_stats stats;
+    clg_program_query(cpu.program, &stats);
+    free_network(&cpu);
+    free_network(&gpu);
+    return stats.launches;
+}
+
+/* ---- recurrent layers ---- */
+
+START_TEST(recurrent_layers_run_in_strands)
+{
+    ck_assert_uint_le(compare_engines((plan){.layer = clg_rnn_layer}), 4);
+    ck_assert_uint_le(compare_engines((plan){.layer = clg_lstm_layer}), 4);
+    ck_assert_uint_le(compare_engines((plan){.layer = clg_gru_layer, .layers = 2}), 8);
+}
+END_TEST
+
+START_TEST(their_gradients_do_too)
+{
+    ck_assert_uint_le(compare_engines((plan){.layer = clg_rnn_layer, .gradients = true}), 16);
+    ck_assert_uint_le(compare_engines((plan){.layer = clg_lstm_layer, .gradients = true}), 16);
+    ck_assert_uint_le(compare_engines((plan){.layer = clg_gru_layer, .gradients = true}), 16);
+}
+END_TEST
+
+/* ---- other chains ---- */
+
+static clg_tensor *halve(clg_tensor *h)
+{
+    return clg_mul(h, clg_scalar(clg_tensor_graph(h), 0.5));
+}
+
+static clg_tensor *drop(clg_tensor *h)
+{
+    return halve(clg_dropout(h, 0.25));
+}
+
+static clg_tensor *add_other_rows(clg_tensor *h)
+{
+    return halve(clg_add(clg_flip(h, CLG_AXIS(1)), h));
+}
+
+START_TEST(products_of_one_matrix_run_in_strands)
+{
+    ck_assert_uint_le(compare_engines((plan){.mix = halve}), 4);
+}
+END_TEST
+
+/* Its number is one of the kernel's arguments. */
+START_TEST(the_step_reaches_the_kernels)
+{
+    const plan p = {.mix = drop, .mode = CLG_TRAINING_FORWARD};
+    ck_assert_uint_le(compare_engines(p), 4);
+}
+END_TEST
+
+START_TEST(samples_that_meet_stay_in_step)
+{
+    ck_assert_uint_ge(compare_engines((plan){.mix = add_other_rows}), 2 * STEPS);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("strands");
+    TCase *chains = testing_case(suite, "chains");
+    tcase_add_test(chains, recurrent_layers_run_in_strands);
+    tcase_add_test(chains, their_gradients_do_too);
+    tcase_add_test(chains, products_of_one_matrix_run_in_strands);
+    tcase_add_test(chains, the_step_reaches_the_kernels);
+    tcase_add_test(chains, samples_that_meet_stay_in_step);
+    return testing_run(suite);
+}
