@@ -124,7 +124,7 @@ static bool can_share(const clg_program *p, int l)
 {
     const clg__launch *launch = launch_at(p, l);
     const clg__step *step = step_of(p, l);
-    return launch->strand_extent > 1 && !launch->call && !launch->prepares && launch->dims <= 2 &&
+    return launch->strand_extent > 0 && !launch->call && !launch->prepares && launch->dims <= 2 &&
            step->lowering.n_scratch == 0 && all_told(launch);
 }
 
