@@ -1,7 +1,8 @@
 /*
- * Inputs that a program keeps in another arrangement: made once as long as they stay the same, made
- * anew after every way to change them, and shared by the steps that read them in the same way.
- * All on the CPU engine, whose products pack weights.
+ * What a program keeps from run to run: inputs in another arrangement, and what variables alone
+ * make. It is made once as long as variables stay the same, and anew after every way to change
+ * them; arrangements are shared by the steps that read them in the same way (on the CPU engine,
+ * whose products pack weights).
  */
 #include <CL/cl.h>
 
@@ -155,6 +156,110 @@ START_TEST(steps_share_what_they_read_alike)
 }
 END_TEST
 
+/* ---- what variables alone make is computed once ---- */
+
+enum { WIDTH = 6 };
+
+/* y (N, WIDTH) = x (sum of w's rows): a sum that stays, and a product in each run. */
+typedef struct scaled {
+    clg_context *ctx;
+    clg_graph *graph;
+    clg_tensor *w;
+    array x, y;
+    clg_program *program;
+} scaled;
+
+static scaled make_scaled(void)
+{
+    scaled s = {.graph = clg_graph_create(clg_graph_options(.batch = ROWS)),
+                .x = array_random((int64_t)ROWS * WIDTH, 4)};
+    TEST_OK(clg_context_create(&s.ctx, clg_context_options(.profiling = true)));
+    s.x.tensor = clg_input(s.graph, "x", CLG_F32, CLG_SHAPE(CLG_BATCH, WIDTH));
+    s.w = clg_variable(s.graph, "w", CLG_SHAPE(IN, WIDTH),
+                       CLG_INIT(.kind = CLG_INIT_NORMAL, .value = 1.0), true);
+    s.y.tensor = clg_mul(s.x.tensor, clg_sum(s.w, CLG_AXIS(0), true));
+    s.program = compile_outputs(s.ctx, s.graph, (array *[]){&s.y}, 1);
+    return s;
+}
+
+static void free_scaled(scaled *s)
+{
+    clg_program_destroy(s->program);
+    clg_graph_destroy(s->graph);
+    clg_context_destroy(s->ctx);
+    free(s->x.data);
+    free(s->y.data);
+}
+
+/* Compares y with what w is now. The number of kernels that it took. */
+static size_t check_scaled(scaled *s)
+{
+    float w[IN * WIDTH];
+    double expected[ROWS * WIDTH];
+    clg_profile_row *rows;
+    size_t count;
+    evaluate_program(s->program, (array *[]){&s->x}, 1, (array *[]){&s->y}, 1);
+    TEST_OK(clg_variable_read(s->w, w, IN * WIDTH));
+    for (int i = 0; i < ROWS * WIDTH; i++) {
+        double sum = 0;
+        for (int k = 0; k < IN; k++) sum += w[k * WIDTH + i % WIDTH];
+        expected[i] = s->x.data[i] * sum;
+    }
+    assert_close("scaled", &s->y, expected, 1e-5);
+    TEST_OK(clg_program_profile(s->program, &rows, &count));
+    clg_free(rows);
+    return count;
+}
+
+START_TEST(constants_follow_the_variables)
+{
+    scaled s = make_scaled();
+    array other = array_random((int64_t)IN * WIDTH, 5);
+    clg_tensor *step = clg_assign(s.w, clg_mul(s.w, clg_scalar(s.graph, -0.5)));
+    clg_program *training = NULL;
+    TEST_OK(clg_program_compile(
+        &training, s.ctx, s.graph,
+        clg_program_options(.outputs = &step, .n_outputs = 1, .mode = CLG_TRAINING)));
+    ck_assert_uint_eq(check_scaled(&s), 1);
+    TEST_OK(clg_variable_write(s.w, other.data, other.count));
+    ck_assert_uint_eq(check_scaled(&s), 1);
+    TEST_OK(clg_program_run(training));
+    ck_assert_uint_eq(check_scaled(&s), 1);
+    clg_program_destroy(training);
+    free(other.data);
+    free_scaled(&s);
+}
+END_TEST
+
+/* What the caller may change unseen is computed in each run; so is everything at a program's
+ * first, and nothing anew for another batch size. */
+START_TEST(constants_are_computed_when_they_may_have_changed)
+{
+    scaled s = make_scaled();
+    clg_program_stats stats;
+    void *memory;
+    size_t offset, count;
+    clg_profile_row *rows;
+    TEST_OK(clg_program_feed(s.program, s.x.tensor, s.x.data, sizeof(float) * ROWS * WIDTH));
+    TEST_OK(clg_program_profile(s.program, &rows, &count));
+    clg_free(rows);
+    ck_assert_uint_gt(count, 1);
+    clg_program_query(s.program, &stats);
+    ck_assert_uint_eq(stats.launches, 1);
+    TEST_OK(clg_program_set_batch(s.program, 1));
+    TEST_OK(clg_program_feed(s.program, s.x.tensor, s.x.data, sizeof(float) * WIDTH));
+    TEST_OK(clg_program_profile(s.program, &rows, &count));
+    clg_free(rows);
+    ck_assert_uint_eq(count, 1);
+    TEST_OK(clg_program_set_batch(s.program, ROWS));
+    ck_assert_uint_eq(check_scaled(&s), 1);
+    TEST_OK(clg_program_cl_mem(s.program, s.w, &memory, &offset));
+    ck_assert_uint_gt(check_scaled(&s), 1);
+    ck_assert_uint_gt(check_scaled(&s), 1);
+    free_scaled(&s);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("prepared");
@@ -164,5 +269,7 @@ int main(void)
     tcase_add_test(prepared, what_another_program_assigns_is_seen);
     tcase_add_test(prepared, what_the_caller_writes_through_cl_mem_is_seen);
     tcase_add_test(prepared, steps_share_what_they_read_alike);
+    tcase_add_test(prepared, constants_follow_the_variables);
+    tcase_add_test(prepared, constants_are_computed_when_they_may_have_changed);
     return testing_run(suite);
 }

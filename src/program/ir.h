@@ -66,6 +66,7 @@ typedef struct clg__cluster {
     clg_shape space, out_space;
     clg__stage body[2];
     const clg__algorithm *algorithm; /* KERNEL */
+    bool constant;                   /* the same in every run: see constant.c */
     bool fuses;                      /* KERNEL: results go through the epilogue */
     int order;                       /* step number */
 } clg__cluster;
@@ -119,6 +120,10 @@ bool clg__is_invariant(const clg__ir *ir, const clg__cluster *c, int id);
 clg_status clg__ir_order(clg__ir *ir);
 clg_status clg__ir_alias(clg__ir *ir);
 
+/** Marks the clusters that compute the same in every run, as long as no variable changes, once they
+ * are in order. Whether there are any. */
+bool clg__ir_find_constants(clg__ir *ir);
+
 /* Scratch areas take part in the plan like values that live for one step. */
 typedef struct clg__scratch_plan {
     int step;
@@ -127,6 +132,9 @@ typedef struct clg__scratch_plan {
     int64_t address; /* out: elements */
 } clg__scratch_plan;
 clg_status clg__ir_plan(clg__ir *ir, int64_t batch, clg__scratch_plan *scratch, size_t n_scratch);
+
+/** Elements of all chunks. */
+uint64_t clg__ir_arena(const clg__ir *ir);
 
 /** Root of a value's memory, and the element offset in it at the graph's batch size. */
 int clg__ir_root(const clg__ir *ir, int id, int64_t *offset);

@@ -284,6 +284,13 @@ static void find_lifetimes(clg__ir *ir)
         if (v->live && v->output) touch(ir, id, ir->n_order);
     }
     for (int i = 0; i < ir->n_order; i++) visit_reads(ir, ir->order[i], touch_read, NULL);
+    for (int id = 0; id < ir->n_values; id++) { /* constants stay from run to run */
+        const clg__value *v = &ir->values[id];
+        if (!v->live || !v->stored || v->cluster < 0 || !ir->clusters[v->cluster].constant)
+            continue;
+        touch(ir, id, 0);
+        touch(ir, id, ir->n_order);
+    }
     for (int i = 0; i < ir->n_assignments; i++)
         if (ir->assignments[i].copied) touch(ir, ir->assignments[i].value, ir->n_order);
 }
@@ -401,4 +408,11 @@ clg_status clg__ir_plan(clg__ir *ir, int64_t batch, clg__scratch_plan *scratch, 
     }
     clg__free(items);
     return status;
+}
+
+uint64_t clg__ir_arena(const clg__ir *ir)
+{
+    uint64_t sum = 0;
+    for (int i = 0; i < ir->n_chunks; i++) sum += (uint64_t)ir->chunk_sizes[i];
+    return sum;
 }

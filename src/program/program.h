@@ -66,6 +66,8 @@ struct clg_program {
     size_t n_prepared, prepared_capacity;
     clg__feed *feeds;
     int n_feeds;
+    bool has_constants, constants_fresh, constants_known; /* constant.c; known: their version */
+    uint64_t constants_version;
     const clg_program *replayed; /* the program whose last run this one repeats; NULL: none */
     uint64_t last_step; /* what the last run gave to kernels as the step; 0: there was none */
 };
@@ -111,6 +113,13 @@ bool clg__prepared_lasts(const clg_program *p, clg__buffer_id id);
 /** Its launch was enqueued. */
 void clg__prepared_made(clg_program *p, clg__buffer_id id);
 void clg__prepared_free(clg_program *p);
+
+/* ---- constants (constant.c) ---- */
+
+/** Before a run: whether its constant steps can be left out (p->constants_fresh). */
+void clg__constants_check(clg_program *p);
+/** The run was enqueued. */
+void clg__constants_made(clg_program *p);
 
 /** "conv2d+add+relu": the operations of a step. */
 void clg__step_text(const clg_program *p, const clg__step *step, clg__str *out);

@@ -124,8 +124,9 @@ static bool can_share(const clg_program *p, int l)
 {
     const clg__launch *launch = launch_at(p, l);
     const clg__step *step = step_of(p, l);
-    return launch->strand_extent > 0 && !launch->call && !launch->prepares && launch->dims <= 2 &&
-           step->lowering.n_scratch == 0 && all_told(launch);
+    return launch->strand_extent > 0 && !p->ir.clusters[step->cluster].constant && !launch->call &&
+           !launch->prepares && launch->dims <= 2 && step->lowering.n_scratch == 0 &&
+           all_told(launch);
 }
 
 /* The kernel's number in the chain, made if it is new; -1 if the chain has no room for it. Its code
