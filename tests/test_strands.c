@@ -3,6 +3,8 @@
  * samples. The same graph on the GPU engine, which has no strands, says what is right. Where a
  * sample needs another one, there must be none.
  */
+#include <CL/cl.h>
+
 #include "evaluate.h"
 
 enum { STEPS = 9, ROWS = 7, FEATURES = 5, UNITS = 19, MOST = 3 };
@@ -181,6 +183,52 @@ START_TEST(samples_that_meet_stay_in_step)
 }
 END_TEST
 
+/* ---- failures ---- */
+
+/* Compiles a chain, runs it, and binds it to another batch size. */
+static clg_status live(clg_context *ctx, clg_graph *graph, clg_program **program)
+{
+    float x[STEPS * ROWS * FEATURES] = {0};
+    clg_tensor *in = clg_input(graph, "x", CLG_F32, CLG_SHAPE(STEPS, CLG_BATCH, FEATURES));
+    clg_tensor *h =
+        clg_rnn_layer(in, "layer", UNITS, clg_recurrent_layer_options(.time_first = true), NULL);
+    CLG_TRY(clg_program_compile(program, ctx, graph,
+                                clg_program_options(.outputs = &h, .n_outputs = 1)));
+    CLG_TRY(clg_program_set_batch(*program, 4));
+    CLG_TRY(clg_program_set_batch(*program, ROWS));
+    CLG_TRY(clg_program_feed(*program, in, x, sizeof x));
+    CLG_TRY(clg_program_run(*program));
+    return clg_context_finish(ctx);
+}
+
+static uint64_t fail_at(clg__fault_kind kind, uint64_t point, int code)
+{
+    clg_context *ctx = engine_context("cpu");
+    clg_graph *graph = clg_graph_create(clg_graph_options(.batch = ROWS));
+    clg_program *program = NULL;
+    clg__fault_set(kind, point, false, code);
+    clg_status status = live(ctx, graph, &program);
+    const uint64_t passed = clg__fault_passed(kind);
+    clg__fault_set(kind, 0, false, 0);
+    ck_assert_msg(status == CLG_OK || clg_last_error()[0], "point %" PRIu64 ": no message", point);
+    clg_program_destroy(program);
+    clg_graph_destroy(graph);
+    clg_context_destroy(ctx);
+    ck_assert_msg(clg__live_objects() == 0 && clg__live_allocations() == 0,
+                  "point %" PRIu64 ": something leaked", point);
+    return passed;
+}
+
+START_TEST(a_failure_leaks_nothing)
+{
+    const clg__fault_kind kind = _i == 0 ? CLG__FAULT_ALLOC : CLG__FAULT_OPENCL;
+    const int code = _i == 0 ? 0 : CL_OUT_OF_RESOURCES;
+    fail_at(kind, 0, code); /* from here on caches are warm */
+    const uint64_t points = fail_at(kind, 0, code);
+    for (uint64_t point = 1; point <= points; point += 1 + points / 40) fail_at(kind, point, code);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("strands");
@@ -190,5 +238,6 @@ int main(void)
     tcase_add_test(chains, products_of_one_matrix_run_in_strands);
     tcase_add_test(chains, the_step_reaches_the_kernels);
     tcase_add_test(chains, samples_that_meet_stay_in_step);
+    tcase_add_loop_test(chains, a_failure_leaks_nothing, 0, 2);
     return testing_run(suite);
 }

@@ -134,7 +134,9 @@ static clg_status make_epilogue(clg__epilogue *e, const clg_program *p, const cl
     if (!launch->epilogue) return CLG_OK;
     const bool fused = launch->epilogue == CLG__EPILOGUE_FUSED;
     clg__epilogue_make(e, &p->ir, fused ? &p->ir.clusters[step->cluster] : NULL);
-    return e->parameters.failed ? CLG_ERROR_MEMORY : CLG_OK;
+    if (!e->parameters.failed) return CLG_OK;
+    clg__epilogue_free(e);
+    return CLG_ERROR_MEMORY;
 }
 
 static clg_status make_key(clg__hash128 *key, const clg_program *p, const clg__step *step,
@@ -143,10 +145,10 @@ static clg_status make_key(clg__hash128 *key, const clg_program *p, const clg__s
     clg__epilogue e;
     *key = step->key;
     if (!launch->file) return CLG_OK;
-    clg_status status = make_epilogue(&e, p, step, launch);
-    if (status == CLG_OK) *key = key_of(launch, launch->epilogue ? &e : NULL);
+    CLG_TRY(make_epilogue(&e, p, step, launch));
+    *key = key_of(launch, launch->epilogue ? &e : NULL);
     clg__epilogue_free(&e);
-    return status;
+    return CLG_OK;
 }
 
 static clg_status make_keys(builder *b)
