@@ -65,15 +65,15 @@ static void coefficients_to_values(VECTOR v[POINTS], int n, float at_zero, float
 /* The transposed matrix: six values become n sums. */
 static void values_to_sums(VECTOR v[POINTS], int n, float at_zero, float at_p, float at_q)
 {
-    const VECTOR even_p = at_p * (v[1] + v[2]), odd_p = P * at_p * (v[1] - v[2]);
-    const VECTOR even_q = at_q * (v[3] + v[4]), odd_q = Q * at_q * (v[3] - v[4]);
-    float pp = 1, qq = 1; /* even powers */
-    v[0] = fma(at_zero, v[0], even_p + even_q);
+    const VECTOR even_p = v[1] + v[2], odd_p = v[1] - v[2];
+    const VECTOR even_q = v[3] + v[4], odd_q = v[3] - v[4];
+    float p = at_p, q = at_q;
+    v[0] = fma(at_zero, v[0], fma(at_p, even_p, at_q * even_q));
 #pragma unroll
     for (int k = 1; k < n; k++) {
-        if (k % 2 == 0) pp *= PP, qq *= QQ;
         const VECTOR at_infinity = k == n - 1 ? v[5] : (VECTOR)(0.0f);
-        v[k] = fma(pp, k % 2 ? odd_p : even_p, fma(qq, k % 2 ? odd_q : even_q, at_infinity));
+        p *= P, q *= Q;
+        v[k] = fma(p, k % 2 ? odd_p : even_p, fma(q, k % 2 ? odd_q : even_q, at_infinity));
     }
 }
 
