@@ -33,9 +33,9 @@ enum { CLG__WINOGRAD_VALUES = 36 }; /* points of a tile in both axes */
 typedef struct clg__winograd {
     int kernel, outputs;
     struct {
-        double outputs, gradients; /* cycles to transform a vector of a tile's y or dy */
-        double weights, turned;    /* of an input channel's weights, forward and to the data */
-        double sums;               /* and of their gradients */
+        double inputs, outputs, gradients; /* cycles to transform a vector of a tile's x, y, dy */
+        double weights, turned;            /* of a channel's weights, forward and to the data */
+        double sums;                       /* and of their gradients */
     } cycles;
 } clg__winograd;
 

@@ -86,12 +86,12 @@ static double estimate(const problem *p, const clg__tile *tile, const blocks *b)
     const double width = (double)b->n / tile->width;
     const double area = (double)clg__round_up(b->m, tile->rows) * width;
     double multiply = VALUES * area * (q / 2 + chunks * 3);
-    double transforms =
-        q * (depth * 300 + width * p->size->cycles.gradients) + b->m * width * p->size->cycles.sums;
+    double inputs = depth * p->size->cycles.inputs + width * p->size->cycles.gradients;
+    double weights = b->m * width * p->size->cycles.sums;
     double waves = (double)clg__ceil_div(b->count * b->splits, tile->compute_units) + 0.2;
     double sum =
         b->splits > 1 ? (double)b->splits * p->taps * p->m * p->n * 0.5 / tile->compute_units : 0;
-    return waves * (multiply + transforms + 4000) + sum;
+    return waves * (multiply + q * inputs + weights + 4000) + sum;
 }
 
 /* At a batch size of 64: whether there is a second launch, and what is chosen, holds for all. */

@@ -13,8 +13,8 @@ static const clg__tile_knobs knobs = {CLG__TUNE_WINOGRAD_TILE, CLG__TUNE_WINOGRA
 enum { VALUES = CLG__WINOGRAD_VALUES };
 
 static const clg__winograd sizes[] = {
-    {3, 4, {200, 300, 110, 150, 250}},
-    {5, 2, {120, 200, 250, 350, 400}},
+    {3, 4, {300, 200, 300, 110, 150, 250}},
+    {5, 2, {180, 100, 180, 400, 420, 340}}, /* most inputs were looked at by the tile before */
 };
 
 const clg__winograd *clg__winograd_find(const struct clg__conv2d_attr *attr)
@@ -109,7 +109,7 @@ static double estimate(const winograd *p, const clg__tile *tile, const blocks *b
     const double depth = (double)clg__ceil_div(p->k, tile->width);
     const double width = (double)b->n / tile->width, area = (double)b->q * b->n;
     double multiply = VALUES * area * (p->k / (2.0 * tile->width) + (chunks - 1) * 0.2 + 0.1);
-    double inputs = b->q * depth * 300;
+    double inputs = b->q * depth * p->size->cycles.inputs;
     const double channel = p->backward ? p->size->cycles.turned : p->size->cycles.weights;
     double weights = p->k * width * channel / (chunks > 1 ? 1 : b->sweep);
     double outputs = b->q * width * p->size->cycles.outputs;
