@@ -1,8 +1,8 @@
 /*
- * Winograd's convolution (winograd_cpu.h) backward to the weights on CPU devices, 3 x 3 with stride
- * 1. Forward, y = A^T (B^T x B . G w G^T) A for each tile is linear in w, so that
- * dw = G^T (sum over the tiles of B^T x B . A dy A^T) G: products of values again, and the
- * transform to the weights comes once, behind the sum.
+ * Winograd's convolution (winograd_cpu.h) backward to the weights on CPU devices, 3 x 3 or 5 x 5
+ * with stride 1. Forward, y = A^T (B^T x B . G w G^T) A for each tile is linear in w, so that dw =
+ * G^T (sum over the tiles of B^T x B . A dy A^T) G: products of values again, and the transform to
+ * the weights comes once, behind the sum.
  *
  * A work-group (one work-item) owns block_m input and block_n output channels and walks over its
  * share of the batch's tiles in chunks of block_q. A chunk of x and dy is transformed into local
@@ -58,7 +58,8 @@ TRANSFORM transform_gradients(__local float *to, int stride, int panel_floats,
         }
 }
 
-/* G^T m G of one input channel: the row of value t is at from + t * stride; `to` is (9, PANEL). */
+/* G^T m G of one input channel: the row of value t is at from + t * stride; `to` is (TAPS, PANEL).
+ */
 TRANSFORM transform_weights(__local float *to, __local const float *from, int stride)
 {
     for (int v = 0; v < VECTORS; v++) {
@@ -70,12 +71,12 @@ TRANSFORM transform_weights(__local float *to, __local const float *from, int st
             values_to_weights(m[j]);
         }
 #pragma unroll
-        for (int i = 0; i < 3; i++) {
+        for (int i = 0; i < KERNEL; i++) {
 #pragma unroll
             for (int j = 0; j < POINTS; j++) d[j] = m[j][i];
             values_to_weights(d);
 #pragma unroll
-            for (int j = 0; j < 3; j++) VSTORE_LOCAL(d[j], v, to + (i * 3 + j) * PANEL);
+            for (int j = 0; j < KERNEL; j++) VSTORE_LOCAL(d[j], v, to + (i * KERNEL + j) * PANEL);
         }
     }
 }
@@ -128,8 +129,8 @@ __attribute__((reqd_work_group_size(1, 1, 1))) __kernel void conv2d_weights_wino
     for (int n = 0; n < columns; n += PANEL)
         for (int m = 0; m < count; m++) {
             transform_weights(staging, products + n * rows + m * PANEL, product_stride);
-            for (int i = 0; i < 9; i++)
+            for (int i = 0; i < TAPS; i++)
                 STORE_ROW(staging + i * PANEL, min(PANEL, columns - n),
-                          (ulong)(split * 9 + i) * channels + m0 + m, (ulong)(n0 + n));
+                          (ulong)(split * TAPS + i) * channels + m0 + m, (ulong)(n0 + n));
         }
 }

@@ -1,9 +1,9 @@
 /*
- * Winograd's convolution (winograd_cpu.h) on CPU devices, 3 x 3 with stride 1, forward and backward
- * to the data: backward, the source is dy, the kernel is turned round, and a tap's matrix (channels
- * in, out) is used transposed.
+ * Winograd's convolution (winograd_cpu.h) on CPU devices, 3 x 3 or 5 x 5 with stride 1, forward and
+ * backward to the data: backward, the source is dy, the kernel is turned round, and a tap's matrix
+ * (channels in, out) is used transposed.
  *
- * Tiles of 4 x 4 outputs are numbered through the batch. A work-group (one work-item) owns `sweep`
+ * Tiles of outputs are numbered through the batch. A work-group (one work-item) owns `sweep`
  * blocks of block_q successive tiles, and block_n output channels; it walks over the source
  * channels in chunks of block_k. A chunk's inputs and weights are transformed into local memory;
  * for each of the 36 points a product of matrices follows, tiles x channels times channels x output
@@ -17,7 +17,8 @@
 #include "tile_cpu.h"
 #include "winograd_cpu.h"
 
-/* The weights (9, rows, columns), as a matrix of source channels x output channels for each tap. */
+/* The weights (TAPS, rows, columns), as a matrix of source channels x output channels for each tap.
+ */
 typedef struct taps {
     __global const float *w;
     int rows, columns, backward;
@@ -25,17 +26,17 @@ typedef struct taps {
 
 /*
  * G g G^T of source channels k0 .. + count - 1 and `columns` <= PANEL output channels from n0:
- * value t's panel is at to + t * stride. `staging`: (9, WIDTH, PANEL).
+ * value t's panel is at to + t * stride. `staging`: (TAPS, WIDTH, PANEL).
  */
 TRANSFORM transform_weights(__local float *to, int stride, const taps *w, int k0, int count, int n0,
                             int columns, __local float *staging)
 {
     for (int k = 0; k < count; k += WIDTH) {
         const int rows = min(WIDTH, count - k);
-        for (int i = 0; i < 9; i++) {
+        for (int i = 0; i < TAPS; i++) {
             __local float *tap = staging + i * WIDTH * PANEL;
             __global const float *from =
-                w->w + (ulong)(w->backward ? 8 - i : i) * w->rows * w->columns;
+                w->w + (ulong)(w->backward ? TAPS - 1 - i : i) * w->rows * w->columns;
             if (w->backward)
                 pack_panels_transposed(tap, WIDTH, 0, from + (ulong)n0 * w->columns + k0 + k,
                                        w->columns, rows, columns);
@@ -44,14 +45,18 @@ TRANSFORM transform_weights(__local float *to, int stride, const taps *w, int k0
                             rows, columns);
         }
         for (int r = 0; r < rows * VECTORS; r++) {
-            VECTOR m[3][POINTS], v[POINTS];
+            VECTOR m[KERNEL][POINTS], v[POINTS];
             __local const float *tap = staging + r * WIDTH;
-            for (int j = 0; j < 3; j++)
-                weights_to_values(m[j], VLOAD(0, tap + j * WIDTH * PANEL),
-                                  VLOAD(0, tap + (3 + j) * WIDTH * PANEL),
-                                  VLOAD(0, tap + (6 + j) * WIDTH * PANEL));
+            for (int j = 0; j < KERNEL; j++) {
+#pragma unroll
+                for (int i = 0; i < KERNEL; i++)
+                    m[j][i] = VLOAD(0, tap + (i * KERNEL + j) * WIDTH * PANEL);
+                weights_to_values(m[j]);
+            }
             for (int i = 0; i < POINTS; i++) {
-                weights_to_values(v, m[0][i], m[1][i], m[2][i]);
+#pragma unroll
+                for (int j = 0; j < KERNEL; j++) v[j] = m[j][i];
+                weights_to_values(v);
 #pragma unroll
                 for (int j = 0; j < POINTS; j++)
                     VSTORE_LOCAL(v[j], 0, to + (i * POINTS + j) * stride + k * PANEL + r * WIDTH);
@@ -60,7 +65,9 @@ TRANSFORM transform_weights(__local float *to, int stride, const taps *w, int k0
     }
 }
 
-/* A^T m A of one tile: the row of value t is at from + t * stride; `to` is (4, 4, PANEL). */
+/* A^T m A of one tile: the row of value t is at from + t * stride; `to` is (OUTPUTS, OUTPUTS,
+ * PANEL).
+ */
 TRANSFORM transform_outputs(__local float *to, __local const float *from, int stride)
 {
     for (int v = 0; v < VECTORS; v++) {

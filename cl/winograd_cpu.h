@@ -1,17 +1,24 @@
 /*
- * Winograd's convolution F(4x4, 3x3): 4 x 4 outputs of a 3 x 3 kernel from the 6 x 6 inputs that
- * they look at, with 36 multiplications instead of 144. Along one axis, six inputs d, three weights
- * g and four outputs y are coefficients of polynomials, and a product of polynomials is a product
- * of their values at points: y = A^T (B^T d . G g). Two axes do so one after the other.
+ * Winograd's convolution: F(4x4, 3x3), 4 x 4 outputs of a 3 x 3 kernel, with 36 multiplications
+ * instead of 144, or F(2x2, 5x5), with 36 instead of 100; both from the 6 x 6 inputs that they look
+ * at. Along one axis, six inputs d, the weights g and the outputs y are coefficients of
+ * polynomials, and a product of polynomials is a product of their values at points:
+ * y = A^T (B^T d . G g). Two axes do so one after the other. The points alone decide B, so that the
+ * kernel's size changes only how many coefficients G and A have.
  *
  * The points are 0, +-P, +-Q and infinity. With the usual 1 and 2, values of the larger powers
- * swamp the smaller ones: simulated with 8 to 256 channels, the root mean square error is 3.5 to 6
- * times that of adding up all products one after the other. With 5/8 and 3/2 it is 1.7 to 2.8
- * times; and their powers are exact in f32, so that the matrices themselves lose nothing.
+ * swamp the smaller ones: simulated for 3 x 3 with 8 to 256 channels, the root mean square error is
+ * 3.5 to 6 times that of adding up all products one after the other. With 5/8 and 3/2 it is 1.7 to
+ * 2.8 times (5 x 5 with 8 and 128 channels: 2.2 and 1.2, instead of 4.1 and 2.7); and their powers
+ * are exact in f32, so that the matrices themselves lose nothing.
  */
-#define POINTS 6                 // along an axis
-#define VALUES (POINTS * POINTS) // of a tile
-#define OUTPUTS 4                // along an axis of a tile
+#ifndef KERNEL
+#define KERNEL 3 // weights along an axis: 3 or 5
+#endif
+#define TAPS (KERNEL * KERNEL)
+#define POINTS 6                      // along an axis
+#define VALUES (POINTS * POINTS)      // of a tile
+#define OUTPUTS (POINTS + 1 - KERNEL) // along an axis of a tile
 #define P 0.625f
 #define Q 1.5f
 #define PP (P * P)
@@ -33,51 +40,69 @@ static void inputs_to_values(VECTOR d[POINTS])
     d[4] = fma(-Q, odd_q, even_q);
 }
 
-/* G: three weights become values. */
-static void weights_to_values(VECTOR v[POINTS], VECTOR g0, VECTOR g1, VECTOR g2)
+/* Every other one of a polynomial's n coefficients, the first or second on, where x * x is xx. */
+static VECTOR half_value(const VECTOR *c, int first, int n, float xx)
 {
-    const float at_p = 0.5f / (PP * (PP - QQ)), at_q = 0.5f / (QQ * (QQ - PP));
-    const VECTOR even_p = fma(PP * at_p, g2, at_p * g0), even_q = fma(QQ * at_q, g2, at_q * g0);
-    v[0] = g0 * (1 / (PP * QQ));
-    v[1] = fma(P * at_p, g1, even_p);
-    v[2] = fma(-P * at_p, g1, even_p);
-    v[3] = fma(Q * at_q, g1, even_q);
-    v[4] = fma(-Q * at_q, g1, even_q);
-    v[5] = g2;
+    int k = n - 1 - (n - 1 - first) % 2;
+    VECTOR sum = c[k];
+#pragma unroll
+    for (k -= 2; k >= 0; k -= 2) sum = fma(xx, sum, c[k]);
+    return sum;
 }
 
-/* A^T: values of products become outputs, m[0] .. m[3]. */
-static void values_to_outputs(VECTOR m[POINTS])
+/* n coefficients, v[0] .. v[n - 1], become values, each times what belongs to the point. */
+static void coefficients_to_values(VECTOR v[POINTS], int n, float at_zero, float at_p, float at_q)
 {
-    const VECTOR even_p = m[1] + m[2], odd_p = m[1] - m[2];
-    const VECTOR even_q = m[3] + m[4], odd_q = m[3] - m[4];
-    m[0] = m[0] + even_p + even_q;
-    m[1] = fma(P, odd_p, Q * odd_q);
-    m[2] = fma(PP, even_p, QQ * even_q);
-    m[3] = fma(P * PP, odd_p, fma(Q * QQ, odd_q, m[5]));
+    const VECTOR even_p = at_p * half_value(v, 0, n, PP), odd_p = half_value(v, 1, n, PP);
+    const VECTOR even_q = at_q * half_value(v, 0, n, QQ), odd_q = half_value(v, 1, n, QQ);
+    v[5] = v[n - 1];
+    v[0] = at_zero * v[0];
+    v[1] = fma(P * at_p, odd_p, even_p);
+    v[2] = fma(-P * at_p, odd_p, even_p);
+    v[3] = fma(Q * at_q, odd_q, even_q);
+    v[4] = fma(-Q * at_q, odd_q, even_q);
 }
 
-/* A, backward: gradients of the outputs, v[0] .. v[3], become those of the values. */
-static void outputs_to_values(VECTOR v[POINTS])
+/* The transposed matrix: six values become n sums. */
+static void values_to_sums(VECTOR v[POINTS], int n, float at_zero, float at_p, float at_q)
 {
-    const VECTOR even_p = fma(PP, v[2], v[0]), odd_p = P * fma(PP, v[3], v[1]);
-    const VECTOR even_q = fma(QQ, v[2], v[0]), odd_q = Q * fma(QQ, v[3], v[1]);
-    v[5] = v[3];
-    v[1] = even_p + odd_p;
-    v[2] = even_p - odd_p;
-    v[3] = even_q + odd_q;
-    v[4] = even_q - odd_q;
+    const VECTOR even_p = v[1] + v[2], odd_p = v[1] - v[2];
+    const VECTOR even_q = v[3] + v[4], odd_q = v[3] - v[4];
+    float p = at_p, q = at_q;
+    v[0] = fma(at_zero, v[0], fma(at_p, even_p, at_q * even_q));
+#pragma unroll
+    for (int k = 1; k < n; k++) {
+        const VECTOR at_infinity = k == n - 1 ? v[5] : (VECTOR)(0.0f);
+        p *= P, q *= Q;
+        v[k] = fma(p, k % 2 ? odd_p : even_p, fma(q, k % 2 ? odd_q : even_q, at_infinity));
+    }
 }
 
-/* G^T, backward: gradients of the weights' values become those of the weights, v[0] .. v[2]. */
+/* G, which takes the division by products of the points' differences: KERNEL weights. */
+#define AT_ZERO (1 / (PP * QQ))
+#define AT_P (0.5f / (PP * (PP - QQ)))
+#define AT_Q (0.5f / (QQ * (QQ - PP)))
+static void weights_to_values(VECTOR v[POINTS])
+{
+    coefficients_to_values(v, KERNEL, AT_ZERO, AT_P, AT_Q);
+}
+
+/* G^T, backward: gradients of the weights' values become those of the weights. */
 static void values_to_weights(VECTOR v[POINTS])
 {
-    const float at_p = 0.5f / (PP * (PP - QQ)), at_q = 0.5f / (QQ * (QQ - PP));
-    const VECTOR even_p = at_p * (v[1] + v[2]), odd_p = v[1] - v[2];
-    const VECTOR even_q = at_q * (v[3] + v[4]), odd_q = v[3] - v[4];
-    v[0] = fma(1 / (PP * QQ), v[0], even_p + even_q);
-    v[1] = fma(P * at_p, odd_p, (Q * at_q) * odd_q);
-    v[2] = fma(PP, even_p, fma(QQ, even_q, v[5]));
+    values_to_sums(v, KERNEL, AT_ZERO, AT_P, AT_Q);
+}
+
+/* A^T: values of products become OUTPUTS outputs. */
+static void values_to_outputs(VECTOR v[POINTS])
+{
+    values_to_sums(v, OUTPUTS, 1, 1, 1);
+}
+
+/* A, backward: gradients of the outputs become those of the values. */
+static void outputs_to_values(VECTOR v[POINTS])
+{
+    coefficients_to_values(v, OUTPUTS, 1, 1, 1);
 }
 
 /* Where the tiles of a batch of images (N, size, channels) are: `grid` of them in each. */
@@ -106,7 +131,7 @@ static ahead tiles_ahead(__global const float *images, const tiling *g, long q, 
                          int channel, int count)
 {
     const long share = (long)g->grid.s0 * g->grid.s1, area = (long)g->size.s0 * g->size.s1;
-    const long lead = (OUTPUTS + 1) * g->size.s1;
+    const long lead = (POINTS - 1) * g->size.s1;
     const long from = min(q * area / share + lead, end * area / share);
     return look_ahead(images + from * g->channels + channel, g->channels,
                       (int)(end * area / share - from), count);

@@ -46,6 +46,11 @@ static const convolution cases[] = {
     {2, 8, 12, 40, 3, 3, 16, PAD(1, 1)},  {1, 6, 5, 7, 3, 3, 70, PAD(3, 4)},
     {5, 4, 4, 300, 3, 3, 20, PAD(1, 1)},  {1, 2, 103, 5, 3, 3, 9, PAD(1, 1)},
     {30, 7, 6, 36, 3, 3, 130, PAD(1, 1)}, {3, 5, 5, 260, 3, 3, 140, PAD(1, 1)},
+    {1, 1, 1, 1, 5, 5, 1, PAD(2, 2)},     {1, 5, 5, 2, 5, 5, 3, PAD(0, 0)},
+    {3, 7, 7, 16, 5, 5, 33, PAD(1, 1)},   {2, 13, 9, 17, 5, 5, 40, PAD(2, 0)},
+    {2, 8, 12, 40, 5, 5, 16, PAD(2, 2)},  {1, 6, 5, 7, 5, 5, 70, PAD(3, 6)},
+    {5, 4, 4, 300, 5, 5, 20, PAD(2, 2)},  {1, 2, 103, 5, 5, 5, 9, PAD(2, 1)},
+    {30, 7, 6, 36, 5, 5, 130, PAD(2, 2)}, {3, 9, 9, 260, 5, 5, 140, PAD(2, 2)},
 };
 
 START_TEST(values_and_gradients_are_right)
@@ -59,17 +64,20 @@ START_TEST(values_and_gradients_are_right)
 }
 END_TEST
 
+static const int64_t kernels[] = {3, 5};
+
 /* relu(x w + bias) + residual, in the kernel's stores: batch 7, then 2 with the same program. */
-static float *layer(clg_context *ctx, const char *algorithm, int64_t batch)
+static float *layer(clg_context *ctx, const char *algorithm, int64_t kernel, int64_t batch)
 {
+    const int pad = (int)kernel / 2;
     clg_graph *g = clg_graph_create(clg_graph_options(.batch = 7));
-    array x = array_random(batch * 9 * 10 * 19, 1), w = array_random(9 * 19 * 21, 2);
+    array x = array_random(batch * 9 * 10 * 19, 1), w = array_random(kernel * kernel * 19 * 21, 2);
     array bias = array_random(21, 3), residual = array_random(batch * 9 * 10 * 21, 4);
     x.tensor = clg_input(g, "x", CLG_F32, CLG_SHAPE(CLG_BATCH, 9, 10, 19));
-    w.tensor = clg_input(g, "w", CLG_F32, CLG_SHAPE(3, 3, 19, 21));
+    w.tensor = clg_input(g, "w", CLG_F32, CLG_SHAPE(kernel, kernel, 19, 21));
     bias.tensor = clg_input(g, "bias", CLG_F32, CLG_SHAPE(21));
     residual.tensor = clg_input(g, "residual", CLG_F32, CLG_SHAPE(CLG_BATCH, 9, 10, 21));
-    clg_tensor *y = clg_conv2d(x.tensor, w.tensor, clg_conv2d_options(.pad = {1, 1}));
+    clg_tensor *y = clg_conv2d(x.tensor, w.tensor, clg_conv2d_options(.pad = {pad, pad}));
     array out = {.tensor = clg_add(clg_relu(clg_add(y, bias.tensor)), residual.tensor)};
     out.count = batch * 9 * 10 * 21;
     out.data = malloc((size_t)out.count * sizeof(float));
@@ -89,27 +97,38 @@ START_TEST(layers_and_smaller_batches_agree_with_the_direct_algorithm)
 {
     static const int64_t batches[] = {7, 2};
     clg_context *ctx = cpu_context(0);
-    float *direct = layer(ctx, "tile", batches[_i]), *fast = layer(ctx, "winograd", batches[_i]);
-    for (int64_t i = 0; i < batches[_i] * 9 * 10 * 21; i++)
-        ck_assert_float_eq_tol(direct[i], fast[i], 2e-5f);
-    free(direct);
-    free(fast);
+    for (size_t k = 0; k < CLG__COUNT(kernels); k++) {
+        float *direct = layer(ctx, "tile", kernels[k], batches[_i]);
+        float *fast = layer(ctx, "winograd", kernels[k], batches[_i]);
+        const float tolerance = 2e-5f / 9 * (float)(kernels[k] * kernels[k]);
+        for (int64_t i = 0; i < batches[_i] * 9 * 10 * 21; i++)
+            ck_assert_float_eq_tol(direct[i], fast[i], tolerance);
+        free(direct);
+        free(fast);
+    }
     clg_context_destroy(ctx);
 }
 END_TEST
 
 /* dw + w, the sum over tiles split and not: batch 37, then fewer with the same program. */
-static const int64_t gradient_channels[] = {19, 530};
+static const struct {
+    int64_t kernel, channels;
+    float tolerance;
+} gradient_cases[] = {{3, 19, 5e-5f}, {3, 530, 5e-5f}, {5, 19, 1e-4f}, {5, 530, 1e-4f}};
 
-static float *gradient(clg_context *ctx, const char *algorithm, int64_t channels, int64_t batch)
+static float *gradient(clg_context *ctx, const char *algorithm, int64_t kernel, int64_t channels,
+                       int64_t batch)
 {
+    const int pad = (int)kernel / 2;
     clg_graph *g = clg_graph_create(clg_graph_options(.batch = 37));
-    array x = array_random(batch * 6 * 5 * channels, 1), w = array_random(9 * channels * 70, 2);
+    array x = array_random(batch * 6 * 5 * channels, 1);
+    array w = array_random(kernel * kernel * channels * 70, 2);
     array dy = array_random(batch * 6 * 5 * 70, 3), out = {.count = w.count};
     x.tensor = clg_input(g, "x", CLG_F32, CLG_SHAPE(CLG_BATCH, 6, 5, channels));
-    w.tensor = clg_input(g, "w", CLG_F32, CLG_SHAPE(3, 3, channels, 70));
+    w.tensor = clg_input(g, "w", CLG_F32, CLG_SHAPE(kernel, kernel, channels, 70));
     dy.tensor = clg_input(g, "dy", CLG_F32, CLG_SHAPE(CLG_BATCH, 6, 5, 70));
-    clg_tensor *y = clg_conv2d(x.tensor, w.tensor, clg_conv2d_options(.pad = {1, 1})), *dw = NULL;
+    clg_tensor *y = clg_conv2d(x.tensor, w.tensor, clg_conv2d_options(.pad = {pad, pad}));
+    clg_tensor *dw = NULL;
     TEST_OK(clg_vjp(y, dy.tensor, &w.tensor, 1, &dw));
     out.tensor = clg_add(dw, w.tensor);
     out.data = malloc((size_t)out.count * sizeof(float));
@@ -129,14 +148,15 @@ START_TEST(gradients_of_smaller_batches_agree_with_the_direct_algorithm_and_repe
 {
     static const int64_t batches[] = {37, 1, 9};
     clg_context *ctx = cpu_context(0);
-    const int64_t channels = gradient_channels[_i];
+    const int64_t kernel = gradient_cases[_i].kernel, channels = gradient_cases[_i].channels;
+    const int64_t count = kernel * kernel * channels * 70;
     for (size_t i = 0; i < CLG__COUNT(batches); i++) {
-        float *direct = gradient(ctx, "tile", channels, batches[i]);
-        float *fast = gradient(ctx, "winograd", channels, batches[i]);
-        float *again = gradient(ctx, "winograd", channels, batches[i]);
-        for (int64_t k = 0; k < 9 * channels * 70; k++)
-            ck_assert_float_eq_tol(direct[k], fast[k], 5e-5f);
-        ck_assert_mem_eq(fast, again, (size_t)(9 * channels * 70) * sizeof(float));
+        float *direct = gradient(ctx, "tile", kernel, channels, batches[i]);
+        float *fast = gradient(ctx, "winograd", kernel, channels, batches[i]);
+        float *again = gradient(ctx, "winograd", kernel, channels, batches[i]);
+        for (int64_t k = 0; k < count; k++)
+            ck_assert_float_eq_tol(direct[k], fast[k], gradient_cases[_i].tolerance);
+        ck_assert_mem_eq(fast, again, (size_t)count * sizeof(float));
         free(direct);
         free(fast);
         free(again);
@@ -148,16 +168,17 @@ END_TEST
 /* ---- errors ---- */
 
 /* Errors of y, dx and dw, root of their mean square relative to that of the exact values. */
-static void errors(clg_context *ctx, const char *algorithm, double error[3])
+static void errors(clg_context *ctx, const char *algorithm, int kernel, double error[3])
 {
-    static const convolution p = {2, 16, 16, 128, 3, 3, 128, PAD(1, 1)};
+    const convolution p = {2, 16, 16, 128, kernel, kernel, 128, PAD(kernel / 2, kernel / 2)};
     const clg_shape shape = CLG_SHAPE(2, 16, 16, 128);
     clg_graph *g = clg_graph_create(NULL);
-    array x = array_random(clg_shape_count(&shape), 1), w = array_random(9 * 128 * 128, 2);
+    array x = array_random(clg_shape_count(&shape), 1);
+    array w = array_random(kernel * kernel * 128 * 128, 2);
     array dy = array_random(x.count, 3), y = {0}, dx = {0}, dw = {0};
     x.tensor = clg_input(g, "x", CLG_F32, shape);
     dy.tensor = clg_input(g, "dy", CLG_F32, shape);
-    w.tensor = clg_input(g, "w", CLG_F32, CLG_SHAPE(3, 3, 128, 128));
+    w.tensor = clg_input(g, "w", CLG_F32, CLG_SHAPE(kernel, kernel, 128, 128));
     y.tensor = clg_conv2d(x.tensor, w.tensor, &p.params);
     clg_tensor *gradients[2];
     TEST_OK(clg_vjp(y.tensor, dy.tensor, (clg_tensor *[]){x.tensor, w.tensor}, 2, gradients));
@@ -186,17 +207,18 @@ static void errors(clg_context *ctx, const char *algorithm, double error[3])
 
 /*
  * With 128 channels 1.1 to 1.2 times were measured; points 1 and 2 instead would double that. The
- * direct gradient of the weights is a sum in many parts and three times as exact as y; 2.5 times
- * its error, as measured, is still below that of y.
+ * direct gradient of the weights is a sum in many parts and three times as exact as y; 2.4 times
+ * its error with 3 x 3, as measured, is still below that of y, and 3.8 times with 5 x 5 as large.
  */
 START_TEST(errors_are_about_those_of_the_direct_algorithm)
 {
+    static const double most[][3] = {{2, 2, 3}, {2, 2, 4.5}};
     clg_context *ctx = cpu_context(0);
     double direct[3], fast[3];
-    errors(ctx, "tile", direct);
-    errors(ctx, "winograd", fast);
+    errors(ctx, "tile", (int)kernels[_i], direct);
+    errors(ctx, "winograd", (int)kernels[_i], fast);
     for (int i = 0; i < 3; i++) {
-        ck_assert_double_lt(fast[i], (i < 2 ? 2 : 3) * direct[i]);
+        ck_assert_double_lt(fast[i], most[_i][i] * direct[i]);
         ck_assert_double_gt(fast[i], 0);
         ck_assert_double_lt(fast[i], 1.5e-6);
     }
@@ -207,9 +229,9 @@ END_TEST
 START_TEST(the_same_bits_come_out_again)
 {
     clg_context *ctx = cpu_context(0);
-    float *first = layer(ctx, "winograd", 7);
+    float *first = layer(ctx, "winograd", kernels[_i], 7);
     for (int i = 0; i < 3; i++) {
-        float *again = layer(ctx, "winograd", 7);
+        float *again = layer(ctx, "winograd", kernels[_i], 7);
         ck_assert_mem_eq(first, again, 7 * 9 * 10 * 21 * sizeof(float));
         free(again);
     }
@@ -221,20 +243,27 @@ END_TEST
 /* ---- where ---- */
 
 typedef struct choice {
-    int64_t side, channels, outputs;
+    int64_t side, kernel, channels, outputs;
     clg_conv2d_params params;
     bool applies, by_default;
 } choice;
 
 static const choice choices[] = {
-    {56, 64, 64, PAD(1, 1), true, true},
-    {14, 256, 256, PAD(1, 1), true, true},
-    {7, 512, 512, PAD(1, 1), true, true},
-    {32, 3, 64, PAD(1, 1), true, false},   /* little to multiply, much to transform */
-    {2, 512, 512, PAD(1, 1), true, false}, /* a quarter of each tile */
-    {56, 64, 64, {{2, 2}, {1, 1}, {1, 1}, 1, CLG_PADDING_EXPLICIT, 0}, false, false},
-    {56, 64, 64, {{1, 1}, {1, 1}, {2, 2}, 1, CLG_PADDING_EXPLICIT, 0}, false, false},
-    {56, 64, 64, {{1, 1}, {1, 1}, {1, 1}, 2, CLG_PADDING_EXPLICIT, 0}, false, false},
+    {56, 3, 64, 64, PAD(1, 1), true, true},
+    {14, 3, 256, 256, PAD(1, 1), true, true},
+    {7, 3, 512, 512, PAD(1, 1), true, true},
+    {32, 3, 3, 64, PAD(1, 1), true, false},   /* little to multiply, much to transform */
+    {2, 3, 512, 512, PAD(1, 1), true, false}, /* a quarter of each tile */
+    {14, 5, 32, 64, PAD(2, 2), true, true},
+    {28, 5, 16, 32, PAD(2, 2), true, true},
+    {7, 5, 64, 128, PAD(2, 2), true, true},
+    {28, 5, 1, 32, PAD(2, 2), true, false},
+    {1, 5, 128, 128, PAD(2, 2), true, false},
+    {56, 3, 64, 64, {{2, 2}, {1, 1}, {1, 1}, 1, CLG_PADDING_EXPLICIT, 0}, false, false},
+    {56, 3, 64, 64, {{1, 1}, {1, 1}, {2, 2}, 1, CLG_PADDING_EXPLICIT, 0}, false, false},
+    {56, 5, 64, 64, {{1, 1}, {2, 2}, {1, 1}, 2, CLG_PADDING_EXPLICIT, 0}, false, false},
+    {56, 7, 64, 64, PAD(3, 3), false, false},
+    {56, 4, 64, 64, PAD(1, 1), false, false},
 };
 
 START_TEST(it_is_chosen_where_it_is_faster)
@@ -246,7 +275,8 @@ START_TEST(it_is_chosen_where_it_is_faster)
         clg_graph *g = clg_graph_create(NULL);
         clg_tensor *x = clg_input(g, "x", CLG_F32, CLG_SHAPE(batch, c->side, c->side, c->channels));
         clg_tensor *w =
-            clg_input(g, "w", CLG_F32, CLG_SHAPE(3, 3, c->channels / c->params.groups, c->outputs));
+            clg_input(g, "w", CLG_F32,
+                      CLG_SHAPE(c->kernel, c->kernel, c->channels / c->params.groups, c->outputs));
         clg_tensor *y = clg_conv2d(x, w, &c->params);
         TEST_OK(clg_graph_status(g));
         ck_assert(clg__winograd_forward_applies(&device, y) == c->applies);
@@ -258,6 +288,22 @@ START_TEST(it_is_chosen_where_it_is_faster)
             ck_assert(clg__winograd_backward_weights_by_default(&device, dw) == c->by_default);
         clg_graph_destroy(g);
     }
+}
+END_TEST
+
+/* dy of LeNet's layer has 64 channels, so that its gradient is worth it, too. */
+START_TEST(gradients_of_the_data_choose_for_themselves)
+{
+    clg_context device = {
+        .info = {.float_vector_width = 16, .local_memory = 1 << 20, .compute_units = 2}};
+    clg_graph *g = clg_graph_create(NULL);
+    clg_tensor *x = clg_input(g, "x", CLG_F32, CLG_SHAPE(64, 14, 14, 32)), *dx = NULL;
+    clg_tensor *w = clg_input(g, "w", CLG_F32, CLG_SHAPE(5, 5, 32, 64));
+    clg_tensor *y = clg_conv2d(x, w, clg_conv2d_options(.pad = {2, 2}));
+    TEST_OK(clg_vjp(y, y, &x, 1, &dx));
+    ck_assert(clg__winograd_backward_data_applies(&device, dx));
+    ck_assert(clg__winograd_backward_data_by_default(&device, dx));
+    clg_graph_destroy(g);
 }
 END_TEST
 
@@ -291,11 +337,13 @@ int main(void)
     tcase_add_loop_test(values, layers_and_smaller_batches_agree_with_the_direct_algorithm, 0, 2);
     tcase_add_loop_test(values,
                         gradients_of_smaller_batches_agree_with_the_direct_algorithm_and_repeat, 0,
-                        CLG__COUNT(gradient_channels));
-    tcase_add_test(values, errors_are_about_those_of_the_direct_algorithm);
-    tcase_add_test(values, the_same_bits_come_out_again);
+                        CLG__COUNT(gradient_cases));
+    tcase_add_loop_test(values, errors_are_about_those_of_the_direct_algorithm, 0,
+                        CLG__COUNT(kernels));
+    tcase_add_loop_test(values, the_same_bits_come_out_again, 0, CLG__COUNT(kernels));
     TCase *where = testing_case(suite, "where");
     tcase_add_loop_test(where, it_is_chosen_where_it_is_faster, 0, CLG__COUNT(choices));
+    tcase_add_test(where, gradients_of_the_data_choose_for_themselves);
     tcase_add_test(where, devices_with_little_local_memory_are_left_to_the_direct_algorithm);
     return testing_run(suite);
 }

@@ -25,8 +25,22 @@ bool clg__depthwise_applies(const struct clg__conv2d_attr *attr, const clg_shape
 clg_status clg__depthwise_cpu_data(clg__lowering *lo, bool backward);
 clg_status clg__depthwise_cpu_weights(clg__lowering *lo); /* x, dy -> dw */
 
-/* ---- conv2d 3 x 3 with stride 1, no dilation and one group: Winograd ---- */
+/* ---- conv2d with stride 1, no dilation and one group: Winograd ---- */
 
+enum { CLG__WINOGRAD_VALUES = 36 }; /* points of a tile in both axes */
+
+/* A size of kernels: along an axis, the outputs of a tile along an axis, and what is measured. */
+typedef struct clg__winograd {
+    int kernel, outputs;
+    struct {
+        double inputs, outputs, gradients; /* cycles to transform a vector of a tile's x, y, dy */
+        double weights, turned;            /* of a channel's weights, forward and to the data */
+        double sums;                       /* and of their gradients */
+    } cycles;
+} clg__winograd;
+
+/** NULL: not for this kernel, stride, dilation or number of groups. */
+const clg__winograd *clg__winograd_find(const struct clg__conv2d_attr *attr);
 bool clg__winograd_forward_applies(const clg_context *ctx, const clg_tensor *node);
 bool clg__winograd_backward_data_applies(const clg_context *ctx, const clg_tensor *node);
 bool clg__winograd_backward_weights_applies(const clg_context *ctx, const clg_tensor *node);
@@ -74,6 +88,10 @@ enum { CLG__FEW_ROWS = 4 }; /* FEW_ROWS of cl/tile_cpu.h */
 /** Launch of `kernel` in cl/<file>.cl with the tile's knobs as defines. */
 clg__launch *clg__tile_kernel(clg__lowering *lo, const char *file, const char *kernel,
                               const clg__tile *tile);
+
+/** The same for Winograd's convolution of a size. */
+clg__launch *clg__winograd_kernel(clg__lowering *lo, const char *file, const char *kernel,
+                                  const clg__winograd *size, const clg__tile *tile);
 
 /** Line length, at least `floats`, at which equal positions of successive lines spread over a
  * cache. */

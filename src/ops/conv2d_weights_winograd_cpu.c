@@ -1,7 +1,8 @@
 /*
  * Winograd's convolution backward to the weights on CPU devices
- * (cl/conv2d_weights_winograd_cpu.cl): 3 x 3, stride 1, with a quarter of the direct algorithm's
- * multiplications. All sizes are arguments, so one compiled kernel serves all shapes.
+ * (cl/conv2d_weights_winograd_cpu.cl): 3 x 3 or 5 x 5, stride 1, with 1/4 or 1/2.8 of the direct
+ * algorithm's multiplications. All other sizes are arguments, so one compiled kernel serves all
+ * shapes.
  *
  * Arrays of two are (vertical, horizontal).
  */
@@ -12,9 +13,11 @@
 static const clg__tile_knobs knobs = {CLG__TUNE_WINOGRAD_WEIGHTS_TILE,
                                       CLG__TUNE_WINOGRAD_WEIGHTS_BLOCKS, 7, 8};
 
-enum { OUTPUTS = 4, VALUES = 36, TAPS = 9 }; /* a tile's: along an axis, and points in both */
+enum { VALUES = CLG__WINOGRAD_VALUES };
 
 typedef struct problem {
+    const clg__winograd *size;
+    int64_t taps;
     int64_t batch, m, n; /* channels of x and dy */
     int64_t source[2], outputs[2], origin[2], grid[2];
 } problem;
@@ -30,10 +33,12 @@ static problem read_problem(const struct clg__conv2d_attr *attr, const clg_shape
                             const clg_shape *dy)
 {
     problem p = {.batch = x->dim[0], .m = x->dim[3], .n = dy->dim[3]};
+    p.size = clg__winograd_find(attr);
+    p.taps = p.size->kernel * p.size->kernel;
     for (int i = 0; i < 2; i++) {
         p.source[i] = x->dim[1 + i];
         p.outputs[i] = dy->dim[1 + i];
-        p.grid[i] = clg__ceil_div(p.outputs[i], OUTPUTS);
+        p.grid[i] = clg__ceil_div(p.outputs[i], p.size->outputs);
         p.origin[i] = -attr->padding[2 * i];
     }
     return p;
@@ -57,14 +62,14 @@ static void shape_blocks(const problem *p, const clg__tile *tile, int64_t per_un
     b->splits = clg__max_i64(clg__ceil_div(per_unit * tile->compute_units, b->count), 1);
 }
 
-static int64_t staging_floats(const clg__tile *tile)
+static int64_t staging_floats(const problem *p, const clg__tile *tile)
 {
-    return TAPS * tile->panel;
+    return p->taps * tile->panel;
 }
 
-static bool fits(const blocks *b, const clg__tile *tile)
+static bool fits(const problem *p, const clg__tile *tile, const blocks *b)
 {
-    return VALUES * (b->values + b->gradients + b->products) + staging_floats(tile) <=
+    return VALUES * (b->values + b->gradients + b->products) + staging_floats(p, tile) <=
            tile->local_floats;
 }
 
@@ -81,11 +86,12 @@ static double estimate(const problem *p, const clg__tile *tile, const blocks *b)
     const double width = (double)b->n / tile->width;
     const double area = (double)clg__round_up(b->m, tile->rows) * width;
     double multiply = VALUES * area * (q / 2 + chunks * 3);
-    double transforms = q * (depth + width) * 300 + b->m * width * 250;
+    double inputs = depth * p->size->cycles.inputs + width * p->size->cycles.gradients;
+    double weights = b->m * width * p->size->cycles.sums;
     double waves = (double)clg__ceil_div(b->count * b->splits, tile->compute_units) + 0.2;
     double sum =
-        b->splits > 1 ? (double)b->splits * TAPS * p->m * p->n * 0.5 / tile->compute_units : 0;
-    return waves * (multiply + transforms + 4000) + sum;
+        b->splits > 1 ? (double)b->splits * p->taps * p->m * p->n * 0.5 / tile->compute_units : 0;
+    return waves * (multiply + q * inputs + weights + 4000) + sum;
 }
 
 /* At a batch size of 64: whether there is a second launch, and what is chosen, holds for all. */
@@ -106,7 +112,7 @@ static blocks choose_blocks(const clg_context *ctx, const clg_tensor *node, cons
                     .n = panels[i / nt / nr] * tile->panel};
         shape_blocks(&p, tile, per_unit, &b);
         const double estimated = estimate(&p, tile, &b);
-        if (best.count && (!fits(&b, tile) || estimated >= *cost)) continue;
+        if (best.count && (!fits(&p, tile, &b) || estimated >= *cost)) continue;
         best = b;
         *cost = estimated;
     }
@@ -122,8 +128,8 @@ clg_status clg__winograd_cpu_backward_weights(clg__lowering *lo)
     double cost = 0;
     const blocks b = choose_blocks(lo->ctx, lo->node, &p, &tile, &cost);
     const int64_t splits = clg__min_i64(b.splits, clg__ceil_div(tiles_of(&p), b.q));
-    clg__launch *launch =
-        clg__tile_kernel(lo, "conv2d_weights_winograd_cpu", "conv2d_weights_winograd", &tile);
+    clg__launch *launch = clg__winograd_kernel(lo, "conv2d_weights_winograd_cpu",
+                                               "conv2d_weights_winograd", p.size, &tile);
     clg__launch_buffer(launch, lo->in[0]);
     clg__launch_buffer(launch, lo->in[1]);
     LAUNCH_PAIR(launch, p.source);
@@ -134,15 +140,15 @@ clg_status clg__winograd_cpu_backward_weights(clg__lowering *lo)
                                b.n,          splits, b.values, b.gradients, b.products};
     for (size_t i = 0; i < CLG__COUNT(numbers); i++) clg__launch_int(launch, numbers[i]);
     const int64_t local[] = {VALUES * b.values, VALUES * b.gradients, VALUES * b.products,
-                             staging_floats(&tile)};
+                             staging_floats(&p, &tile)};
     for (size_t i = 0; i < CLG__COUNT(local); i++)
         clg__launch_local(launch, (size_t)local[i] * sizeof(float));
     clg__launch_groups(launch, b.count * splits);
     const double pixels = (double)p.batch * p.outputs[0] * p.outputs[1];
-    clg__launch_work(launch, 2 * pixels * p.n * p.m * TAPS, 4 * pixels * (p.n + p.m));
+    clg__launch_work(launch, 2 * pixels * p.n * p.m * p.taps, 4 * pixels * (p.n + p.m));
     if (b.splits > 1) {
-        clg__buffer_id parts = clg__launch_partial(lo, launch, b.splits, TAPS * p.m, p.n);
-        clg__lower_sum_splits(lo, parts, splits, TAPS * p.m, p.n);
+        clg__buffer_id parts = clg__launch_partial(lo, launch, b.splits, p.taps * p.m, p.n);
+        clg__lower_sum_splits(lo, parts, splits, p.taps * p.m, p.n);
     } else
         clg__launch_epilogue(launch);
     return lo->status;
@@ -152,16 +158,12 @@ clg_status clg__winograd_cpu_backward_weights(clg__lowering *lo)
 
 bool clg__winograd_backward_weights_applies(const clg_context *ctx, const clg_tensor *node)
 {
-    const struct clg__conv2d_attr *attr = node->attr;
-    for (int i = 0; i < 2; i++)
-        if (attr->kernel_size[i] != 3 || attr->stride[i] != 1 || attr->dilation[i] != 1)
-            return false;
-    if (attr->groups != 1) return false;
-    const problem p = read_problem(attr, &node->inputs[0]->shape, &node->inputs[1]->shape);
+    if (!clg__winograd_find(node->attr)) return false;
+    const problem p = read_problem(node->attr, &node->inputs[0]->shape, &node->inputs[1]->shape);
     const clg__tile tile = clg__tile_choose(ctx, &knobs, node, p.n);
     double cost = 0;
     const blocks b = choose_blocks(ctx, node, &p, &tile, &cost);
-    return fits(&b, &tile);
+    return fits(&p, &tile, &b);
 }
 
 /* Compares with the direct algorithm's multiply-adds, as conv2d_winograd_cpu.c does. */
@@ -172,7 +174,7 @@ bool clg__winograd_backward_weights_by_default(const clg_context *ctx, const clg
     double cost = 0;
     choose_blocks(ctx, node, &p, &tile, &cost);
     const double pixels = 64.0 * p.outputs[0] * p.outputs[1];
-    const double rows = (double)clg__round_up(TAPS * p.m, tile.rows);
+    const double rows = (double)clg__round_up(p.taps * p.m, tile.rows);
     const double vectors = (double)clg__round_up(p.n, tile.panel) / tile.width;
     return cost < pixels * vectors * rows / 2 / 0.9 / tile.compute_units * 6 / 7;
 }

@@ -1,7 +1,7 @@
 /*
- * Winograd's convolution on CPU devices (cl/conv2d_winograd_cpu.cl): 3 x 3, stride 1, forward and
- * backward to the data, with a quarter of the direct algorithm's multiplications. All sizes are
- * arguments, so one compiled kernel serves all shapes with the same epilogue.
+ * Winograd's convolution on CPU devices (cl/conv2d_winograd_cpu.cl): 3 x 3 or 5 x 5, stride 1,
+ * forward and backward to the data, with 1/4 or 1/2.8 of the direct algorithm's multiplications.
+ * All other sizes are arguments, so one compiled kernel serves all shapes with the same epilogue.
  *
  * Arrays of two are (vertical, horizontal).
  */
@@ -10,9 +10,34 @@
 
 static const clg__tile_knobs knobs = {CLG__TUNE_WINOGRAD_TILE, CLG__TUNE_WINOGRAD_BLOCKS, 6, 12};
 
-enum { OUTPUTS = 4, VALUES = 36 }; /* of a tile: along an axis, and points in both */
+enum { VALUES = CLG__WINOGRAD_VALUES };
+
+static const clg__winograd sizes[] = {
+    {3, 4, {300, 200, 300, 110, 150, 250}},
+    {5, 2, {180, 100, 180, 400, 420, 340}}, /* most inputs were looked at by the tile before */
+};
+
+const clg__winograd *clg__winograd_find(const struct clg__conv2d_attr *attr)
+{
+    for (int i = 0; i < 2; i++)
+        if (attr->kernel_size[i] != attr->kernel_size[0] || attr->stride[i] != 1 ||
+            attr->dilation[i] != 1)
+            return NULL;
+    for (size_t i = 0; i < CLG__COUNT(sizes) && attr->groups == 1; i++)
+        if (sizes[i].kernel == attr->kernel_size[0]) return &sizes[i];
+    return NULL;
+}
+
+clg__launch *clg__winograd_kernel(clg__lowering *lo, const char *file, const char *kernel,
+                                  const clg__winograd *size, const clg__tile *tile)
+{
+    return clg__lower_kernel(lo, file, kernel, CLG__TILE_DEFINES "#define KERNEL %d\n",
+                             CLG__TILE_VALUES(tile), size->kernel);
+}
 
 typedef struct winograd {
+    const clg__winograd *size;
+    int64_t taps;
     int64_t batch, k, n; /* channels of source and result */
     int64_t source[2], result[2], origin[2], grid[2];
     bool backward;
@@ -30,11 +55,14 @@ static winograd read_problem(const struct clg__conv2d_attr *attr, const clg_shap
 {
     winograd p = {.batch = source->dim[0], .k = source->dim[3], .n = result->dim[3]};
     p.backward = backward;
+    p.size = clg__winograd_find(attr);
+    p.taps = p.size->kernel * p.size->kernel;
     for (int i = 0; i < 2; i++) {
         p.source[i] = source->dim[1 + i];
         p.result[i] = result->dim[1 + i];
-        p.grid[i] = clg__ceil_div(p.result[i], OUTPUTS);
-        p.origin[i] = backward ? attr->padding[2 * i] - 2 : -attr->padding[2 * i];
+        p.grid[i] = clg__ceil_div(p.result[i], p.size->outputs);
+        p.origin[i] =
+            backward ? attr->padding[2 * i] - (p.size->kernel - 1) : -attr->padding[2 * i];
     }
     return p;
 }
@@ -58,14 +86,15 @@ static void shape_blocks(const winograd *p, const clg__tile *tile, blocks *b)
     b->count = clg__ceil_div(all, b->sweep) * columns;
 }
 
-static int64_t staging_floats(const clg__tile *tile)
+/* A few weights before their transform, or the outputs of a tile, which are fewer. */
+static int64_t staging_floats(const winograd *p, const clg__tile *tile)
 {
-    return 9 * tile->width * tile->panel + 16 * tile->panel;
+    return p->taps * tile->width * tile->panel;
 }
 
-static bool fits(const blocks *b, const clg__tile *tile)
+static bool fits(const winograd *p, const clg__tile *tile, const blocks *b)
 {
-    return VALUES * (b->values + b->weights + b->products) + staging_floats(tile) + b->q + 16 <=
+    return VALUES * (b->values + b->weights + b->products) + staging_floats(p, tile) + b->q + 16 <=
            tile->local_floats;
 }
 
@@ -80,9 +109,10 @@ static double estimate(const winograd *p, const clg__tile *tile, const blocks *b
     const double depth = (double)clg__ceil_div(p->k, tile->width);
     const double width = (double)b->n / tile->width, area = (double)b->q * b->n;
     double multiply = VALUES * area * (p->k / (2.0 * tile->width) + (chunks - 1) * 0.2 + 0.1);
-    double inputs = b->q * depth * 300;
-    double weights = p->k * width * (p->backward ? 150 : 110) / (chunks > 1 ? 1 : b->sweep);
-    double outputs = b->q * width * 200;
+    double inputs = b->q * depth * p->size->cycles.inputs;
+    const double channel = p->backward ? p->size->cycles.turned : p->size->cycles.weights;
+    double weights = p->k * width * channel / (chunks > 1 ? 1 : b->sweep);
+    double outputs = b->q * width * p->size->cycles.outputs;
     double waves = (double)clg__ceil_div(b->count, tile->compute_units) + 0.2;
     return waves * (b->sweep * (multiply + inputs + weights + outputs) + 4000);
 }
@@ -101,7 +131,7 @@ static blocks choose_blocks(const winograd *p, const clg__tile *tile)
                     .n = panels[i / nt / nd] * tile->panel};
         shape_blocks(p, tile, &b);
         double cost = estimate(p, tile, &b);
-        if (best.count && (!fits(&b, tile) || cost >= best_cost)) continue;
+        if (best.count && (!fits(p, tile, &b) || cost >= best_cost)) continue;
         best = b;
         best_cost = cost;
     }
@@ -116,7 +146,8 @@ static clg_status lower(clg__lowering *lo, bool backward)
     winograd p = read_problem(lo->node->attr, &lo->in_shape[0], &lo->out_shape, backward);
     const clg__tile tile = clg__tile_choose(lo->ctx, &knobs, lo->node, p.n);
     blocks b = choose_blocks(&p, &tile);
-    clg__launch *launch = clg__tile_kernel(lo, "conv2d_winograd_cpu", "conv2d_winograd", &tile);
+    clg__launch *launch =
+        clg__winograd_kernel(lo, "conv2d_winograd_cpu", "conv2d_winograd", p.size, &tile);
     clg__launch_buffer(launch, lo->in[0]);
     clg__launch_buffer(launch, lo->in[1]);
     LAUNCH_PAIR(launch, p.source);
@@ -127,13 +158,13 @@ static clg_status lower(clg__lowering *lo, bool backward)
                                b.k,          b.n, b.sweep, b.values,  b.weights, b.products};
     for (size_t i = 0; i < CLG__COUNT(numbers); i++) clg__launch_int(launch, numbers[i]);
     const int64_t local[] = {VALUES * b.values, VALUES * b.weights, VALUES * b.products,
-                             staging_floats(&tile), b.q + 1};
+                             staging_floats(&p, &tile), b.q + 1};
     for (size_t i = 0; i < CLG__COUNT(local); i++)
         clg__launch_local(launch, (size_t)local[i] * sizeof(float));
     clg__launch_epilogue(launch);
     clg__launch_groups(launch, b.count);
     const double pixels = (double)p.batch * p.result[0] * p.result[1];
-    clg__launch_work(launch, 2 * pixels * p.n * p.k * 9, 4 * pixels * (p.n + p.k));
+    clg__launch_work(launch, 2 * pixels * p.n * p.k * p.taps, 4 * pixels * (p.n + p.k));
     return lo->status;
 }
 
@@ -151,15 +182,11 @@ static blocks nominal_blocks(const clg_context *ctx, const clg_tensor *node, boo
 
 static bool applies(const clg_context *ctx, const clg_tensor *node, bool backward)
 {
-    const struct clg__conv2d_attr *attr = node->attr;
-    for (int i = 0; i < 2; i++)
-        if (attr->kernel_size[i] != 3 || attr->stride[i] != 1 || attr->dilation[i] != 1)
-            return false;
-    if (attr->groups != 1) return false;
+    if (!clg__winograd_find(node->attr)) return false;
     winograd p;
     clg__tile tile;
     const blocks b = nominal_blocks(ctx, node, backward, &p, &tile);
-    return fits(&b, &tile);
+    return fits(&p, &tile, &b);
 }
 
 /*
@@ -174,7 +201,7 @@ static bool by_default(const clg_context *ctx, const clg_tensor *node, bool back
     const blocks b = nominal_blocks(ctx, node, backward, &p, &tile);
     const double pixels = (double)p.batch * p.result[0] * p.result[1];
     const double vectors = (double)clg__ceil_div(p.n, tile.width);
-    const double direct = pixels * vectors * (9 * p.k / 2.0 + 8) / 0.93 / tile.compute_units;
+    const double direct = pixels * vectors * (p.taps * p.k / 2.0 + 8) / 0.93 / tile.compute_units;
     return estimate(&p, &tile, &b) < direct * 6 / 7;
 }
 
