@@ -16,6 +16,8 @@
 #include "tile_cpu.h"
 #include "window_cpu.h"
 
+#define FLAT_ROWS (TILE_ROWS < 8 ? TILE_ROWS : 8) // of a tile whose B is used a few times only
+
 /* The weights as the tile wants them: for each tap, source channels x output columns. */
 typedef struct tap_weights {
     int2 first, step; // tap 0 in the kernel, and what the next adds
@@ -62,10 +64,37 @@ static void pack_weights(__local float *to, __global const float *w, const tap_w
     }
 }
 
-/* Where in the window a tap's channels begin; returns the number of runs. */
-static int tap_runs(__local int *base, const window_geometry *g, int width, int count)
+/*
+ * tile_multiply for FLAT_ROWS rows with B where it is, rows `stride` floats apart and runs `b_run`:
+ * so few tiles use it that packing would cost more. Memory is the limit, so the lines that follow
+ * `next` floats later are asked for meanwhile.
+ */
+static void tile_multiply_flat(__local float *c, int accumulate, __local const float *a,
+                               __local const int *offset, __local const int *base, int runs,
+                               int run, __global const float *b, ulong stride, ulong b_run,
+                               ulong next)
 {
-    const int adjacent = g->spread.s1 == 1; /* the taps of a kernel row make one run */
+    VECTOR acc[FLAT_ROWS][VECTORS];
+    int at[FLAT_ROWS];
+    TILE_ZERO(acc, FLAT_ROWS);
+#pragma unroll
+    for (int r = 0; r < FLAT_ROWS; r++) at[r] = offset[r];
+    for (int u = 0; u < runs; u++) {
+        __local const float *x = a + base[u];
+        __global const float *row = b + u * b_run;
+        for (int i = 0; i < run; i++, x++, row += stride) {
+#pragma unroll
+            for (int v = 0; v < PANEL; v += 16) PREFETCH(row + next + v);
+            TILE_STEP(acc, FLAT_ROWS, AT_OFFSET, row)
+        }
+    }
+    TILE_STORE(acc, FLAT_ROWS, c, accumulate);
+}
+
+/* Where in the window a tap's channels begin; returns the number of runs. */
+static int tap_runs(__local int *base, const window_geometry *g, int width, int count, int flat)
+{
+    const int adjacent = g->spread.s1 == 1 && !flat; /* a kernel row's taps make one run */
     const int across = adjacent ? min(g->taps.s1, 1) : g->taps.s1;
     for (int i = 0; i < g->taps.s0; i++)
         for (int j = 0; j < across; j++)
@@ -73,9 +102,9 @@ static int tap_runs(__local int *base, const window_geometry *g, int width, int 
     return g->taps.s0 * across;
 }
 
-/* Where in the window each pixel's first tap is; whole tiles, the last pixel repeated. */
+/* Where in the window each pixel's first tap is; whole tiles of `unit`, the last pixel repeated. */
 static void pixel_offsets(__local int *offset, const window_geometry *g, int q0, int rows,
-                          int columns, int width, int count)
+                          int columns, int width, int count, int unit)
 {
     const int first = window_row(g, q0);
     int at = 0;
@@ -83,7 +112,7 @@ static void pixel_offsets(__local int *offset, const window_geometry *g, int q0,
         const int line = (window_row(g, q) - first) * width;
         for (int j = 0; j < columns; j++) offset[at++] = (line + j * g->stride.s1) * count;
     }
-    for (; at % TILE_ROWS; at++) offset[at] = offset[at - 1];
+    for (; at % unit; at++) offset[at] = offset[at - 1];
 }
 
 /* Outputs among the pixels of the result (N, size, channels): pixel first + i * step is output i.
@@ -122,7 +151,7 @@ conv2d(__global const float *images, ulong images_offset, __global const float *
        /* groups: source channels and output channels of one */
        int batch, int groups, int group_k, int group_n, int merged,
        /* blocks */
-       int2 block, int block_k, int block_n, __local float *window, __local float *panels,
+       int2 block, int block_k, int block_n, int flat, __local float *window, __local float *panels,
        __local float *c, __local int *offset, __local int *base EPILOGUE_PARAMS)
 {
     const window_geometry g = {source, outputs, origin, stride, taps, spread, skip, channels};
@@ -143,7 +172,7 @@ conv2d(__global const float *images, ulong images_offset, __global const float *
     const int q0 = (int)(id / blocks_j) * block.s0;
     const int rows = min(block.s0, batch * outputs.s0 - q0);
     const int across = min(block.s1, outputs.s1 - j0), columns = min(block_n, group_n - n0);
-    const int tiles = (rows * across + TILE_ROWS - 1) / TILE_ROWS;
+    const int unit = flat ? FLAT_ROWS : TILE_ROWS, tiles = (rows * across + unit - 1) / unit;
     const int width = window_extent(&g, (int2)(1, across)).s1;
     const ulong row0 = result_row(&results, &g, q0);
     __local int *place = offset + block.s0 * block.s1 + TILE_ROWS;
@@ -153,10 +182,12 @@ conv2d(__global const float *images, ulong images_offset, __global const float *
         const int count = min(block_k, group_k - k0), depth = taps.s0 * taps.s1 * count;
         const int last = k0 + block_k >= group_k, channel = group * group_k + k0;
         pack_window(window, images, &g, q0, rows, j0, width, channel, count);
-        pixel_offsets(offset, &g, q0, rows, across, width, count);
-        const int runs = tap_runs(base, &g, width, count);
+        pixel_offsets(offset, &g, q0, rows, across, width, count, unit);
+        const int runs = tap_runs(base, &g, width, count, flat);
         const int run = runs ? depth / runs : 0;
-        pack_weights(panels, w + w_offset, &t, taps, group, k0, count, n0, columns);
+        __global const float *w_chunk =
+            w + w_offset + (ulong)k0 * tap_columns + group * group_n + n0;
+        if (!flat) pack_weights(panels, w + w_offset, &t, taps, group, k0, count, n0, columns);
 
         /* What comes next: the next channels, or (likely here) the rows of a later block. */
         ahead next = last ? window_ahead(images, &g, min(q0 + rows, batch * outputs.s0 - 1), rows,
@@ -166,14 +197,18 @@ conv2d(__global const float *images, ulong images_offset, __global const float *
         const int lines = ahead_lines(&next, tiles * ((columns + PANEL - 1) / PANEL));
         for (int n = 0; n < columns; n += PANEL)
             for (int i = 0; i < tiles; i++) {
-                __local float *tile =
-                    c + (block_k < group_k ? n * tiles + i * PANEL : 0) * TILE_ROWS;
+                __local float *tile = c + (block_k < group_k ? n * tiles + i * PANEL : 0) * unit;
                 fetch_ahead(&next, lines);
-                tile_multiply(tile, k0 > 0, window, offset + i * TILE_ROWS, base, runs, run, 1,
-                              panels + n * depth);
-                for (int r = 0; last && r < min(TILE_ROWS, rows * across - i * TILE_ROWS); r++)
-                    STORE_ROW(tile + r * PANEL, min(PANEL, columns - n),
-                              row0 + place[i * TILE_ROWS + r], (ulong)(group * group_n + n0 + n));
+                if (flat)
+                    tile_multiply_flat(tile, k0 > 0, window, offset + i * unit, base, runs, run,
+                                       w_chunk + n, tap_columns, (ulong)tap_rows * tap_columns,
+                                       last ? 0 : (ulong)count * tap_columns);
+                else
+                    tile_multiply(tile, k0 > 0, window, offset + i * unit, base, runs, run, 1,
+                                  panels + n * depth);
+                for (int r = 0; last && r < min(unit, rows * across - i * unit); r++)
+                    STORE_ROW(tile + r * PANEL, min(PANEL, columns - n), row0 + place[i * unit + r],
+                              (ulong)(group * group_n + n0 + n));
             }
     }
 }

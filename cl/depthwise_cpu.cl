@@ -8,6 +8,8 @@
  * source (N, H, W, channels), w (KH, KW, 1, channels) -> result (N, RH, RW, channels); pairs are
  * (vertical, horizontal).
  */
+#include "prefetch_cpu.h"
+
 #ifndef EPILOGUE_PARAMS
 #define EPILOGUE_PARAMS , __global float *y, ulong y_offset, ulong y_columns
 #define STORE_1(v, row, col) y[y_offset + (row)*y_columns + (col)] = (v)
@@ -92,6 +94,17 @@ static taps backward_taps(int position, int source, int kernel_size, int stride,
         STORE(sum[3], row + 3, (ulong)c);                                                          \
     }
 
+/* Asks for 16 channels of the pixels that COLUMNS neighbours in the next line of the result will
+ * meet first: a core would wait for them longer than it computes. */
+static void fetch_below(__global const float *from, int rows, long row, int columns, int channels)
+{
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < columns; j++)
+#pragma unroll
+            for (int k = 0; k < COLUMNS; k++)
+                PREFETCH(from + i * row + (long)(k * columns + j) * channels);
+}
+
 __attribute__((reqd_work_group_size(1, 1, 1))) __kernel void
 depthwise(__global const float *from, ulong from_offset, __global const float *w, ulong w_offset,
           int backward, int total_lines, int lines, int channels, int2 source, int2 result,
@@ -105,11 +118,13 @@ depthwise(__global const float *from, ulong from_offset, __global const float *w
      * most. A strided way back has none: there neighbours meet different taps. */
     const int step = backward ? -dilation.s1 : dilation.s1;
     const int origin = backward ? padding.s1 : -padding.s1, reach = (kernel_size.s1 - 1) * step;
-    const int below = -(origin + min(reach, 0)), room = source.s1 - 1 - origin - max(reach, 0);
-    const int inner = below > 0 ? (below + stride.s1 - 1) / stride.s1 : 0;
+    const int before = -(origin + min(reach, 0)), room = source.s1 - 1 - origin - max(reach, 0);
+    const int inner = before > 0 ? (before + stride.s1 - 1) / stride.s1 : 0;
     const int behind = room < 0 || (backward && stride.s1 > 1) ? 0 : room / stride.s1 + 1;
     const int inner_end = min(behind, result.s1);
     const long tap_step = (long)step * channels, column_step = (long)stride.s1 * channels;
+    const long source_row = (long)source.s1 * channels,
+               last = total_lines / result.s0 * source.s0 - 1;
 
     for (int line_out = first; line_out < min(first + lines, total_lines); line_out++) {
         const int r = line_out % result.s0;
@@ -118,13 +133,19 @@ depthwise(__global const float *from, ulong from_offset, __global const float *w
                                                 dilation.s0, gap.s0)
                                 : forward_taps(r, source.s0, kernel_size.s0, stride.s0, padding.s0,
                                                dilation.s0);
+        const long below = image + v.at + max((v.count - 1) * v.at_step, 0) + 1;
+        const int new_rows = (int)clamp(last + 1 - below, 0L, (long)stride.s0);
         int q = 0;
         while (q < result.s1) {
             const ulong row = (ulong)line_out * result.s1 + q;
             int c = 0;
             if (q >= inner && q + COLUMNS <= inner_end) {
                 const int at = origin + q * stride.s1;
-                for (; c + 16 <= channels; c += 16) SUM_COLUMNS(float16, LOAD_16, STORE_16)
+                for (; c + 16 <= channels; c += 16) {
+                    fetch_below(from + below * source_row + (long)at * channels + c, new_rows,
+                                source_row, stride.s1, channels);
+                    SUM_COLUMNS(float16, LOAD_16, STORE_16)
+                }
                 for (; c < channels; c++) SUM_COLUMNS(float, LOAD_1, STORE_1)
                 q += COLUMNS;
                 continue;

@@ -14,6 +14,8 @@
  * PANEL) in local memory: results pass through it, so that the reduction may be cut into chunks and
  * the epilogue's code appears once instead of once per accumulator.
  */
+#include "prefetch_cpu.h"
+
 #ifndef TILE_ROWS
 #define TILE_ROWS 12 // rows of a register tile: TILE_ROWS * VECTORS + VECTORS + 1 registers in use
 #endif
@@ -70,22 +72,6 @@ typedef VECTOR loose_vector __attribute__((aligned(4)));
         else                                                                                       \
             for (int k_ = i_; k_ < (count); k_++) STORE_1((from)[k_], row, (col) + k_);            \
     }
-
-/*
- * Asks for the 64 bytes at p: global memory to be read, local memory to be written. The standard
- * prefetch() is empty in the implementations for CPUs at hand; where the compiler is a native one,
- * its own is used.
- */
-#if !defined(PREFETCH) && (defined(__x86_64__) || defined(__aarch64__)) && defined(__has_builtin)
-#if __has_builtin(__builtin_prefetch)
-#define PREFETCH(p) __builtin_prefetch((const void *)(ulong)(p), 0, 2) // to the second-level cache
-#define PREFETCH_LOCAL(p) __builtin_prefetch((const void *)(ulong)(p), 1, 3) // to the first
-#endif
-#endif
-#ifndef PREFETCH
-#define PREFETCH(p) prefetch(p, 16)
-#define PREFETCH_LOCAL(p) // OpenCL C has none for local memory
-#endif
 
 /* The accumulators of a tile, and what becomes of them: c (TILE_ROWS, PANEL) = or += acc. */
 #define TILE_ZERO(acc, rows)                                                                       \

@@ -25,6 +25,9 @@ static const convolution convolutions[] = {
     {3, 9, 11, 8, 3, 3, 8, {{2, 2}, {1, 1}, {1, 1}, 8, CLG_PADDING_EXPLICIT, 0}},
     {2, 7, 10, 6, 5, 4, 6, {{1, 3}, {2, 1}, {1, 2}, 6, CLG_PADDING_EXPLICIT, 0}},
     {1, 4, 40, 4, 2, 4, 4, {{1, 5}, {0, 3}, {1, 9}, 4, CLG_PADDING_EXPLICIT, 0}},
+    {2, 3, 3, 300, 3, 3, 64, {{1, 1}, {1, 1}, {1, 1}, 1, CLG_PADDING_EXPLICIT, 0}},
+    {1, 5, 4, 200, 3, 2, 128, {{2, 1}, {1, 1}, {1, 2}, 2, CLG_PADDING_EXPLICIT, 0}},
+    {3, 7, 5, 37, 1, 1, 40, {{1, 1}, {0, 0}, {1, 1}, 1, CLG_PADDING_EXPLICIT, 0}},
     {1, 3, 3, 1200, 3, 3, 20, {{1, 1}, {1, 1}, {1, 1}, 1, CLG_PADDING_EXPLICIT, 0}},
 };
 

@@ -329,6 +329,19 @@ START_TEST(devices_with_little_local_memory_are_left_to_the_direct_algorithm)
 }
 END_TEST
 
+/* At the largest batch of a program 7 x 7 pixels are four squares of 4 x 4 for each image. */
+START_TEST(few_pixels_are_left_to_the_direct_algorithm)
+{
+    clg_graph *g = clg_graph_create(NULL);
+    clg_tensor *x = clg_input(g, "x", CLG_F32, CLG_SHAPE(CLG_BATCH, 7, 7, 64));
+    clg_tensor *w = clg_input(g, "w", CLG_F32, CLG_SHAPE(3, 3, 64, 64));
+    clg_tensor *y = clg_conv2d(x, w, clg_conv2d_options(.pad = {1, 1}));
+    ck_assert(clg__conv2d_cpu_few_pixels(y, 2));
+    ck_assert(!clg__conv2d_cpu_few_pixels(y, 3));
+    clg_graph_destroy(g);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("winograd");
@@ -344,6 +357,7 @@ int main(void)
     TCase *where = testing_case(suite, "where");
     tcase_add_loop_test(where, it_is_chosen_where_it_is_faster, 0, CLG__COUNT(choices));
     tcase_add_test(where, gradients_of_the_data_choose_for_themselves);
+    tcase_add_test(where, few_pixels_are_left_to_the_direct_algorithm);
     tcase_add_test(where, devices_with_little_local_memory_are_left_to_the_direct_algorithm);
     return testing_run(suite);
 }

@@ -16,6 +16,9 @@ clg_status clg__conv2d_cpu_forward(clg__lowering *lo);          /* x, w -> y */
 clg_status clg__conv2d_cpu_backward_data(clg__lowering *lo);    /* dy, w -> dx */
 clg_status clg__conv2d_cpu_backward_weights(clg__lowering *lo); /* x, dy -> dw */
 
+/** Whether the forward pass has so few pixels that the time is the memory of its weights. */
+bool clg__conv2d_cpu_few_pixels(const clg_tensor *node, int64_t batch);
+
 /* ---- conv2d where every group has one channel in and out ---- */
 
 /** `a`, `b`: the shapes of x and y in either order. */
@@ -58,6 +61,7 @@ clg_status clg__winograd_cpu_backward_weights(clg__lowering *lo); /* x, dy -> dw
 typedef struct clg__tile {
     int width;             /* floats per vector */
     int rows;              /* of a tile */
+    int flat_rows;         /* of a tile that reads B where it is: FLAT_ROWS of cl/tile_cpu.h */
     int vectors;           /* per row of a tile */
     int panel;             /* width * vectors: columns of a tile */
     int64_t local_floats;  /* local memory that blocks may take */
@@ -103,6 +107,25 @@ int64_t clg__tile_line(int64_t floats);
  * another 5 % for each doubling).
  */
 double clg__tile_stream(double bytes);
+
+/* What one number of a choice of blocks may be. */
+typedef struct clg__candidates {
+    const int64_t *values;
+    size_t count;
+} clg__candidates;
+#define CLG__CANDIDATES(array)                                                                     \
+    {                                                                                              \
+        array, CLG__COUNT(array)                                                                   \
+    }
+enum { CLG__MOST_CANDIDATES = 5 }; /* lists */
+
+/** Estimated cost of a choice, a value of each list; INFINITY: it is not possible. */
+typedef double (*clg__choice_cost)(const void *problem, const int64_t *choice);
+
+/** Leaves the cheapest choice of `lists` in `best`; if none is possible, the first value of each.
+ */
+void clg__choose(const clg__candidates *lists, size_t n, clg__choice_cost cost, const void *problem,
+                 int64_t *best);
 
 /** One work-item per work-group, `groups` of them. */
 void clg__launch_groups(clg__launch *launch, int64_t groups);

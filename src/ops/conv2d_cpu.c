@@ -5,6 +5,8 @@
  *
  * Arrays of two are (vertical, horizontal).
  */
+#include <math.h>
+
 #include "ops/algorithms_cpu.h"
 #include "ops/tuning.h"
 
@@ -36,6 +38,7 @@ typedef struct conv {
 /* Blocks of outputs: rows, columns of pixels, source channels of a chunk, output channels. */
 typedef struct blocks {
     int64_t rows, columns, k, n;
+    bool flat; /* weights are read where they are, by tiles of tile->flat_rows */
     int64_t window, panels, c, offsets; /* floats (ints) of local memory */
     int64_t count;
 } blocks;
@@ -130,31 +133,60 @@ static axis backward_axis(const struct clg__conv2d_attr *attr, int i, int64_t so
     return a;
 }
 
-static void shape_blocks(const conv *p, const clg__tile *tile, blocks *b)
+/* Blocks of at most so many rows, columns, source channels, panels of output channels. */
+static blocks limit_blocks(const conv *p, const clg__tile *tile, const int64_t *most)
+{
+    return (blocks){.rows = clg__min_i64(most[0], p->batch * p->axis[0].outputs),
+                    .columns = clg__min_i64(most[1], p->axis[1].outputs),
+                    .k = clg__min_i64(most[2], p->k),
+                    .n = clg__min_i64(most[3] * tile->panel, clg__round_up(p->n, tile->panel))};
+}
+
+static int64_t tile_rows(const clg__tile *tile, const blocks *b)
+{
+    return b->flat ? tile->flat_rows : tile->rows;
+}
+
+static blocks shape_blocks(const conv *p, const clg__tile *tile, const int64_t *choice)
 {
     const axis *v = &p->axis[0], *h = &p->axis[1];
-    b->rows = clg__min_i64(b->rows, p->batch * v->outputs);
-    b->columns = clg__min_i64(b->columns, h->outputs);
-    b->k = clg__min_i64(b->k, p->k);
-    b->n = clg__min_i64(b->n, clg__round_up(p->n, tile->panel));
+    blocks it = limit_blocks(p, tile, choice), *b = &it;
+    b->flat = choice[4];
     b->window = window_rows(v, b->rows) * clg__max_i64(extent(h, b->columns), 1) * b->k;
-    b->panels = clg__max_i64(v->taps * h->taps, 1) * b->k * b->n;
+    b->panels = b->flat ? 0 : clg__max_i64(v->taps * h->taps, 1) * b->k * b->n;
     b->offsets = 2 * (b->rows * b->columns + tile->rows);
     b->c = b->k == p->k ? tile->rows * tile->panel /* one chunk: a tile */
-                        : clg__round_up(b->rows * b->columns, tile->rows) * b->n;
+                        : clg__round_up(b->rows * b->columns, tile_rows(tile, b)) * b->n;
     b->count = clg__ceil_div(p->batch * v->outputs, b->rows) *
                clg__ceil_div(h->outputs, b->columns) * p->groups * clg__ceil_div(p->n, b->n);
+    return it;
+}
+
+/*
+ * What waiting for a block's weights adds to `tiles` cycles of multiply-adds. They come from memory
+ * once for all blocks of pixels. Read in place, all but the first chunk is fetched during the tiles
+ * before, whose own reads are from further away than packed ones.
+ */
+static double weights_cost(const conv *p, const blocks *b, double weights, double tiles)
+{
+    const double blocks_q = (double)clg__ceil_div(p->batch * p->axis[0].outputs, b->rows) *
+                            clg__ceil_div(p->axis[1].outputs, b->columns);
+    const double chunks = (double)clg__ceil_div(p->k, b->k), cold = weights / blocks_q;
+    if (!b->flat) return weights * (p->backward ? 0.7 : 0.4) + cold * 1.8;
+    const double streamed = fmax(tiles * 1.05, fmax(cold * 0.8, weights * 0.5));
+    return streamed - tiles + cold * 1.8 / chunks + chunks * 2000;
 }
 
 /* Estimated cycles of the busiest compute unit; the numbers as in matmul_cpu.c. */
 static double estimate(const conv *p, const clg__tile *tile, const blocks *b)
 {
     const double taps = (double)p->axis[0].taps * p->axis[1].taps;
-    const double chunks = (double)clg__ceil_div(p->k, b->k);
-    const double area = (double)clg__round_up(b->rows * b->columns, tile->rows) * b->n;
+    const double chunks = (double)clg__ceil_div(p->k, b->k), rows = (double)tile_rows(tile, b);
+    const double area = ceil((double)b->rows * b->columns / rows) * rows * b->n;
     double tiles = area * (taps * p->k / (2 * tile->width) + (chunks - 1) * 0.15);
-    double runs = area / tile->rows / tile->panel * p->axis[0].taps * 8 * chunks;
-    double copies = chunks * (b->window * 0.8 + b->panels * (p->backward ? 0.7 : 0.4));
+    double runs = area / rows / tile->panel * p->axis[0].taps * 8 * chunks;
+    double copies =
+        chunks * b->window * 0.8 + weights_cost(p, b, taps * chunks * b->k * b->n, tiles);
     double waves = (double)clg__ceil_div(b->count, tile->compute_units) + 0.2;
     return waves * (tiles + runs + copies + area + 4000);
 }
@@ -178,27 +210,35 @@ static void check_fits(clg__lowering *lo, const blocks *b, const clg__tile *tile
                     (unsigned long long)lo->ctx->info.local_memory);
 }
 
+typedef struct tiled {
+    const conv *p;
+    const clg__tile *tile;
+    int64_t per_unit; /* backward to the weights: work-groups wanted for a compute unit */
+} tiled;
+
+static double cost_of(const void *problem, const int64_t *choice)
+{
+    const tiled *it = problem;
+    const blocks b = shape_blocks(it->p, it->tile, choice);
+    return fits(&b, it->tile) ? estimate(it->p, it->tile, &b) : INFINITY;
+}
+
 static blocks choose_blocks(const conv *p, const clg__tile *tile)
 {
     static const int64_t rows[] = {1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64};
     static const int64_t columns[] = {12, 48, 192, 1 << 30};
     static const int64_t depths[] = {1, 4, 16, 64, 256, 1 << 30};
     static const int64_t panels[] = {1, 2, 4, 8, 16};
-    const size_t nr = CLG__COUNT(rows), nc = CLG__COUNT(columns), nd = CLG__COUNT(depths);
-    blocks best = {0};
-    double best_cost = 0;
-    for (size_t i = 0; i < nr * nc * nd * CLG__COUNT(panels); i++) {
-        blocks b = {.rows = rows[i % nr],
-                    .columns = columns[i / nr % nc],
-                    .k = depths[i / nr / nc % nd],
-                    .n = panels[i / nr / nc / nd] * tile->panel};
-        shape_blocks(p, tile, &b);
-        double cost = estimate(p, tile, &b);
-        if (best.count && (!fits(&b, tile) || cost >= best_cost)) continue;
-        best = b;
-        best_cost = cost;
-    }
-    return best;
+    static const int64_t flat[] = {false, true};
+    const bool may_be_flat = !p->backward && p->merged == 1 && p->n % tile->panel == 0;
+    const clg__candidates lists[] = {CLG__CANDIDATES(rows),
+                                     CLG__CANDIDATES(columns),
+                                     CLG__CANDIDATES(depths),
+                                     CLG__CANDIDATES(panels),
+                                     {flat, may_be_flat ? 2 : 1}};
+    int64_t best[CLG__COUNT(lists)];
+    clg__choose(lists, CLG__COUNT(lists), cost_of, &(tiled){.p = p, .tile = tile}, best);
+    return shape_blocks(p, tile, best);
 }
 
 #define LAUNCH_PAIR(launch, axes, field) clg__launch_pair(launch, (axes)[0].field, (axes)[1].field)
@@ -250,13 +290,20 @@ static void add_conv(clg__lowering *lo, const conv *p, const clg__tile *tile)
     clg__launch_pair(launch, b.rows, b.columns);
     clg__launch_int(launch, b.k);
     clg__launch_int(launch, b.n);
+    clg__launch_int(launch, b.flat);
     add_local(launch, &b, a[0].taps * a[1].taps);
     clg__launch_epilogue(launch);
     clg__launch_groups(launch, b.count);
     const double pixels = (double)p->batch * a[0].outputs * a[1].outputs * p->groups;
-    const double taps = (double)a[0].taps * a[1].taps;
-    clg__launch_work(launch, 2 * pixels * p->n * p->k / p->merged * taps,
-                     4 * pixels * (p->n + p->k));
+    const double weights = (double)a[0].taps * a[1].taps * p->k / p->merged * p->n;
+    clg__launch_work(launch, 2 * pixels * weights,
+                     4 * (pixels * (p->n + p->k) + weights * p->groups));
+}
+
+bool clg__conv2d_cpu_few_pixels(const clg_tensor *node, int64_t batch)
+{
+    const int64_t *y = node->shape.dim; /* squares of 4 x 4 as Winograd's algorithm has them */
+    return batch * clg__ceil_div(y[1], 4) * clg__ceil_div(y[2], 4) < 12;
 }
 
 clg_status clg__conv2d_cpu_forward(clg__lowering *lo)
@@ -317,18 +364,28 @@ static double weights_estimate(const conv *p, const clg__tile *tile, const block
     return waves * (tiles + runs + copies + 2000) + sum;
 }
 
-static void shape_weights_blocks(const conv *p, const clg__tile *tile, blocks *b)
+static blocks shape_weights_blocks(const conv *p, const clg__tile *tile, const int64_t *choice)
 {
     const axis *v = &p->axis[0], *h = &p->axis[1];
-    b->rows = clg__min_i64(b->rows, p->batch * v->outputs);
-    b->columns = clg__min_i64(b->columns, h->outputs);
-    b->k = clg__min_i64(b->k, p->k);
-    b->n = clg__min_i64(b->n, clg__round_up(p->n, tile->panel));
+    blocks it = limit_blocks(p, tile, choice), *b = &it;
     b->window = window_rows(v, b->rows) * extent(h, b->columns) * b->k;
     b->panels = b->rows * b->columns * b->n;
     b->offsets = clg__round_up(v->taps * h->taps * b->k, tile->rows);
     b->c = b->offsets * b->n;
     b->count = p->groups * clg__ceil_div(p->k, b->k) * clg__ceil_div(p->n, b->n);
+    return it;
+}
+
+static int64_t splits_of(const tiled *it, const blocks *b)
+{
+    return clg__max_i64(clg__ceil_div(it->per_unit * it->tile->compute_units, b->count), 1);
+}
+
+static double weights_cost_of(const void *problem, const int64_t *choice)
+{
+    const tiled *it = problem;
+    const blocks b = shape_weights_blocks(it->p, it->tile, choice);
+    return fits(&b, it->tile) ? weights_estimate(it->p, it->tile, &b, splits_of(it, &b)) : INFINITY;
 }
 
 /*
@@ -342,25 +399,16 @@ static blocks choose_weights_blocks(const conv *p, const clg__tile *tile, int64_
     static const int64_t panels[] = {1, 2, 4, 8, 16};
     static const int64_t rows[] = {1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64};
     static const int64_t columns[] = {16, 64, 256, 1 << 30};
-    const size_t nr = CLG__COUNT(rows), nc = CLG__COUNT(columns), nd = CLG__COUNT(depths);
     conv nominal = *p;
     nominal.batch = 64;
-    blocks best = {0};
-    double best_cost = 0;
-    for (size_t i = 0; i < nr * nc * nd * CLG__COUNT(panels); i++) {
-        blocks b = {.rows = rows[i % nr],
-                    .columns = columns[i / nr % nc],
-                    .k = depths[i / nr / nc % nd],
-                    .n = panels[i / nr / nc / nd] * tile->panel};
-        shape_weights_blocks(&nominal, tile, &b);
-        int64_t wanted = clg__max_i64(clg__ceil_div(per_unit * tile->compute_units, b.count), 1);
-        double cost = weights_estimate(&nominal, tile, &b, wanted);
-        if (best.count && (!fits(&b, tile) || cost >= best_cost)) continue;
-        best = b;
-        best_cost = cost;
-        *splits = wanted;
-    }
-    return best;
+    const tiled problem = {&nominal, tile, per_unit};
+    const clg__candidates lists[] = {CLG__CANDIDATES(rows), CLG__CANDIDATES(columns),
+                                     CLG__CANDIDATES(depths), CLG__CANDIDATES(panels)};
+    int64_t best[CLG__COUNT(lists)];
+    clg__choose(lists, CLG__COUNT(lists), weights_cost_of, &problem, best);
+    const blocks b = shape_weights_blocks(&nominal, tile, best);
+    *splits = splits_of(&problem, &b);
+    return b;
 }
 
 clg_status clg__conv2d_cpu_backward_weights(clg__lowering *lo)

@@ -5,6 +5,8 @@
  * launches there are depends only on extents that do not follow the batch size: a reduction is
  * split where the result is too small to keep all compute units busy.
  */
+#include <math.h>
+
 #include "ops/algorithms_cpu.h"
 #include "ops/tuning.h"
 
@@ -61,11 +63,12 @@ static bool has_few_rows(const matmul *p)
     return p->m <= CLG__FEW_ROWS;
 }
 
-static blocks shape_blocks(const matmul *p, const clg__tile *tile, int64_t m, int64_t n, int64_t k)
+/* Blocks of at most so many tiles, panels and steps. */
+static blocks shape_blocks(const matmul *p, const clg__tile *tile, const int64_t *most)
 {
-    blocks b = {.m = equal_blocks(p->m, m, tile->rows),
-                .n = equal_blocks(p->n, n, tile->panel),
-                .k = equal_blocks(p->k, k, 1),
+    blocks b = {.m = equal_blocks(p->m, most[0] * tile->rows, tile->rows),
+                .n = equal_blocks(p->n, most[1] * tile->panel, tile->panel),
+                .k = equal_blocks(p->k, most[2], 1),
                 .splits = 1};
     b.local[0] = has_few_rows(p) ? 1 : b.k * b.m + tile->width; /* packing writes whole vectors */
     b.local[1] = p->prepared ? 1 : b.k * b.n;
@@ -95,16 +98,18 @@ static double estimate(const matmul *p, const clg__tile *tile, const blocks *b)
 /* A strand is one block of rows and all columns: it packs its part of A once. */
 static blocks strand_blocks(const matmul *p, const clg__tile *tile, int64_t strands)
 {
-    static const int64_t depths[] = {1 << 30, 512, 256, 128, 64, 32};
+    enum { ALL = 1 << 30 };
+    static const int64_t depths[] = {ALL, 512, 256, 128, 64, 32};
+    const int64_t rows = clg__strand_length(p->m, strands);
+    const int64_t whole_tiles = clg__round_up(rows, tile->rows);
     blocks b = {0};
     for (size_t i = 0; i < CLG__COUNT(depths); i++) {
-        b = shape_blocks(p, tile, p->m, p->n, depths[i]);
-        const int64_t rows = clg__strand_length(p->m, strands);
-        b.m = rows;
-        b.local[0] = b.k * clg__round_up(rows, tile->rows) + tile->width;
-        if (b.k != p->k) b.local[2] = clg__round_up(rows, tile->rows) * b.n;
+        b = shape_blocks(p, tile, (int64_t[]){ALL, ALL, depths[i]});
+        b.local[0] = b.k * whole_tiles + tile->width;
+        if (b.k != p->k) b.local[2] = whole_tiles * b.n;
         if (b.local[0] + b.local[2] <= tile->local_floats) break;
     }
+    b.m = rows;
     b.count = clg__ceil_div(p->m, b.m);
     return b;
 }
@@ -124,30 +129,33 @@ static bool suits_strands(const clg__lowering *lo, const matmul *p, const clg__t
             panels <= (int64_t)lo->ctx->info.local_memory);
 }
 
+typedef struct tiled {
+    const matmul *p;
+    const clg__tile *tile;
+} tiled;
+
+static double cost_of(const void *problem, const int64_t *choice)
+{
+    const tiled *it = problem;
+    const blocks b = shape_blocks(it->p, it->tile, choice);
+    bool fits = b.local[0] + b.local[1] + b.local[2] <= it->tile->local_floats;
+    return fits ? estimate(it->p, it->tile, &b) : INFINITY;
+}
+
 static blocks choose_blocks(const matmul *p, const clg__tile *tile)
 {
     static const int64_t rows[] = {1, 2, 4, 8, 12, 16, 24, 32, 48}; /* tiles */
     static const int64_t columns[] = {1, 2, 4, 8, 16};              /* panels */
     static const int64_t depths[] = {32, 64, 96, 128, 160, 208, 256, 352, 1 << 30};
-    blocks best = {0};
-    double best_cost = 0;
-    for (size_t i = 0; i < CLG__COUNT(rows) * CLG__COUNT(columns) * CLG__COUNT(depths); i++) {
-        int64_t m = rows[i % CLG__COUNT(rows)] * tile->rows;
-        int64_t n = columns[i / CLG__COUNT(rows) % CLG__COUNT(columns)] * tile->panel;
-        int64_t k = depths[i / CLG__COUNT(rows) / CLG__COUNT(columns)];
-        blocks b = shape_blocks(p, tile, m, n, k);
-        bool fits = b.local[0] + b.local[1] + b.local[2] <= tile->local_floats;
-        double cost = estimate(p, tile, &b);
-        if (best.count && (!fits || cost >= best_cost)) continue;
-        best = b;
-        best_cost = cost;
-    }
-    return best;
+    const clg__candidates lists[] = {CLG__CANDIDATES(rows), CLG__CANDIDATES(columns),
+                                     CLG__CANDIDATES(depths)};
+    int64_t best[CLG__COUNT(lists)];
+    clg__choose(lists, CLG__COUNT(lists), cost_of, &(tiled){p, tile}, best);
+    return shape_blocks(p, tile, best);
 }
 
 /* Tiles of fewer rows, where those of a strand (at the graph's batch size) leave less of them
- * empty.
- */
+ * empty. */
 static void fit_rows(clg__tile *tile, const clg__lowering *lo)
 {
     enum { FEWER = 8 };

@@ -44,8 +44,8 @@ typedef struct clg__algorithm {
     /** NULL: always. Must not depend on extents that follow the batch. */
     bool (*applies)(const clg_context *ctx, const clg_tensor *node);
     /** Whether to choose it where neither the user (CLGRAD_<OP>) nor tuning does. NULL: yes. As
-     * `applies`. */
-    bool (*by_default)(const clg_context *ctx, const clg_tensor *node);
+     * `applies`, but knows the largest batch that the program will see. */
+    bool (*by_default)(const clg_context *ctx, const clg_tensor *node, int64_t batch);
     /** Whether its results were found right on this device. Only the user chooses one that is not
      * trusted. NULL: yes. */
     bool (*trusted)(const clg_context *ctx);

@@ -8,7 +8,7 @@
 #include "ops/record.h"
 
 /* What CLBlast is not asked for, it need not be tested and compiled for. */
-static bool clblast_by_default(const clg_context *ctx, const clg_tensor *node)
+static bool clblast_by_default(const clg_context *ctx, const clg_tensor *node, int64_t batch)
 {
     return !clg__matmul_gpu_suits(ctx, node) && clg__matmul_clblast_by_default(ctx);
 }

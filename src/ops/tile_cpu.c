@@ -30,6 +30,7 @@ clg__tile clg__tile_choose(const clg_context *ctx, const clg__tile_knobs *knobs,
         tile.vectors = 1;
     else
         clg__tuned_pair(ctx, knobs->tile, NULL, &tile.rows, &tile.vectors);
+    tile.flat_rows = (int)clg__min_i64(tile.rows, 8);
     tile.panel = tile.width * tile.vectors;
     const int64_t eighths = clg__tuned_int(ctx, knobs->blocks, node, knobs->eighths);
     const int64_t eighth = clg__min_i64((int64_t)ctx->info.local_memory / 8, (2 << 20) / 5);
@@ -52,6 +53,25 @@ int64_t clg__tile_line(int64_t floats)
 double clg__tile_stream(double bytes)
 {
     return 1 + 0.05 * fmax(log2(bytes / 20e3), 0);
+}
+
+void clg__choose(const clg__candidates *lists, size_t n, clg__choice_cost cost, const void *problem,
+                 int64_t *best)
+{
+    int64_t choice[CLG__MOST_CANDIDATES];
+    size_t all = 1;
+    double least = INFINITY;
+    for (size_t l = 0; l < n; l++) all *= lists[l].count;
+    for (size_t l = 0; l < n; l++) best[l] = lists[l].values[0];
+    for (size_t i = 0; i < all; i++) {
+        size_t rest = i;
+        for (size_t l = 0; l < n; rest /= lists[l++].count)
+            choice[l] = lists[l].values[rest % lists[l].count];
+        double c = cost(problem, choice);
+        if (!(c < least)) continue;
+        memcpy(best, choice, n * sizeof *choice);
+        least = c;
+    }
 }
 
 void clg__launch_groups(clg__launch *launch, int64_t groups)

@@ -296,13 +296,14 @@ static const char *wanted_algorithm(const clg__op *op)
 }
 
 /* The first algorithm of this name (NULL: of the engine) that applies; or NULL. */
-static const clg__algorithm *find_algorithm(const clg_context *ctx, const clg_tensor *node,
+static const clg__algorithm *find_algorithm(const clg__ir *ir, const clg_tensor *node,
                                             const char *name, bool trusted)
 {
+    const clg_context *ctx = ir->ctx;
     for (const clg__algorithm *a = node->op->algorithms; a->name; a++) {
         if (name ? strcmp(a->name, name) != 0 : !(a->engines >> ctx->engine & 1)) continue;
         if (a->applies && !a->applies(ctx, node)) continue;
-        if (!name && a->by_default && !a->by_default(ctx, node)) continue;
+        if (!name && a->by_default && !a->by_default(ctx, node, ir->batch)) continue;
         if (!trusted || !a->trusted || a->trusted(ctx)) return a;
     }
     return NULL;
@@ -318,8 +319,8 @@ static clg_status choose_algorithm(const clg__ir *ir, const clg_tensor *node,
     const char *wanted = wanted_algorithm(node->op);
     const char *tuned = wanted ? NULL : clg__tuned_algorithm(ir->ctx, node);
     const clg__algorithm *found = NULL;
-    if (tuned) found = find_algorithm(ir->ctx, node, tuned, true);
-    if (!found) found = find_algorithm(ir->ctx, node, wanted, !wanted);
+    if (tuned) found = find_algorithm(ir, node, tuned, true);
+    if (!found) found = find_algorithm(ir, node, wanted, !wanted);
     if (!found)
         return clg__fail(CLG_ERROR_UNSUPPORTED, "%s: no algorithm %s%s%sserves this node on %s",
                          node->op->name, wanted ? "named " : "", wanted ? wanted : "",

@@ -301,6 +301,7 @@ clg_status clg__ir_build(clg__ir *ir, clg_context *ctx, const clg_graph *graph,
                          const clg_program_params *params, bool updates)
 {
     *ir = (clg__ir){.ctx = ctx, .graph = graph, .mode = params->mode};
+    ir->batch = params->batch ? params->batch : graph->batch;
     ir->n_values = (int)graph->n_nodes;
     ir->values = clg__calloc(graph->n_nodes + 1, sizeof *ir->values);
     if (!ir->values) return CLG_ERROR_MEMORY;

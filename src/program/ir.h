@@ -75,6 +75,7 @@ typedef struct clg__ir {
     clg_context *ctx;
     const clg_graph *graph;
     clg_program_mode mode;
+    int64_t batch;      /* the largest that the program will see */
     clg__value *values; /* one per graph node, same ids */
     int n_values;
     int *users, *first_user; /* live values that read value v: users[first_user[v] ..] */
