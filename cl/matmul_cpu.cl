@@ -90,19 +90,19 @@ static PANELS const float *pack_b(const matrices *p, const share *s, int k0, int
 #endif
 }
 
-ONE_ITEM KERNEL void
-matmul(PLACE __global const float *a, ulong a_offset, __global const float *b, ulong b_offset,
-       ulong a_batch, ulong b_batch, int m, int n, int k, int transpose_a, int transpose_b,
-       int block_m, int block_n, int block_k, int splits, __local float *local_a,
-       __local float *local_b, __local float *local_c EPILOGUE_PARAMS)
+ONE_ITEM ENTRY void matmul(WHERE_PARAMS __global const float *a, ulong a_offset,
+                           __global const float *b, ulong b_offset, ulong a_batch, ulong b_batch,
+                           int m, int n, int k, int transpose_a, int transpose_b, int block_m,
+                           int block_n, int block_k, int splits, __local float *local_a,
+                           __local float *local_b, __local float *local_c EPILOGUE_PARAMS)
 {
     const matrices p = {a + a_offset, b + b_offset, a_batch, b_batch, m,       n,     k,
                         transpose_a,  transpose_b,  block_m, block_n, block_k, splits};
-    const share here = share_of(&p, PLACE_X);
+    const share here = share_of(&p, WHERE_X);
     const int tiles = (here.rows + TILE_ROWS - 1) / TILE_ROWS;
     const int panels = (here.columns + PANEL - 1) / PANEL;
     const ulong batches =
-        PLACES / ((n + block_n - 1) / block_n) / ((m + block_m - 1) / block_m) / splits;
+        WHERE_ITEMS / ((n + block_n - 1) / block_n) / ((m + block_m - 1) / block_m) / splits;
     const int few = here.rows <= FEW_ROWS;
     const ulong row0 = (here.split * batches + here.batch) * m + here.m0;
 

@@ -9,17 +9,17 @@
 /* A kernel is launched, or, within a strand (src/program/strands.c), a function that is told which
  * work-item of how many it is. */
 #ifdef STRANDS
-#define KERNEL static
-#define PLACE const ulong place_x, const ulong place_y, const ulong places,
-#define PLACE_X place_x
-#define PLACE_Y place_y
-#define PLACES places
+#define ENTRY static
+#define WHERE_PARAMS const ulong where_x, const ulong where_y, const ulong where_items,
+#define WHERE_X where_x
+#define WHERE_Y where_y
+#define WHERE_ITEMS where_items
 #else
-#define KERNEL __kernel
-#define PLACE
-#define PLACE_X get_global_id(0)
-#define PLACE_Y get_global_id(1)
-#define PLACES get_global_size(0)
+#define ENTRY __kernel
+#define WHERE_PARAMS
+#define WHERE_X get_global_id(0)
+#define WHERE_Y get_global_id(1)
+#define WHERE_ITEMS get_global_size(0)
 #endif
 
 #define V1(literal) (literal##f)

@@ -42,11 +42,11 @@
 typedef VECTOR loose_vector __attribute__((aligned(4)));
 #define VSTORE_LOCAL(v, i, p) (((__local loose_vector *)(p))[i] = (v))
 
-#ifndef KERNEL // compiled alone; see cl/pointwise.cl
-#define KERNEL __kernel
-#define PLACE
-#define PLACE_X get_global_id(0)
-#define PLACES get_global_size(0)
+#ifndef ENTRY // compiled alone; see cl/pointwise.cl
+#define ENTRY __kernel
+#define WHERE_PARAMS
+#define WHERE_X get_global_id(0)
+#define WHERE_ITEMS get_global_size(0)
 #endif
 #ifdef STRANDS
 #define ONE_ITEM

@@ -6,14 +6,14 @@
 static void emit_pointwise_kernel(clg__generator *g, const char *name, int width)
 {
     int inner = g->space.n_axes - 1;
-    clg__str_addf(g->out, "KERNEL void %s(PLACE ulong rows, ulong row_chunk, ulong column_chunk",
-                  name);
+    clg__str_addf(
+        g->out, "ENTRY void %s(WHERE_PARAMS ulong rows, ulong row_chunk, ulong column_chunk", name);
     clg__emit_parameters(g);
     clg__str_addf(g->out,
                   ")\n{\n"
                   "const ulong columns = %cd%d;\n"
-                  "const ulong c0 = PLACE_X * column_chunk, c1 = min(c0 + column_chunk, columns);\n"
-                  "const ulong r0 = PLACE_Y * row_chunk, r1 = min(r0 + row_chunk, rows);\n",
+                  "const ulong c0 = WHERE_X * column_chunk, c1 = min(c0 + column_chunk, columns);\n"
+                  "const ulong r0 = WHERE_Y * row_chunk, r1 = min(r0 + row_chunk, rows);\n",
                   g->p, inner);
     clg__emit_invariants(g);
     clg__str_add(g->out, "for (ulong row = r0; row < r1; ++row) {\n");

@@ -2,7 +2,7 @@
 
 usage: kernels.py SOURCE_ROOT [CLANG]
 
-Also checks that no file redefines the macros of pointwise.cl, which generated code puts in front of it.
+Also checks that no file or header redefines the macros of pointwise.cl, which generated code puts in front of it.
 Exits 77 (skipped) where there is no clang.
 """
 import pathlib
@@ -12,14 +12,15 @@ import subprocess
 import sys
 
 
-DEFINE = re.compile(r"^(?:#ifndef (\w+)\n)?#define (\w+)", re.M)
+DEFINE = re.compile(r"^#define (\w+)(.*)", re.M)
 
 
 def redefined(path):
-    """Macros that a file defines, whatever they were before, although generated code uses them."""
-    names = {name for _, name in DEFINE.findall((path.parent / "pointwise.cl").read_text())}
-    return [name for guard, name in DEFINE.findall(path.read_text())
-            if guard != name and name in names and path.name != "pointwise.cl"]
+    """Macros of pointwise.cl that a file defines as something else, or finds defined as that."""
+    vocabulary = DEFINE.findall((path.parent / "pointwise.cl").read_text())
+    names = {name for name, _ in vocabulary}
+    return [name for name, text in DEFINE.findall(path.read_text())
+            if name in names and (name, text) not in vocabulary]
 
 
 def main():
@@ -29,6 +30,11 @@ def main():
         print(f"SKIPPED: lint of {len(files)} kernel files (no clang)")
         return 77
     failed = 0
+    for path in sorted(files[0].parent.rglob("*.h")) if files else []:
+        clashes = redefined(path)
+        if clashes:
+            print(f"{path} redefines {', '.join(clashes)} of pointwise.cl")
+        failed += bool(clashes)
     for path in files:
         result = subprocess.run(
             [clang, "-x", "cl", "-cl-std=CL1.2", "-fsyntax-only", "-Xclang", "-finclude-default-header",
