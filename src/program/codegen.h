@@ -28,6 +28,8 @@ void clg__reduce_plan_make(clg__reduce_plan *plan, const clg__ir *ir, const clg_
                            const clg__space *space);
 /** Whether to reduce in two stages: decided at the graph's batch so that it never changes. */
 bool clg__reduce_needs_parts(const clg__ir *ir, const clg__cluster *c);
+/** Whether a work-item of the CPU engine reduces whole rows: such clusters can be in a chain. */
+bool clg__reduce_is_whole_rows(const clg__ir *ir, const clg__cluster *c);
 /** Most columns of a work-item of the CPU engine's reductions where columns stay. */
 int clg__reduce_strip(const clg__cluster *c);
 /** Work-items of a group of the GPU engine's reductions: a power of two. */

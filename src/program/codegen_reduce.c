@@ -1,6 +1,6 @@
 /*
  * Generated reductions of the CPU engine, and what both engines' share. If the reduced axes are the
- * innermost, a work-item walks along its share of a row with a vector of sums; otherwise it owns
+ * innermost, a work-item walks along rows with a vector of sums (codegen_rows.c); otherwise it owns
  * a strip of columns and walks down its share of the rows. Long reductions are cut into parts of
  * fixed sizes: partial results go to scratch memory and a second kernel combines them in order, so
  * that a result never depends on timing. The GPU engine's kernels are in codegen_reduce_group.c.
@@ -48,21 +48,6 @@ void clg__emit_sums(clg__generator *g, int width)
                       clg__vector_type(width), clg__reduce_start(g, i));
 }
 
-/* Lanes of the vector sums, combined as a tree of fixed shape, then the tail's sum. */
-static void emit_lanes_to_total(clg__generator *g, int width)
-{
-    clg__str_add(g->out, "uint n = 1;\n");
-    for (int i = 0; i < g->cluster->n_reduces; i++) {
-        const char *combine = clg__reduce_combine(g, i);
-        clg__str_addf(g->out,
-                      "float t%d[%d]; vstore%d(s%d_%d, 0, t%d);\n"
-                      "for (int h = %d; h; h >>= 1) for (int l = 0; l < h; ++l) t%d[l] = "
-                      "%s(t%d[l], t%d[l + h]);\n"
-                      "t%d[0] = %s(t%d[0], s%d_1);\n",
-                      i, width, width, i, width, i, width / 2, i, combine, i, i, i, combine, i, i);
-    }
-}
-
 void clg__emit_finish(clg__generator *g, bool two_stages)
 {
     clg__str *out = g->out;
@@ -80,7 +65,7 @@ void clg__emit_finish(clg__generator *g, bool two_stages)
     clg__emit_coordinates(&epilogue, 0, epilogue.space.n_axes - 1, "e");
     clg__emit_bases(&epilogue, epilogue.space.n_axes - 1);
     char column[16];
-    snprintf(column, sizeof column, "Bq%d", epilogue.space.n_axes - 1);
+    snprintf(column, sizeof column, "%cq%d", epilogue.p, epilogue.space.n_axes - 1);
     clg__emit_block(&epilogue, column, "e", 1);
 }
 
@@ -98,37 +83,6 @@ void clg__emit_reduce_head(clg__generator *g, const char *name, const char *more
         clg__emit_parameters(&epilogue);
     }
     clg__str_addf(g->out, ")\n{\nconst ulong columns = %cd%d;\n", g->p, g->space.n_axes - 1);
-}
-
-/* Reduced axes are innermost: a work-item walks along its share of a row. */
-static void emit_row_reduction(clg__generator *g, int first, bool two_stages, int width)
-{
-    int inner = g->space.n_axes - 1;
-    clg__str_add(
-        g->out,
-        "const ulong o = get_global_id(0), part = get_global_id(1);\n"
-        "const ulong r0 = part / column_parts * row_chunk, r1 = min(r0 + row_chunk, rows);\n"
-        "const ulong c0 = part % column_parts * column_chunk, c1 = min(c0 + column_chunk, "
-        "columns);\n"
-        "if (o >= outer || part >= parts) return;\n");
-    clg__emit_sums(g, width);
-    clg__emit_sums(g, 1);
-    clg__emit_coordinates(g, 0, first - 1, "o");
-    clg__str_add(g->out, "for (ulong row = r0; row < r1; ++row) {\n");
-    clg__emit_coordinates(g, first, inner - 1, "row");
-    clg__emit_bases(g, inner);
-    clg__str_addf(g->out, "ulong c = c0;\nVECTOR_LOOP for (; c + %d <= c1; c += %d) {\n", width,
-                  width);
-    clg__emit_block(g, "c", "(o * rows + row) * columns + c", width);
-    clg__emit_accumulate(g, width);
-    clg__str_add(g->out, "}\nPLAIN_LOOP for (; c < c1; ++c) {\n");
-    clg__emit_block(g, "c", "(o * rows + row) * columns + c", 1);
-    clg__emit_accumulate(g, 1);
-    clg__str_add(g->out, "}\n}\n");
-    emit_lanes_to_total(g, width);
-    clg__str_add(g->out, "{ const uint l = 0; const ulong e = o;\n");
-    clg__emit_finish(g, two_stages);
-    clg__str_add(g->out, "}\n}\n\n");
 }
 
 /* t += the rows' values, which are added in pairs first: no sum waits for all before it. */
@@ -205,9 +159,10 @@ static void emit_single_columns(clg__generator *g, int first, int behind)
  * time. The totals are in the cache next to it, which is no detour: they are read and written once
  * for ROWS reads, and in return memory is read in long runs.
  */
-static void emit_column_reduction(clg__generator *g, int first, int behind, bool two_stages,
-                                  int width)
+static void emit_column_reduction(clg__generator *g, const char *name, int first, int behind,
+                                  bool two_stages, int width)
 {
+    clg__emit_reduce_head(g, name, "", two_stages);
     clg__str_addf(
         g->out,
         "const ulong o = get_global_id(1) / inner_rows, i = get_global_id(1) %% inner_rows;\n"
@@ -263,10 +218,11 @@ void clg__codegen_reduce(clg__generator *g, const char *name, bool two_stages, i
         return;
     }
     clg__reduce_axes(g->cluster, &g->space, &first, &behind);
-    clg__emit_reduce_head(g, name, "", two_stages);
-    if (behind == g->space.n_axes)
-        emit_row_reduction(g, first, two_stages, width);
+    if (behind < g->space.n_axes)
+        emit_column_reduction(g, name, first, behind, two_stages, width);
+    else if (two_stages)
+        clg__codegen_row_parts(g, name, width);
     else
-        emit_column_reduction(g, first, behind, two_stages, width);
+        clg__codegen_rows(g->out, g->ir, g->cluster, name, width);
     if (two_stages) emit_final_kernel(g, name);
 }

@@ -29,8 +29,8 @@ static int producer(const clg__ir *ir, int id)
 static clg__cluster *new_cluster(clg__ir *ir, clg__cluster_kind kind, int *index)
 {
     clg__cluster *c = &ir->clusters[ir->n_clusters];
-    *c = (clg__cluster){.kind = kind, .anchor = -1};
     *index = ir->n_clusters++;
+    *c = (clg__cluster){.kind = kind, .anchor = -1, .head = *index, .next = -1};
     return c;
 }
 
@@ -443,6 +443,7 @@ clg_status clg__ir_fuse(clg__ir *ir)
         mark_stored(ir, needed);
         status = clg__ir_recompute(ir, needed);
         mark_stored(ir, needed);
+        if (status == CLG_OK) clg__ir_chain(ir, needed);
     }
     clg__free(needed);
     return status;

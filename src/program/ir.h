@@ -68,6 +68,7 @@ typedef struct clg__cluster {
     const clg__algorithm *algorithm; /* KERNEL */
     bool fuses;                      /* KERNEL: results go through the epilogue */
     int order;                       /* step number */
+    int head, place, next; /* of its chain: first cluster, its place, the one behind it or -1 */
 } clg__cluster;
 
 typedef struct clg__ir {
@@ -111,6 +112,10 @@ clg_status clg__ir_fuse(clg__ir *ir);
 
 /** Lets readers compute cheap values again instead of storing them; `needed`: must be stored. */
 clg_status clg__ir_recompute(clg__ir *ir, const bool *needed);
+
+/** Joins clusters that work on the same rows into chains (chain.c), when it is known who is stored.
+ */
+void clg__ir_chain(clg__ir *ir, const bool *needed);
 
 /** A single number that a pointwise kernel over many elements computes for itself (recompute.c). */
 bool clg__is_invariant(const clg__ir *ir, const clg__cluster *c, int id);
@@ -167,6 +172,12 @@ void clg__space_bind(clg__space *space, const clg__ir *ir, const clg__cluster *c
 
 /** Index of the load that gives `value` to a stage; -1: computed inside, or uniform. */
 int clg__space_find(const clg__space *space, const clg__ir *ir, int value);
+
+/** What the same kernel goes on with; NULL at the end of a chain. */
+static inline const clg__cluster *clg__next_in_chain(const clg__ir *ir, const clg__cluster *c)
+{
+    return c->next < 0 ? NULL : &ir->clusters[c->next];
+}
 
 /** True if `value` is a result that this stage computes or (stage 1) is given. */
 bool clg__stage_has(const clg__cluster *cluster, int stage, int value);

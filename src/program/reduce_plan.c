@@ -143,6 +143,16 @@ bool clg__reduce_needs_parts(const clg__ir *ir, const clg__cluster *c)
     return whole.groups < 4 * (int64_t)clg__max_i64(ir->ctx->info.compute_units, 1);
 }
 
+bool clg__reduce_is_whole_rows(const clg__ir *ir, const clg__cluster *c)
+{
+    int first, behind;
+    clg__space space;
+    if (!clg__space_make(&space, ir, c, 0)) return false;
+    clg__reduce_axes(c, &space, &first, &behind);
+    return ir->ctx->engine == CLG_ENGINE_CPU && behind == space.n_axes &&
+           !clg__reduce_needs_parts(ir, c);
+}
+
 /* ---- launches ---- */
 
 static void add_lanes(clg__launch *launch, int64_t x, int64_t y, int64_t groups)

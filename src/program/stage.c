@@ -3,11 +3,11 @@
  * of columns the loads, one statement per member, and the stores. The same emitters serve flat
  * loops, reductions (as prologue and epilogue) and the epilogue macros of hand-written kernels.
  *
- * Names: stage 0 has prefix A, stage 1 prefix B: Ax0 is its first load, Am0 its first member, Aq0
- * its first coordinate, Ap0 the base address of its first load. r0 is the first reduction's result,
- * ANCHOR the kernel's. Capitals keep clear of the names in hand-written kernels. Sizes and strides
- * are arguments; only constants that the batch cannot change and the structure are text, so that
- * equal clusters give equal kernels.
+ * Names: stage 0 has prefix A, stage 1 prefix B, further clusters of a chain the next letters: Ax0
+ * is its first load, Am0 its first member, Aq0 its first coordinate, Ap0 the base address of its
+ * first load. r0 is the first reduction's result, ANCHOR the kernel's. Capitals keep clear of the
+ * names in hand-written kernels. Sizes and strides are arguments; only constants that the batch
+ * cannot change and the structure are text, so that equal clusters give equal kernels.
  */
 #include <ctype.h>
 #include <math.h>
@@ -21,7 +21,7 @@ clg__generator clg__generator_make(clg__str *out, const clg__ir *ir, const clg__
                         .ir = ir,
                         .cluster = c,
                         .stage = stage,
-                        .p = stage == 0 ? 'A' : 'B',
+                        .p = (char)('A' + 2 * c->place + stage),
                         .chosen = ~0u};
     if (!clg__space_make(&g.space, ir, c, stage)) out->failed = true;
     return g;

@@ -13,7 +13,7 @@ typedef struct clg__generator {
     const clg__ir *ir;
     const clg__cluster *cluster;
     int stage;
-    char p;            /* prefix of names: A for stage 0, B for stage 1 */
+    char p;            /* prefix of names: A for stage 0, B for stage 1, and on along a chain */
     clg__slots *slots; /* parameters come from shared arguments, which are counted here; or NULL */
     uint32_t chosen;   /* loads that the emitters of bases and loads write, as a mask; mostly all */
     clg__space space;
