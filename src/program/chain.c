@@ -8,13 +8,12 @@
  * with one launch. A pointwise cluster becomes a reduction without reductions, whose axes say what
  * a row is.
  */
-#include <stdlib.h>
-
-#include "program/codegen.h"
+#include "program/stage.h"
 
 enum {
     MOST_CLUSTERS = 8,
-    MOST_LOADS = 24,        /* of a chain: each is up to 5 of a kernel's arguments */
+    MOST_PARAMETERS = 96,   /* of 8 bytes: OpenCL promises a kilobyte */
+    MOST_STEPS = 2,         /* stages that read the number of the training step */
     MOST_IN_A_ROW = 1 << 14 /* elements: rows stay in the cache of the second level */
 };
 
@@ -45,15 +44,14 @@ static int result(const clg__cluster *c, int k)
 }
 
 /* Variables change when all have read them: that is a matter of the order of steps. */
-static bool makes_assigned_value(const clg__ir *ir, const clg__cluster *c)
+static void find_assigning(const clg__ir *ir, bool *assigning)
 {
     for (int i = 0; i < ir->n_assignments; i++) {
         int id = ir->assignments[i].value;
         while (ir->values[id].cluster < 0 && ir->values[id].n_inputs > 0)
             id = ir->values[id].inputs[0];
-        if (ir->values[id].cluster == c - ir->clusters) return true;
+        if (ir->values[id].cluster >= 0) assigning[ir->values[id].cluster] = true;
     }
-    return false;
 }
 
 /* The value whose memory an alias of the same shape is; -1: another shape, other rows. */
@@ -79,23 +77,42 @@ static bool reads_own_rows(const clg__ir *ir, const clg__cluster *c, int stage, 
         if (cluster < 0 || ir->clusters[cluster].head != head) continue;
         if (whole < 0 || space.loads[l].view >= 0) return false;
     }
-    return !clg__stage_uses_step(ir, c, stage);
+    return true;
 }
 
-static int loads_of(const clg__ir *ir, const clg__cluster *c)
+/* What a kernel has only so much room for. */
+typedef struct extent {
+    int clusters, parameters, steps;
+} extent;
+
+static int count_parameters(const clg__ir *ir, const clg__cluster *c, int stage)
 {
-    clg__space space;
-    int loads = clg__space_make(&space, ir, c, 0) ? space.n_loads : MOST_LOADS;
-    return loads + (c->n_reduces && clg__space_make(&space, ir, c, 1) ? space.n_loads : 0);
+    clg__str text = {0};
+    clg__generator g = clg__generator_make(&text, ir, c, stage);
+    int count = 0;
+    clg__emit_parameters(&g);
+    for (const char *p = clg__str_text(&text); *p; p++) count += *p == ',';
+    if (text.failed) count = MOST_PARAMETERS + 1;
+    clg__str_free(&text);
+    return count;
 }
 
-static int loads_of_chain(const clg__ir *ir, int head, int *clusters)
+static void add_extent(extent *e, const clg__ir *ir, const clg__cluster *c)
 {
-    int loads = 0;
-    *clusters = 0;
-    for (int k = head; k >= 0; k = ir->clusters[k].next, ++*clusters)
-        loads += loads_of(ir, &ir->clusters[k]);
-    return loads;
+    e->clusters++;
+    for (int stage = 0; stage < (c->n_reduces ? 2 : 1); stage++) {
+        e->parameters += count_parameters(ir, c, stage);
+        e->steps += clg__stage_uses_step(ir, c, stage);
+    }
+}
+
+static bool has_room(const clg__ir *ir, int head, const clg__cluster *more)
+{
+    extent e = {0};
+    for (const clg__cluster *c = &ir->clusters[head]; c; c = clg__next_in_chain(ir, c))
+        add_extent(&e, ir, c);
+    add_extent(&e, ir, more);
+    return e.clusters <= MOST_CLUSTERS && e.parameters <= MOST_PARAMETERS && e.steps <= MOST_STEPS;
 }
 
 /* A pointwise cluster as a reduction without reductions, over the rows of another. */
@@ -117,10 +134,10 @@ static bool is_plain(const clg__ir *ir, const clg__cluster *c)
     return c->kind == CLG__CLUSTER_POINTWISE;
 }
 
-static bool can_follow(clg__ir *ir, int head, int cluster)
+static bool can_follow(clg__ir *ir, const bool *assigning, int head, int cluster)
 {
     clg__cluster *c = &ir->clusters[cluster], *rows = &ir->clusters[head];
-    if (c->dead || c->head == head || c->head != cluster || c->next >= 0 ||
+    if (c->dead || assigning[cluster] || c->head == head || c->head != cluster || c->next >= 0 ||
         !same_space(&c->space, &rows->space))
         return false;
     if (c->kind == CLG__CLUSTER_REDUCE
@@ -128,9 +145,8 @@ static bool can_follow(clg__ir *ir, int head, int cluster)
                   c->reduce_count != rows->reduce_count
             : !is_plain(ir, c))
         return false;
-    int clusters, loads = loads_of_chain(ir, head, &clusters) + loads_of(ir, c);
-    return clusters < MOST_CLUSTERS && loads <= MOST_LOADS && !makes_assigned_value(ir, c) &&
-           reads_own_rows(ir, c, 0, head) && (!c->n_reduces || reads_own_rows(ir, c, 1, head)) &&
+    return has_room(ir, head, c) && reads_own_rows(ir, c, 0, head) &&
+           (!c->n_reduces || reads_own_rows(ir, c, 1, head)) &&
            clg__before_mergeable(&ir->before, head, cluster);
 }
 
@@ -153,102 +169,114 @@ static void append(clg__ir *ir, int head, int last, int cluster)
 }
 
 /* Appends a reader of the value; false if there is none that can follow. */
-static bool append_reader(clg__ir *ir, int head, int id)
+static bool append_reader(clg__ir *ir, const bool *assigning, int head, int id)
 {
     for (int u = ir->first_user[id]; u < ir->first_user[id + 1]; u++) {
         const int user = ir->users[u], reader = ir->values[user].cluster, last = last_of(ir, head);
-        if (reader < 0 && append_reader(ir, head, user)) return true; /* of an alias or a view */
-        if (reader < 0 || !can_follow(ir, head, reader)) continue;
+        if (reader < 0 && append_reader(ir, assigning, head, user))
+            return true; /* of an alias or a view */
+        if (reader < 0 || !can_follow(ir, assigning, head, reader)) continue;
         append(ir, head, last, reader);
         return true;
     }
     return false;
 }
 
-static bool append_reader_of(clg__ir *ir, int head, const clg__cluster *c)
+static bool append_reader_of(clg__ir *ir, const bool *assigning, int head, const clg__cluster *c)
 {
     bool found = false;
     for (int k = 0, id; !found && (id = result(c, k)) >= 0; k++)
-        found = append_reader(ir, head, id);
+        found = append_reader(ir, assigning, head, id);
     return found;
 }
 
-static void grow(clg__ir *ir, int head)
+static void grow(clg__ir *ir, const bool *assigning, int head)
 {
     for (bool grown = true; grown;) {
         grown = false;
         for (int k = head; k >= 0 && !grown; k = ir->clusters[k].next)
-            grown = append_reader_of(ir, head, &ir->clusters[k]);
+            grown = append_reader_of(ir, assigning, head, &ir->clusters[k]);
     }
 }
 
 /* ---- results in place ---- */
 
-static bool loads(const clg__ir *ir, const clg__cluster *c, int id)
-{
-    clg__space space;
-    for (int stage = 0; stage < 2; stage++) {
-        if (stage == 0 ? c->kind == CLG__CLUSTER_KERNEL : c->kind == CLG__CLUSTER_POINTWISE)
-            continue;
-        if (!clg__space_make(&space, ir, c, stage)) return true;
-        for (int l = 0; l < space.n_loads; l++)
-            if (space.loads[l].value == id) return true;
-    }
-    return false;
-}
+/* Where a value is read, and whether another one has taken its memory. */
+typedef struct use {
+    int head, last; /* the chain, and its last cluster that reads it; head -1: nowhere yet */
+    bool elsewhere; /* by other chains too */
+    bool taken;
+} use;
 
-/* The last cluster of a chain that reads a value; -1: none, or the value is read outside too. */
-static int last_reader(const clg__ir *ir, int head, int id)
-{
-    int last = -1;
-    for (int k = 0; k < ir->n_clusters; k++) {
-        const clg__cluster *c = &ir->clusters[k];
-        if (c->dead || !loads(ir, c, id)) continue;
-        if (c->head != head) return -1;
-        if (last < 0 || c->place > ir->clusters[last].place) last = k;
-    }
-    return last;
-}
-
-/* A result of the cluster of the value's size whose memory nothing else has taken; or -1. */
-static int room_for(const clg__ir *ir, int cluster)
+static void note_use(const clg__ir *ir, int cluster, use *u)
 {
     const clg__cluster *c = &ir->clusters[cluster];
-    for (int i = 0; i < c->body[0].n_members; i++) {
-        int y = c->body[0].members[i];
-        const clg__value *v = &ir->values[y];
-        bool taken = !v->stored || v->node->dtype != CLG_F32 || v->cluster != cluster;
-        for (int k = 0; k < ir->n_values && !taken; k++) taken = ir->values[k].parent == y;
-        if (!taken) return y;
+    u->elsewhere |= u->head >= 0 && u->head != c->head;
+    if (u->head < 0 || c->place > ir->clusters[u->last].place) u->last = cluster;
+    u->head = c->head;
+}
+
+static void find_uses(const clg__ir *ir, use *uses)
+{
+    clg__space space;
+    for (int id = 0; id < ir->n_values; id++) uses[id].head = -1;
+    for (int k = 0; k < ir->n_clusters; k++) {
+        const clg__cluster *c = &ir->clusters[k];
+        for (int stage = 0; stage < 2 && !c->dead; stage++) {
+            if (c->kind == (stage ? CLG__CLUSTER_POINTWISE : CLG__CLUSTER_KERNEL)) continue;
+            clg__space_make(&space, ir, c, stage);
+            for (int l = 0; l < space.n_loads; l++) note_use(ir, k, &uses[space.loads[l].value]);
+        }
+    }
+}
+
+/* A result of the cluster over the whole space whose memory nothing else has taken; or -1. */
+static int room_in(const clg__ir *ir, int cluster, const use *uses)
+{
+    const clg__stage *body = &ir->clusters[cluster].body[0];
+    for (int i = 0; i < body->n_members; i++) {
+        const clg__value *v = &ir->values[body->members[i]];
+        if (v->stored && v->node->dtype == CLG_F32 && v->cluster == cluster &&
+            !uses[body->members[i]].taken)
+            return body->members[i];
     }
     return -1;
 }
 
 /*
- * A value that lives in the chain only takes the memory of what its last reader makes of it: there
- * each element is read before the new one is written.
+ * What lives only within the chain takes the memory of what its last reader makes of it: there each
+ * element is read before the new one is written.
  */
-static void place_inside(clg__ir *ir, int head, const clg__cluster *c, const bool *needed)
+static void place_inside(clg__ir *ir, int cluster, const bool *needed, use *uses)
 {
-    for (int i = 0; i < c->body[0].n_members; i++) {
-        int id = c->body[0].members[i];
-        clg__value *v = &ir->values[id];
-        if (!v->stored || needed[id] || v->node->dtype != CLG_F32 || v->cluster != c - ir->clusters)
+    const clg__stage *body = &ir->clusters[cluster].body[0];
+    for (int i = 0; i < body->n_members; i++) {
+        clg__value *v = &ir->values[body->members[i]];
+        const use *u = &uses[body->members[i]];
+        if (!v->stored || needed[body->members[i]] || v->node->dtype != CLG_F32 ||
+            v->cluster != cluster || u->elsewhere || u->head != ir->clusters[cluster].head ||
+            u->last == cluster)
             continue;
-        int reader = last_reader(ir, head, id);
-        int room = reader >= 0 && reader != v->cluster ? room_for(ir, reader) : -1;
-        if (room >= 0) v->parent = room;
+        int room = room_in(ir, u->last, uses);
+        if (room < 0) continue;
+        v->parent = room;
+        uses[room].taken = true;
     }
 }
 
-void clg__ir_chain(clg__ir *ir, const bool *needed)
+clg_status clg__ir_chain(clg__ir *ir, const bool *needed)
 {
-    if (ir->ctx->engine != CLG_ENGINE_CPU) return;
-    for (int k = 0; k < ir->n_clusters; k++) {
-        const clg__cluster *c = &ir->clusters[k];
-        if (c->head != k || !is_row_reduction(ir, c) || makes_assigned_value(ir, c)) continue;
-        grow(ir, k);
-        for (int m = k; m >= 0 && c->next >= 0; m = ir->clusters[m].next)
-            place_inside(ir, k, &ir->clusters[m], needed);
-    }
+    if (ir->ctx->engine != CLG_ENGINE_CPU) return CLG_OK;
+    bool *assigning = clg__calloc((size_t)ir->n_clusters + 1, sizeof *assigning);
+    use *uses = clg__calloc((size_t)ir->n_values + 1, sizeof *uses);
+    bool ok = assigning && uses;
+    if (ok) find_assigning(ir, assigning);
+    for (int k = 0; ok && k < ir->n_clusters; k++)
+        if (ir->clusters[k].head == k && !assigning[k] && is_row_reduction(ir, &ir->clusters[k]))
+            grow(ir, assigning, k);
+    if (ok) find_uses(ir, uses);
+    for (int k = 0; ok && k < ir->n_clusters; k++) place_inside(ir, k, needed, uses);
+    clg__free(assigning);
+    clg__free(uses);
+    return ok ? CLG_OK : CLG_ERROR_MEMORY;
 }

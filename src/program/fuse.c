@@ -443,7 +443,7 @@ clg_status clg__ir_fuse(clg__ir *ir)
         mark_stored(ir, needed);
         status = clg__ir_recompute(ir, needed);
         mark_stored(ir, needed);
-        if (status == CLG_OK) clg__ir_chain(ir, needed);
+        if (status == CLG_OK) status = clg__ir_chain(ir, needed);
     }
     clg__free(needed);
     return status;

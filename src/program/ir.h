@@ -1,10 +1,11 @@
 /*
  * What a graph becomes while a program is compiled: values (the graph's nodes after
- * simplification), grouped into clusters (one or two kernels each), with a place in memory for each
- * stored value.
+ * simplification), grouped into clusters (mostly one or two kernels each), with a place in memory
+ * for each stored value.
  *
- * Passes, in order: ir.c (prune, simplify) -> fuse.c (clusters) -> place.c (who is stored, aliases,
- * order, memory plan). codegen.c turns a cluster into kernel text, bind.c into launches.
+ * Passes, in order: ir.c (prune, simplify) -> fuse.c (clusters, who is stored) -> chain.c (rows) ->
+ * place.c (aliases, order, memory plan). codegen.c turns a cluster into kernel text, bind.c into
+ * launches.
  *
  * Nothing here may depend on the batch size: a program is bound again for another batch without
  * compiling anything. Decisions about shapes are therefore taken on shapes at two batch sizes.
@@ -115,7 +116,7 @@ clg_status clg__ir_recompute(clg__ir *ir, const bool *needed);
 
 /** Joins clusters that work on the same rows into chains (chain.c), when it is known who is stored.
  */
-void clg__ir_chain(clg__ir *ir, const bool *needed);
+clg_status clg__ir_chain(clg__ir *ir, const bool *needed);
 
 /** A single number that a pointwise kernel over many elements computes for itself (recompute.c). */
 bool clg__is_invariant(const clg__ir *ir, const clg__cluster *c, int id);
