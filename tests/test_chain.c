@@ -124,12 +124,39 @@ START_TEST(rows_of_several_axes_are_normalized)
 }
 END_TEST
 
+/* argmin's maximum is needed by what argmax's chain computes as well: it cannot follow that. */
+START_TEST(what_a_chain_waits_for_stays_in_front_of_it)
+{
+    enum { COLUMNS = 7 };
+    clg_context *ctx = engine_context("cpu");
+    clg_graph *g = clg_graph_create(NULL);
+    array a = array_random(ROWS * COLUMNS, 1), b = array_random(ROWS * COLUMNS, 2);
+    array most = {0}, least = {0};
+    a.tensor = clg_input(g, "a", CLG_F32, CLG_SHAPE(ROWS, COLUMNS));
+    b.tensor = clg_input(g, "b", CLG_F32, CLG_SHAPE(ROWS, COLUMNS));
+    most.tensor = clg_argmax(a.tensor, 1);
+    least.tensor = clg_argmin(b.tensor, 1);
+    evaluate(ctx, g, (array *[]){&a, &b}, 2, (array *[]){&most, &least}, 2);
+    for (int r = 0; r < ROWS; r++)
+        for (int i = 0; i < COLUMNS; i++) {
+            const float *x = a.data + r * COLUMNS, *y = b.data + r * COLUMNS;
+            ck_assert_float_le(x[i], x[(int)most.data[r]]);
+            ck_assert_float_ge(y[i], y[(int)least.data[r]]);
+        }
+    array *all[] = {&a, &b, &most, &least};
+    for (int i = 0; i < 4; i++) free(all[i]->data);
+    clg_graph_destroy(g);
+    clg_context_destroy(ctx);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("chain");
     TCase *chains = testing_case(suite, "chains");
     tcase_add_loop_test(chains, softmax_is_one_kernel, 0, 5);
     tcase_add_test(chains, what_only_the_chain_reads_takes_no_memory);
+    tcase_add_test(chains, what_a_chain_waits_for_stays_in_front_of_it);
     tcase_add_test(chains, rows_of_several_axes_are_normalized);
     return testing_run(suite);
 }

@@ -134,6 +134,7 @@ static bool is_plain(const clg__ir *ir, const clg__cluster *c)
     return c->kind == CLG__CLUSTER_POINTWISE;
 }
 
+/* Can a reader of the chain's results run behind it, and nothing in between? */
 static bool can_follow(clg__ir *ir, const bool *assigning, int head, int cluster)
 {
     clg__cluster *c = &ir->clusters[cluster], *rows = &ir->clusters[head];
@@ -147,6 +148,7 @@ static bool can_follow(clg__ir *ir, const bool *assigning, int head, int cluster
         return false;
     return has_room(ir, head, c) && reads_own_rows(ir, c, 0, head) &&
            (!c->n_reduces || reads_own_rows(ir, c, 1, head)) &&
+           !clg__before_holds(&ir->before, cluster, head) &&
            clg__before_mergeable(&ir->before, head, cluster);
 }
 
