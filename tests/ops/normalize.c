@@ -298,8 +298,8 @@ START_TEST(batch_norm_is_part_of_the_convolution_in_inference)
     clg_tensor *y = clg_conv2d_layer(x, "conv", 8, 3, NULL);
     size_t alone = launches(ctx, g, &y, 1, CLG_INFERENCE);
     y = clg_relu(clg_batch_norm_layer(y, "norm", NULL));
-    /* One small kernel makes the factors of the channels. */
-    ck_assert_uint_eq(launches(ctx, g, &y, 1, CLG_INFERENCE), alone + 1);
+    /* The factors of the channels are made before the first run, and after variables changed. */
+    ck_assert_uint_eq(launches(ctx, g, &y, 1, CLG_INFERENCE), alone);
     clg_graph_destroy(g);
     clg_context_destroy(ctx);
 }
