@@ -138,30 +138,30 @@ __kernel void conv2d(__global const float *source, ulong source_offset, __global
         find_pixel(p0 + ROW_OF(item, i * OWN_STEPS), images, v, h, H, W, C, g * CG);
     accumulators sums;
     tile_clear(sums);
-    if (begin < end) { // of all work-items or none
-        tap steps[OWN_STEPS];
-        loaded a_next[A_LOADS];
+    tap steps[OWN_STEPS];
+    loaded a_next[A_LOADS];
 #if BACKWARD
-        loaded b_next[B_LOADS];
+    loaded b_next[B_LOADS];
 #else
-        float4 b_next[B_FETCHES];
+    float4 b_next[B_FETCHES];
 #endif
-        UNROLL for (int i = 0; i < OWN_STEPS; i++) steps[i] =
-            find_step(begin + STEP_OF(item, i), CG, h.taps);
-        FETCH_SOURCE(end - begin);
-        FETCH_WEIGHTS(begin, end - begin);
-        for (int k0 = begin; k0 < end; k0 += TILE_K) {
-            barrier(CLK_LOCAL_MEM_FENCE);
-            PUT_ACROSS(a_tile, A_LINE, a_next, A_LOADS)
-            PUT_WEIGHTS
-            barrier(CLK_LOCAL_MEM_FENCE);
-            UNROLL for (int i = 0; i < OWN_STEPS; i++) steps[i] = next_step(steps[i], CG, h.taps);
-            FETCH_SOURCE(end - k0 - TILE_K);
-            FETCH_WEIGHTS(k0 + TILE_K, end - k0 - TILE_K);
-            tile_multiply(sums, a_tile, b_tile, item);
-        }
-    }
-    barrier(CLK_LOCAL_MEM_FENCE);
+    const int taps = max(h.taps, 1); // some phases have none, and no step before the end then
+    UNROLL for (int i = 0; i < OWN_STEPS; i++) steps[i] =
+        find_step(begin + STEP_OF(item, i), CG, taps);
+    FETCH_SOURCE(end - begin);
+    FETCH_WEIGHTS(begin, end - begin);
+    int k0 = begin;
+    do { // never skipped: see tile_gpu.h
+        barrier(CLK_LOCAL_MEM_FENCE);
+        PUT_ACROSS(a_tile, A_LINE, a_next, A_LOADS)
+        PUT_WEIGHTS
+        barrier(CLK_LOCAL_MEM_FENCE);
+        k0 += TILE_K;
+        UNROLL for (int i = 0; i < OWN_STEPS; i++) steps[i] = next_step(steps[i], CG, taps);
+        FETCH_SOURCE(end - k0);
+        FETCH_WEIGHTS(k0, end - k0);
+        tile_multiply(sums, a_tile, b_tile, item);
+    } while (k0 < end);
     UNROLL for (int i = 0; i < ITEM_M; i++)
     {
         const long row = rows[ITEM_ROW(item, i)];

@@ -82,18 +82,20 @@ __kernel void conv2d_weights(__global const float *x, ulong x_offset, __global c
     tile_clear(sums);
     FETCH_IMAGES(end);
     b_fetch_along(b_next, dy, OC, end, NG - n0, item);
-    for (int k0 = 0; k0 < end; k0 += TILE_K) {
+    int k0 = 0;
+    do { // never skipped: see tile_gpu.h
         barrier(CLK_LOCAL_MEM_FENCE);
         PUT_ALONG(a_tile, a_next)
         b_put_along(b_tile, b_next, item);
         barrier(CLK_LOCAL_MEM_FENCE);
+        k0 += TILE_K;
         dy += (ulong)TILE_K * OC;
         UNROLL for (int i = 0; i < A_LOADS / OWN_RUNS; i++) pixels_at[i] =
             next_pixel(pixels_at[i], OH, OW);
-        FETCH_IMAGES(end - k0 - TILE_K);
-        b_fetch_along(b_next, dy, OC, end - k0 - TILE_K, NG - n0, item);
+        FETCH_IMAGES(end - k0);
+        b_fetch_along(b_next, dy, OC, end - k0, NG - n0, item);
         tile_multiply(sums, a_tile, b_tile, item);
-    }
+    } while (k0 < end);
     UNROLL for (int i = 0; i < ITEM_M; i++)
     {
         const int row = m0 + ITEM_ROW(item, i);

@@ -154,10 +154,12 @@ __kernel void depthwise_weights(__global const float *x, ulong x_offset, __globa
     UNROLL for (int k = 0; k < KERNEL_W; k++)
     {
         tree[item] = sums[k];
-        for (int h = lanes_y / 2; h > 0; h /= 2) {
+        int h = lanes_y / 2;
+        do { // never skipped: see tile_gpu.h
             barrier(CLK_LOCAL_MEM_FENCE);
             if (lane_y < h) tree[item] += tree[item + h * lanes_x];
-        }
+            h /= 2;
+        } while (h > 0);
         if (lane_y == 0 && block < blocks)
             STOREV(tree[item], ((ulong)split * KH + i) * KERNEL_W + k, (ulong)c);
         barrier(CLK_LOCAL_MEM_FENCE);

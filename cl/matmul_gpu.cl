@@ -53,15 +53,17 @@ __kernel void matmul(__global const float *a, ulong a_offset, __global const flo
     tile_clear(sums);
     FETCH_A(begin);
     FETCH_B(begin);
-    for (int k0 = begin; k0 < end; k0 += TILE_K) {
+    int k0 = begin;
+    do { // never skipped: see tile_gpu.h
         barrier(CLK_LOCAL_MEM_FENCE);
         PUT_A(a_tile, a_next, item);
         PUT_B(b_tile, b_next, item);
         barrier(CLK_LOCAL_MEM_FENCE);
-        FETCH_A(k0 + TILE_K);
-        FETCH_B(k0 + TILE_K);
+        k0 += TILE_K;
+        FETCH_A(k0);
+        FETCH_B(k0);
         tile_multiply(sums, a_tile, b_tile, item);
-    }
+    } while (k0 < end);
     UNROLL for (int r = 0; r < ITEM_M; r++)
     {
         const int row = m0 + ITEM_ROW(item, r);

@@ -59,6 +59,8 @@ static inline void store_vector(float4 v, __global float *p)
 #define PLAIN_LOOP _Pragma("clang loop vectorize(disable) unroll(disable)")
 /* Loops over vectors: unrolling them again takes time to compile and gains nothing. */
 #define VECTOR_LOOP _Pragma("clang loop vectorize(disable) unroll(disable)")
+/* Loops over a few known values: no loops any more. */
+#define ALL_AT_ONCE _Pragma("unroll")
 
 /*
  * Functions that processors compute themselves, because drivers' vector functions are up to 12

@@ -40,9 +40,11 @@ __kernel void sum_splits(__global const float *parts, ulong parts_offset, ulong 
     FLOATV total = 0.0f;
     for (int s = way; s < splits && at < size; s += ways) total += LOADV(from + s * size);
     tree[item] = total;
-    for (int h = ways / 2; h > 0; h /= 2) {
+    int h = ways / 2;
+    do { // never skipped: see tile_gpu.h
         barrier(CLK_LOCAL_MEM_FENCE);
         if (way < h) tree[item] += tree[item + h * across];
-    }
+        h /= 2;
+    } while (h > 0);
     if (way == 0 && at < size) STOREV(tree[item], at / columns, at % columns);
 }

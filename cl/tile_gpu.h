@@ -12,6 +12,10 @@
  *
  * The next tiles are fetched into registers before the present ones are multiplied, and put into
  * local memory after: global memory's latency passes behind the multiplications.
+ *
+ * Loops with barriers run at least once, also where there is nothing to do: compilers that run a
+ * group's items one after the other make a second copy of all that follows a barrier which might not
+ * be reached, and one more for the next.
  */
 #include "load_four.h"
 #ifndef TILE_M

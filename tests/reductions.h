@@ -5,6 +5,7 @@
 #ifndef CLG_TESTS_REDUCTIONS_H
 #define CLG_TESTS_REDUCTIONS_H
 
+#include "device/context.h"
 #include "evaluate.h"
 
 typedef struct reduction {
@@ -22,6 +23,7 @@ static const reduction reductions[] = {
     {9, 3, 2, CLG_AXIS(1)},
     {33, 60, 7, CLG_AXIS(1) | CLG_AXIS(2)},
     {300, 5, 18, CLG_AXIS(0)},
+    {1, 515, 2100, CLG_AXIS(1)},
 };
 
 /* Sums of squares and maxima; `result` is where an element's total is. */
@@ -64,6 +66,26 @@ static inline void check_reduction(clg_context *ctx, const reduction *r)
     free(sums);
     free(maxima);
     clg_graph_destroy(g);
+}
+
+/* Sums are added in an order that neither timing nor the number of compute units decides. */
+static inline void check_units(const char *engine, const reduction *r)
+{
+    array results[2] = {{0}, {0}};
+    for (int i = 0; i < 2; i++) {
+        clg_context *ctx = engine_context(engine);
+        clg_graph *g = clg_graph_create(NULL);
+        array x = array_random((int64_t)r->n * r->rows * r->columns, 1);
+        x.tensor = clg_input(g, "x", CLG_F32, CLG_SHAPE(r->n, r->rows, r->columns));
+        results[i].tensor = clg_sum(x.tensor, r->axes, false);
+        ctx->info.compute_units = i ? 100 : 12;
+        evaluate(ctx, g, (array *[]){&x}, 1, (array *[]){&results[i]}, 1);
+        free(x.data);
+        clg_graph_destroy(g);
+        clg_context_destroy(ctx);
+    }
+    ck_assert_mem_eq(results[0].data, results[1].data, (size_t)results[0].count * sizeof(float));
+    for (int i = 0; i < 2; i++) free(results[i].data);
 }
 
 #endif

@@ -1,10 +1,11 @@
 /*
- * The CPU engine's own matters, on whatever device there is: products and convolutions are right
- * with the tile of every vector width and with little local memory, whatever the geometry; the same
- * bits come out again; and another batch size asks for the same kernels.
+ * The CPU engine's own matters, on whatever device there is: products, convolutions and reductions
+ * are right with the tile of every vector width and with little local memory, whatever the
+ * geometry; the same bits come out again; and another batch size asks for the same kernels.
  */
 #include "convolutions.h"
 #include "products.h"
+#include "reductions.h"
 
 #include "device/context.h"
 #include "ops/algorithms_cpu.h"
@@ -97,6 +98,21 @@ START_TEST(convolutions_are_right_on_every_kind_of_device)
     for (size_t i = 0; i < CLG__COUNT(more_convolutions); i++)
         check_convolution(ctx, &more_convolutions[i]);
     clg_context_destroy(ctx);
+}
+END_TEST
+
+START_TEST(reductions_are_right_on_every_kind_of_device)
+{
+    clg_context *ctx = cpu_context(&kinds[_i]);
+    for (size_t i = 0; i < CLG__COUNT(reductions); i++) check_reduction(ctx, &reductions[i]);
+    clg_context_destroy(ctx);
+}
+END_TEST
+
+/* Of all columns of a row or of few: a strip's width follows from the number of units. */
+START_TEST(reductions_do_not_depend_on_the_number_of_units)
+{
+    for (size_t i = 0; i < CLG__COUNT(reductions); i++) check_units("cpu", &reductions[i]);
 }
 END_TEST
 
@@ -239,6 +255,8 @@ int main(void)
     tcase_add_loop_test(values, products_are_right_on_every_kind_of_device, 0, CLG__COUNT(kinds));
     tcase_add_loop_test(values, convolutions_are_right_on_every_kind_of_device, 0,
                         CLG__COUNT(kinds));
+    tcase_add_loop_test(values, reductions_are_right_on_every_kind_of_device, 0, CLG__COUNT(kinds));
+    tcase_add_test(values, reductions_do_not_depend_on_the_number_of_units);
     tcase_add_test(values, convolutions_drawn_at_random_are_right);
     tcase_add_test(values, the_same_bits_come_out_again);
     TCase *lowering = testing_case(suite, "lowering");

@@ -135,25 +135,9 @@ START_TEST(reductions_are_right_with_every_group)
 }
 END_TEST
 
-/* Sums are added in an order that neither timing nor the number of compute units decides. */
 START_TEST(reductions_do_not_depend_on_the_number_of_units)
 {
-    const reduction *r = &reductions[3];
-    array results[2] = {{0}, {0}};
-    for (int i = 0; i < 2; i++) {
-        clg_context *ctx = engine_context("gpu");
-        clg_graph *g = clg_graph_create(NULL);
-        array x = array_random((int64_t)r->n * r->rows * r->columns, 1);
-        x.tensor = clg_input(g, "x", CLG_F32, CLG_SHAPE(r->n, r->rows, r->columns));
-        results[i].tensor = clg_sum(x.tensor, r->axes, false);
-        ctx->info.compute_units = i ? 100 : 12;
-        evaluate(ctx, g, (array *[]){&x}, 1, (array *[]){&results[i]}, 1);
-        free(x.data);
-        clg_graph_destroy(g);
-        clg_context_destroy(ctx);
-    }
-    ck_assert_mem_eq(results[0].data, results[1].data, (size_t)results[0].count * sizeof(float));
-    for (int i = 0; i < 2; i++) free(results[i].data);
+    check_units("gpu", &reductions[3]);
 }
 END_TEST
 

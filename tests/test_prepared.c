@@ -160,7 +160,7 @@ END_TEST
 
 enum { WIDTH = 6 };
 
-/* y (N, WIDTH) = x (sum of w's rows): a sum that stays, and a product in each run. */
+/* y (N, WIDTH) = x (sum of w's rows): a factor that stays, and a product in each run. */
 typedef struct scaled {
     clg_context *ctx;
     clg_graph *graph;
@@ -177,7 +177,9 @@ static scaled make_scaled(void)
     s.x.tensor = clg_input(s.graph, "x", CLG_F32, CLG_SHAPE(CLG_BATCH, WIDTH));
     s.w = clg_variable(s.graph, "w", CLG_SHAPE(IN, WIDTH),
                        CLG_INIT(.kind = CLG_INIT_NORMAL, .value = 1.0), true);
-    s.y.tensor = clg_mul(s.x.tensor, clg_sum(s.w, CLG_AXIS(0), true));
+    /* Rows of softmax, whose kernels may be one step, add up to 1. */
+    clg_tensor *one = clg_mean(clg_sum(clg_softmax(s.w, -1), CLG_AXIS(1), true), 0, true);
+    s.y.tensor = clg_mul(s.x.tensor, clg_mul(clg_sum(s.w, CLG_AXIS(0), true), one));
     s.program = compile_outputs(s.ctx, s.graph, (array *[]){&s.y}, 1);
     return s;
 }

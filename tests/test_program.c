@@ -195,6 +195,30 @@ START_TEST(the_relation_knows_paths_and_what_they_forbid)
 }
 END_TEST
 
+/* Statistics; the result together with both sums of the way back, since all read x; dx. */
+START_TEST(batch_norm_with_its_gradients_is_three_kernels)
+{
+    clg_context *ctx = testing_context();
+    clg_graph *g = clg_graph_create(NULL);
+    clg_tensor *x = clg_input(g, "x", CLG_F32, CLG_SHAPE(4, 3, 3, 20));
+    clg_tensor *dy = clg_input(g, "dy", CLG_F32, CLG_SHAPE(4, 3, 3, 20));
+    clg_tensor *y = clg_batch_norm_layer(x, "norm", NULL);
+    clg_tensor *wrt[] = {x, clg_graph_find(g, "norm.weight"), clg_graph_find(g, "norm.bias")};
+    clg_tensor *outputs[4] = {y};
+    TEST_OK(clg_vjp(y, dy, wrt, 3, outputs + 1));
+    clg_program *p = NULL;
+    TEST_OK(clg_program_compile(
+        &p, ctx, g,
+        clg_program_options(.outputs = outputs, .n_outputs = 4, .mode = CLG_TRAINING_FORWARD)));
+    clg_program_stats stats;
+    clg_program_query(p, &stats);
+    ck_assert_uint_eq(stats.launches, 3);
+    clg_program_destroy(p);
+    clg_graph_destroy(g);
+    clg_context_destroy(ctx);
+}
+END_TEST
+
 /* ---- running ---- */
 
 START_TEST(a_run_allocates_nothing)
@@ -248,6 +272,7 @@ int main(void)
     tcase_add_test(building, the_table_of_kernels_grows_and_replaces);
     TCase *growth = testing_case(suite, "growth");
     tcase_add_test(growth, the_work_of_fusion_grows_with_the_depth_and_not_its_square);
+    tcase_add_test(growth, batch_norm_with_its_gradients_is_three_kernels);
     tcase_add_test(growth, the_relation_knows_paths_and_what_they_forbid);
     TCase *running = testing_case(suite, "running");
     tcase_add_test(running, a_run_allocates_nothing);

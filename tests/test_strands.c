@@ -1,5 +1,5 @@
 /*
- * Strands: chains of launches that one launch carries out, each compute unit for its share of the
+ * Strands: series of launches that one launch carries out, each compute unit for its share of the
  * samples. The same graph on the GPU engine, which has no strands, says what is right. Where a
  * sample needs another one, there must be none.
  */
@@ -47,7 +47,7 @@ static void build_layer(network *n, const plan *p)
     for (int i = 0; i < 2; i++) n->out[n->n_out++].tensor = dx[i];
 }
 
-static void build_chain(network *n, const plan *p)
+static void build_series(network *n, const plan *p)
 {
     clg_tensor *w = variable(n, "w", UNITS), *x = clg_slice(n->x.tensor, 0, 0, 1);
     clg_tensor *h = clg_matmul(x, variable(n, "in", FEATURES), NULL);
@@ -64,7 +64,7 @@ static network make_network(const plan *p, const char *engine)
     if (p->layer)
         build_layer(&n, p);
     else
-        build_chain(&n, p);
+        build_series(&n, p);
     clg_tensor *outputs[MOST];
     for (int i = 0; i < n.n_out; i++) outputs[i] = n.out[i].tensor;
     TEST_OK(clg_program_compile(
@@ -146,7 +146,7 @@ START_TEST(their_gradients_do_too)
 }
 END_TEST
 
-/* ---- other chains ---- */
+/* ---- other series ---- */
 
 static clg_tensor *halve(clg_tensor *h)
 {
@@ -185,7 +185,7 @@ END_TEST
 
 /* ---- failures ---- */
 
-/* Compiles a chain, runs it, and binds it to another batch size. */
+/* Compiles a series, runs it, and binds it to another batch size. */
 static clg_status live(clg_context *ctx, clg_graph *graph, clg_program **program)
 {
     float x[STEPS * ROWS * FEATURES] = {0};
@@ -232,12 +232,12 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("strands");
-    TCase *chains = testing_case(suite, "chains");
-    tcase_add_test(chains, recurrent_layers_run_in_strands);
-    tcase_add_test(chains, their_gradients_do_too);
-    tcase_add_test(chains, products_of_one_matrix_run_in_strands);
-    tcase_add_test(chains, the_step_reaches_the_kernels);
-    tcase_add_test(chains, samples_that_meet_stay_in_step);
-    tcase_add_loop_test(chains, a_failure_leaks_nothing, 0, 2);
+    TCase *launches = testing_case(suite, "launches");
+    tcase_add_test(launches, recurrent_layers_run_in_strands);
+    tcase_add_test(launches, their_gradients_do_too);
+    tcase_add_test(launches, products_of_one_matrix_run_in_strands);
+    tcase_add_test(launches, the_step_reaches_the_kernels);
+    tcase_add_test(launches, samples_that_meet_stay_in_step);
+    tcase_add_loop_test(launches, a_failure_leaks_nothing, 0, 2);
     return testing_run(suite);
 }

@@ -40,11 +40,44 @@ const clg__op clg__op_reduce_max = {.name = "reduce_max",
 
 /* ---- any set of axes ---- */
 
+/* One number for all elements of a run of axes, and not for all elements altogether. */
+static bool is_steady(const clg_tensor *t, const clg_tensor *x, int first, int count)
+{
+    int missing = x->shape.ndim - t->shape.ndim;
+    for (int i = first; i < first + count; i++)
+        if (i >= missing &&
+            (t->shape.dim[i - missing] != 1 || clg__batched(&t->shape, i - missing)))
+            return false;
+    return clg_shape_count(&t->shape) > 1;
+}
+
+/*
+ * A sum of products with one factor is that factor times a sum: rounded once, and in gradients of
+ * normalizations often the sum that a bias needs as well. NULL if x is no such product.
+ */
+static clg_tensor *without_factor(clg_tensor *x, int first, int count, clg_tensor **factor)
+{
+    if (x->op->class_ != CLG__POINTWISE || strcmp(x->op->name, "mul") != 0) return NULL;
+    for (int i = 0; i < 2; i++) {
+        *factor = x->inputs[i];
+        if (is_steady(*factor, x, first, count) &&
+            clg__same_shape(&x->inputs[1 - i]->shape, &x->shape))
+            return x->inputs[1 - i];
+    }
+    return NULL;
+}
+
 static clg_tensor *reduce_run(clg_tensor *x, clg__reduce_kind kind, int first, int count)
 {
     static const clg__op *const rows[] = {
         [CLG__REDUCE_SUM] = &clg__op_reduce_sum, [CLG__REDUCE_MAX] = &clg__op_reduce_max};
     if (!x) return NULL;
+    clg_tensor *factor, *rest = NULL;
+    bool sum = kind == CLG__REDUCE_SUM;
+    if (sum && x->op->class_ == CLG__POINTWISE && strcmp(x->op->name, "neg") == 0)
+        return clg_neg(reduce_run(x->inputs[0], kind, first, count));
+    if (sum) rest = without_factor(x, first, count, &factor);
+    if (rest) return clg_mul(reduce_run(rest, kind, first, count), factor);
     clg__reduce_attr attr = {.kind = kind, .first = first, .count = count};
     clg_shape shape = x->shape;
     for (int i = first; i < first + count; i++) shape.dim[i] = 1;

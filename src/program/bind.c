@@ -73,7 +73,8 @@ static int64_t partial_count(const clg__cluster *c, const clg__reduce_plan *plan
     return c->n_reduces * plan->outer * plan->inner * plan->parts;
 }
 
-static void bind_epilogue_stage(clg_program *p, clg__cluster *c, clg__launch *launch, int64_t batch)
+static void bind_epilogue_stage(clg_program *p, const clg__cluster *c, clg__launch *launch,
+                                int64_t batch)
 {
     clg__space space;
     clg__space_make(&space, &p->ir, c, 1);
@@ -96,6 +97,55 @@ static void lower_final(clg_program *p, clg__step *step, clg__cluster *c,
     clg__launch_buffer(launch, partial);
     bind_epilogue_stage(p, c, launch, batch);
     clg__launch_work(launch, (double)partial_count(c, plan), 4.0 * (double)partial_count(c, plan));
+}
+
+/* Rows of a work-item: worth a launch, as long as there are some for all compute units. */
+static int64_t row_share(const clg_context *ctx, const clg__reduce_plan *plan)
+{
+    const int64_t shares = work_items(ctx, plan->outer * plan->rows * plan->cols);
+    return clg__ceil_div(plan->outer, clg__min_i64(shares, plan->outer));
+}
+
+static bool is_made_in_chain(const clg__ir *ir, int value, int head)
+{
+    const int cluster = ir->values[value].cluster;
+    return cluster >= 0 && ir->clusters[cluster].head == head;
+}
+
+/* One cluster of a chain; adds its work to that of the launch. */
+static void lower_rows_of(clg_program *p, const clg__cluster *c, clg__launch *launch, int64_t batch)
+{
+    clg__space space;
+    clg__space_make(&space, &p->ir, c, 0);
+    clg__space_bind(&space, &p->ir, c, 0, batch);
+    clg__reduce_plan plan = {.two_stages = false};
+    clg__reduce_plan_make(&plan, &p->ir, c, &space);
+    clg__launch_long(launch, plan.rows);
+    clg__bind_stage(launch, &p->ir, c, 0, &space, batch);
+    if (c->n_reduces) bind_epilogue_stage(p, c, launch, batch);
+    const double elements = (double)clg_shape_count(&c->space);
+    int passes = c->n_reduces == 0; /* what is stored; of what is read, what comes from outside */
+    for (int l = 0; l < space.n_loads; l++)
+        passes += !is_made_in_chain(&p->ir, space.loads[l].value, c->head);
+    if (!launch) return;
+    launch->flops += elements * (c->body[0].n_members + c->n_reduces);
+    launch->bytes += elements * 4.0 * passes;
+}
+
+/* A chain of row reductions, mostly of one. */
+static void lower_rows(clg_program *p, const clg__cluster *head, clg__launch *launch, int64_t batch)
+{
+    clg__space space;
+    clg__space_make(&space, &p->ir, head, 0);
+    clg__space_bind(&space, &p->ir, head, 0, batch);
+    clg__reduce_plan plan = {.two_stages = false};
+    clg__reduce_plan_make(&plan, &p->ir, head, &space);
+    const int64_t share = row_share(p->ctx, &plan);
+    clg__launch_long(launch, plan.outer);
+    clg__launch_long(launch, share);
+    for (const clg__cluster *c = head; c; c = clg__next_in_chain(&p->ir, c))
+        lower_rows_of(p, c, launch, batch);
+    clg__launch_spread(launch, 1, (size_t[]){(size_t)clg__ceil_div(plan.outer, share)});
 }
 
 static void lower_reduce(clg_program *p, clg__step *step, clg__cluster *c, clg__launch *launch,
@@ -173,6 +223,8 @@ static clg_status lower_step(clg_program *p, clg__step *step, int64_t batch)
     clg__launch *launch = start_generated(&step->lowering, step->name[0]);
     if (c->kind == CLG__CLUSTER_POINTWISE)
         lower_pointwise(p, step, c, launch, batch);
+    else if (clg__reduce_is_whole_rows(&p->ir, c))
+        lower_rows(p, c, launch, batch);
     else
         lower_reduce(p, step, c, launch, batch);
     return step->lowering.status;

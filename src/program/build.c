@@ -18,7 +18,7 @@ enum {
 /* Kernels to be built together. */
 typedef struct group {
     const char *file, *defines;  /* NULL: generated kernels */
-    const clg__strands *strands; /* a chain's kernel; NULL: the kernels are to be launched */
+    const clg__strands *strands; /* a series' kernel; NULL: the kernels are to be launched */
     clg__str generated;
     clg__epilogue epilogues[MOST_EPILOGUES];
     int n_epilogues;
@@ -184,13 +184,13 @@ static clg_status want_file(builder *b, const clg__step *step, const clg__launch
     return want(b, key, g, number);
 }
 
-/* A kernel that a chain's kernel calls as a function. */
+/* A kernel that a series' kernel calls as a function. */
 static clg_status add_function(builder *b, group *g, const clg__strands *s, int kernel)
 {
     const clg_program *p = b->p;
     const int at = s->first + s->kernels[kernel].launch;
-    const clg__step *step = &p->steps[p->step_of_launch[at]];
-    const clg__launch *launch = &step->lowering.launches[at - step->first_kernel];
+    const clg__step *step = clg__step_of(p, at);
+    const clg__launch *launch = clg__launch_at(p, at);
     if (!launch->file) {
         clg__codegen_kernels(&g->generated, &p->ir, &p->ir.clusters[step->cluster], step->name[0],
                              step->two_stages);
@@ -236,7 +236,7 @@ static clg_status want_all(builder *b)
     return CLG_OK;
 }
 
-/* The program's chains, which change what their launches are. */
+/* The program's series, which change what their launches are. */
 static clg_status form_strands(builder *b)
 {
     CLG_TRY(clg__strands_form(b->p, b->keys));

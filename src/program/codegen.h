@@ -16,6 +16,7 @@ typedef struct clg__reduce_plan {
     int64_t outer, rows, cols; /* rows, cols: of the reduced part (row form) ... */
     int64_t inner_rows, inner; /* ... or rows reduced, inner_rows x cols = inner (column form) */
     bool column_form;
+    int64_t strips;                   /* CPU engine, column form: work-items beside each other */
     int64_t lanes_x, lanes_y, groups; /* GPU engine: work-items of a share, work-groups */
 } clg__reduce_plan;
 
@@ -27,6 +28,10 @@ void clg__reduce_plan_make(clg__reduce_plan *plan, const clg__ir *ir, const clg_
                            const clg__space *space);
 /** Whether to reduce in two stages: decided at the graph's batch so that it never changes. */
 bool clg__reduce_needs_parts(const clg__ir *ir, const clg__cluster *c);
+/** Whether a work-item of the CPU engine reduces whole rows: such clusters can be in a chain. */
+bool clg__reduce_is_whole_rows(const clg__ir *ir, const clg__cluster *c);
+/** Most columns of a work-item of the CPU engine's reductions where columns stay. */
+int clg__reduce_strip(const clg__cluster *c);
 /** Work-items of a group of the GPU engine's reductions: a power of two. */
 int clg__reduce_group(const clg_context *ctx);
 /** The first arguments of a reduction's kernel, or its second stage's, and the work size. */

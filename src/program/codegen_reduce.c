@@ -1,11 +1,13 @@
 /*
  * Generated reductions of the CPU engine, and what both engines' share. If the reduced axes are the
- * innermost, a work-item walks along its share of a row with a vector of sums; otherwise it owns a
- * vector of columns and walks down its share of the rows. Long reductions are cut into parts of
+ * innermost, a work-item walks along rows with a vector of sums (codegen_rows.c); otherwise it owns
+ * a strip of columns and walks down its share of the rows. Long reductions are cut into parts of
  * fixed sizes: partial results go to scratch memory and a second kernel combines them in order, so
  * that a result never depends on timing. The GPU engine's kernels are in codegen_reduce_group.c.
  */
 #include "program/reduce.h"
+
+enum { ROWS = 4 }; /* that are added at once where columns stay: a power of two */
 
 /* ---- reductions ---- */
 
@@ -46,21 +48,6 @@ void clg__emit_sums(clg__generator *g, int width)
                       clg__vector_type(width), clg__reduce_start(g, i));
 }
 
-/* Lanes of the vector sums, combined as a tree of fixed shape, then the tail's sum. */
-static void emit_lanes_to_total(clg__generator *g, int width)
-{
-    clg__str_add(g->out, "uint n = 1;\n");
-    for (int i = 0; i < g->cluster->n_reduces; i++) {
-        const char *combine = clg__reduce_combine(g, i);
-        clg__str_addf(g->out,
-                      "float t%d[%d]; vstore%d(s%d_%d, 0, t%d);\n"
-                      "for (int h = %d; h; h >>= 1) for (int l = 0; l < h; ++l) t%d[l] = "
-                      "%s(t%d[l], t%d[l + h]);\n"
-                      "t%d[0] = %s(t%d[0], s%d_1);\n",
-                      i, width, width, i, width, i, width / 2, i, combine, i, i, i, combine, i, i);
-    }
-}
-
 void clg__emit_finish(clg__generator *g, bool two_stages)
 {
     clg__str *out = g->out;
@@ -78,7 +65,7 @@ void clg__emit_finish(clg__generator *g, bool two_stages)
     clg__emit_coordinates(&epilogue, 0, epilogue.space.n_axes - 1, "e");
     clg__emit_bases(&epilogue, epilogue.space.n_axes - 1);
     char column[16];
-    snprintf(column, sizeof column, "Bq%d", epilogue.space.n_axes - 1);
+    snprintf(column, sizeof column, "%cq%d", epilogue.p, epilogue.space.n_axes - 1);
     clg__emit_block(&epilogue, column, "e", 1);
 }
 
@@ -98,78 +85,105 @@ void clg__emit_reduce_head(clg__generator *g, const char *name, const char *more
     clg__str_addf(g->out, ")\n{\nconst ulong columns = %cd%d;\n", g->p, g->space.n_axes - 1);
 }
 
-/* Reduced axes are innermost: a work-item walks along its share of a row. */
-static void emit_row_reduction(clg__generator *g, int first, bool two_stages, int width)
+/* t += the rows' values, which are added in pairs first: no sum waits for all before it. */
+static void emit_add_rows(clg__generator *g, int i, int width, int rows)
 {
-    int inner = g->space.n_axes - 1;
-    clg__str_add(
-        g->out,
-        "const ulong o = get_global_id(0), part = get_global_id(1);\n"
-        "const ulong r0 = part / column_parts * row_chunk, r1 = min(r0 + row_chunk, rows);\n"
-        "const ulong c0 = part % column_parts * column_chunk, c1 = min(c0 + column_chunk, "
-        "columns);\n"
-        "if (o >= outer || part >= parts) return;\n");
-    clg__emit_sums(g, width);
-    clg__emit_sums(g, 1);
-    clg__emit_coordinates(g, 0, first - 1, "o");
-    clg__str_add(g->out, "for (ulong row = r0; row < r1; ++row) {\n");
-    clg__emit_coordinates(g, first, inner - 1, "row");
-    clg__emit_bases(g, inner);
-    clg__str_addf(g->out, "ulong c = c0;\nVECTOR_LOOP for (; c + %d <= c1; c += %d) {\n", width,
-                  width);
-    clg__emit_block(g, "c", "(o * rows + row) * columns + c", width);
-    clg__emit_accumulate(g, width);
-    clg__str_add(g->out, "}\nPLAIN_LOOP for (; c < c1; ++c) {\n");
-    clg__emit_block(g, "c", "(o * rows + row) * columns + c", 1);
-    clg__emit_accumulate(g, 1);
-    clg__str_add(g->out, "}\n}\n");
-    emit_lanes_to_total(g, width);
-    clg__str_add(g->out, "{ const uint l = 0; const ulong e = o;\n");
-    clg__emit_finish(g, two_stages);
-    clg__str_add(g->out, "}\n}\n\n");
+    const char *combine = clg__reduce_combine(g, i);
+    for (int h = rows / 2; h; h /= 2)
+        for (int d = 0; d < h; d++)
+            clg__str_addf(g->out, "s%d[%d] = %s(s%d[%d], s%d[%d]);\n", i, d, combine, i, d, i,
+                          d + h);
+    if (width == 1)
+        clg__str_addf(g->out, "t%d[l] = %s(t%d[l], s%d[0]);\n", i, combine, i, i);
+    else
+        clg__str_addf(g->out, "vstore%d(%s(vload%d(0, t%d + l), s%d[0]), 0, t%d + l);\n", width,
+                      combine, width, i, i, i);
 }
 
-static void emit_column_loop(clg__generator *g, int first, int behind, int width)
+/* Loads that stay the same from row to row, as a mask. */
+static uint32_t steady_loads(const clg__generator *g, int first, int behind)
 {
-    int inner = g->space.n_axes - 1;
-    clg__str_add(g->out, "for (ulong row = r0; row < r1; ++row) {\n");
-    clg__emit_coordinates(g, first, behind - 1, "row");
-    clg__emit_bases(g, inner);
-    clg__emit_block(g, "c", "((o * rows + row) * inner_rows + i) * columns + c", width);
-    clg__emit_accumulate(g, width);
+    const uint32_t reduced = ((1u << behind) - 1) & ~((1u << first) - 1);
+    uint32_t steady = 0;
+    for (int l = 0; l < g->space.n_loads; l++)
+        steady |= (uint32_t) !(g->space.loads[l].moves & reduced) << l;
+    return steady;
+}
+
+/* Adds `rows` rows (1 or ROWS), from `row` on, of the columns from c on to their totals. */
+static void emit_column_block(clg__generator *g, int first, int behind, int width, int rows)
+{
+    const char *type = clg__vector_type(width);
+    const uint32_t steady = steady_loads(g, first, behind);
+    g->chosen = steady;
+    clg__emit_loads(g, "c", width);
+    for (int i = 0; i < g->cluster->n_reduces; i++)
+        clg__str_addf(g->out, "%s s%d[%d];\n", type, i, rows);
+    clg__str_addf(g->out, "ALL_AT_ONCE for (ulong d = 0; d < %d; ++d) {\n", rows);
+    g->chosen = ~steady;
+    clg__emit_coordinates(g, first, behind - 1, "(row + d)");
+    clg__emit_bases(g, g->space.n_axes - 1);
+    clg__emit_block(g, "c", "((o * rows + row + d) * inner_rows + i) * columns + c", width);
+    g->chosen = ~0u;
+    for (int i = 0; i < g->cluster->n_reduces; i++) {
+        clg__str_addf(g->out, "s%d[d] = ", i);
+        clg__emit_operand(g, g->ir->values[g->cluster->reduces[i]].inputs[0], width);
+        clg__str_add(g->out, ";\n");
+    }
+    clg__str_add(g->out, "}\n");
+    for (int i = 0; i < g->cluster->n_reduces; i++) emit_add_rows(g, i, width, rows);
+}
+
+/* The rows from `row` on in steps of `rows`, as long as there are as many. */
+static void emit_rows(clg__generator *g, int first, int behind, int width, int rows)
+{
+    clg__str_addf(g->out,
+                  "for (; row + %d <= r1; row += %d) VECTOR_LOOP for (ulong l = 0; l < whole; l += "
+                  "%d) {\nconst ulong c = first_column + l;\n",
+                  rows, rows, width);
+    emit_column_block(g, first, behind, width, rows);
     clg__str_add(g->out, "}\n");
 }
 
-/* Columns stay: a work-item owns a vector of them and walks down its share of the rows. */
-static void emit_column_reduction(clg__generator *g, int first, int behind, bool two_stages,
-                                  int width)
+/* What vectors leave over. */
+static void emit_single_columns(clg__generator *g, int first, int behind)
 {
-    int inner = g->space.n_axes - 1;
+    clg__str_add(g->out, "PLAIN_LOOP for (ulong l = whole; l < n; ++l) PLAIN_LOOP for (ulong row = "
+                         "r0; row < r1; ++row) {\nconst ulong c = first_column + l;\n");
+    emit_column_block(g, first, behind, 1, 1);
+    clg__str_add(g->out, "}\n");
+}
+
+/*
+ * Columns stay: a work-item owns a strip of them and walks down its share of the rows, ROWS at a
+ * time. The totals are in the cache next to it, which is no detour: they are read and written once
+ * for ROWS reads, and in return memory is read in long runs.
+ */
+static void emit_column_reduction(clg__generator *g, const char *name, int first, int behind,
+                                  bool two_stages, int width)
+{
+    clg__emit_reduce_head(g, name, "", two_stages);
     clg__str_addf(
         g->out,
         "const ulong o = get_global_id(1) / inner_rows, i = get_global_id(1) %% inner_rows;\n"
-        "const ulong part = get_global_id(2), first_column = get_global_id(0) * %d;\n"
+        "const ulong part = get_global_id(2), first_column = get_global_id(0) * column_chunk;\n"
         "if (o >= outer || first_column >= columns || part >= parts) return;\n"
         "const ulong r0 = part * row_chunk, r1 = min(r0 + row_chunk, rows);\n"
-        "const uint n = (uint)min((ulong)%d, columns - first_column);\n",
-        width, width);
+        "const ulong n = min(column_chunk, columns - first_column), whole = n - n %% %d;\n",
+        width);
     for (int i = 0; i < g->cluster->n_reduces; i++)
-        clg__str_addf(g->out, "float t%d[%d];\n", i, width);
+        clg__str_addf(g->out,
+                      "float t%d[%d];\nPLAIN_LOOP for (ulong l = 0; l < n; ++l) t%d[l] = %s;\n", i,
+                      clg__reduce_strip(g->cluster), i, clg__reduce_start(g, i));
     clg__emit_coordinates(g, 0, first - 1, "o");
-    clg__emit_coordinates(g, behind, inner - 1, "i");
-    clg__str_addf(g->out, "if (n == %d) {\nconst ulong c = first_column;\n", width);
-    clg__emit_sums(g, width);
-    emit_column_loop(g, first, behind, width);
-    for (int i = 0; i < g->cluster->n_reduces; i++)
-        clg__str_addf(g->out, "vstore%d(s%d_%d, 0, t%d);\n", width, i, width, i);
-    clg__str_add(
-        g->out,
-        "} else PLAIN_LOOP for (uint l = 0; l < n; ++l) {\nconst ulong c = first_column + l;\n");
-    clg__emit_sums(g, 1);
-    emit_column_loop(g, first, behind, 1);
-    for (int i = 0; i < g->cluster->n_reduces; i++)
-        clg__str_addf(g->out, "t%d[l] = s%d_1;\n", i, i);
-    clg__str_add(g->out, "}\nPLAIN_LOOP for (uint l = 0; l < n; ++l) {\n"
+    clg__emit_coordinates(g, behind, g->space.n_axes - 2, "i");
+    g->chosen = steady_loads(g, first, behind);
+    clg__emit_bases(g, g->space.n_axes - 1);
+    clg__str_add(g->out, "ulong row = r0;\n");
+    emit_rows(g, first, behind, width, ROWS);
+    emit_rows(g, first, behind, width, 1);
+    emit_single_columns(g, first, behind);
+    clg__str_add(g->out, "PLAIN_LOOP for (ulong l = 0; l < n; ++l) {\n"
                          "const ulong e = (o * inner_rows + i) * columns + first_column + l;\n");
     clg__emit_finish(g, two_stages);
     clg__str_add(g->out, "}\n}\n\n");
@@ -204,10 +218,11 @@ void clg__codegen_reduce(clg__generator *g, const char *name, bool two_stages, i
         return;
     }
     clg__reduce_axes(g->cluster, &g->space, &first, &behind);
-    clg__emit_reduce_head(g, name, "", two_stages);
-    if (behind == g->space.n_axes)
-        emit_row_reduction(g, first, two_stages, width);
+    if (behind < g->space.n_axes)
+        emit_column_reduction(g, name, first, behind, two_stages, width);
+    else if (two_stages)
+        clg__codegen_row_parts(g, name, width);
     else
-        emit_column_reduction(g, first, behind, two_stages, width);
+        clg__codegen_rows(g->out, g->ir, g->cluster, name, width);
     if (two_stages) emit_final_kernel(g, name);
 }

@@ -11,36 +11,75 @@
  */
 #include "program/reduce.h"
 
-enum { WIDTH = CLG__REDUCE_WIDTH };
+enum {
+    WIDTH = CLG__REDUCE_WIDTH,
+    TREES = 4 /* side by side: what they take of the local memory leaves room for other groups */
+};
 
 static const char lanes_parameters[] = ", uint lanes_x, uint lanes_y";
 
 /* Where the work-item stands: its lane, and the share its block of lanes works on. */
-static void emit_lanes(clg__generator *g, const char *tree_type, int group)
+static void emit_lanes(clg__generator *g, int width, int group)
 {
     clg__str_addf(g->out,
-                  "__local %s tree[%d];\n"
+                  "__local %s tree[%d][%d];\n"
                   "const uint item = (uint)get_local_id(0), lanes = lanes_x * lanes_y;\n"
                   "const uint lane = item %% lanes, lane_x = lane %% lanes_x;\n"
                   "const uint lane_y = lane / lanes_x;\n"
                   "const ulong share = get_group_id(0) * (%d / lanes) + item / lanes;\n",
-                  tree_type, group, group);
+                  clg__vector_type(width), (int)clg__min_i64(g->cluster->n_reduces, TREES), group,
+                  group);
 }
 
-/* Combines tree[item] of the lanes that are `step` x 1, 2, 4 ... < `step` x `count` apart. */
-static void emit_tree(clg__generator *g, int i, const char *count, const char *position,
-                      const char *step)
+/* Which lanes become one: `count` of them, `step` work-items apart, this one at `position`. */
+typedef struct tree {
+    const char *count, *position, *step;
+} tree;
+
+/*
+ * Cell h steps ahead is added to the own one, for h = count / 2 ... 4, 2, 1. The loop's barrier is
+ * reached at least once whatever the count: where it might be skipped, compilers that run a group's
+ * items one after the other make a second copy of all that follows.
+ */
+static void emit_tree(clg__generator *g, const tree *t, int first, int end)
 {
     clg__str_addf(g->out,
-                  "for (uint h = %s / 2; h; h >>= 1) {\nbarrier(CLK_LOCAL_MEM_FENCE);\n"
-                  "if (%s < h) tree[item] = %s(tree[item], tree[item + h * %s]);\n}\n",
-                  count, position, clg__reduce_combine(g, i), step);
+                  "{\nuint h = %s / 2;\ndo {\nbarrier(CLK_LOCAL_MEM_FENCE);\nif (%s < h) {\n",
+                  t->count, t->position);
+    for (int i = first; i < end; i++)
+        clg__str_addf(g->out, "tree[%d][item] = %s(tree[%d][item], tree[%d][item + h * %s]);\n",
+                      i % TREES, clg__reduce_combine(g, i), i % TREES, i % TREES, t->step);
+    clg__str_add(g->out, "}\nh >>= 1;\n} while (h);\n}\n");
 }
 
-/* A tree's cells are free again when all have read them. */
-static void emit_tree_free(clg__generator *g, int i)
+/* Totals t of reduction i to its tree's cell, and back. */
+static void emit_to_cell(clg__generator *g, int i, int width)
 {
-    if (i > 0) clg__str_add(g->out, "barrier(CLK_LOCAL_MEM_FENCE);\n");
+    if (width == 1)
+        clg__str_addf(g->out, "tree[%d][item] = t%d[0];\n", i % TREES, i);
+    else
+        clg__str_addf(g->out, "tree[%d][item] = vload%d(0, t%d);\n", i % TREES, width, i);
+}
+
+static void emit_from_cell(clg__generator *g, int i, int width)
+{
+    if (width == 1)
+        clg__str_addf(g->out, "t%d[0] = tree[%d][item];\n", i, i % TREES);
+    else
+        clg__str_addf(g->out, "vstore%d(tree[%d][item], 0, t%d);\n", width, i % TREES, i);
+}
+
+/* The lanes' totals t of all reductions become those of their tree, in its first lane. */
+static void emit_trees(clg__generator *g, const tree *t, int width)
+{
+    const int n = g->cluster->n_reduces;
+    for (int first = 0; first < n; first += TREES) {
+        const int end = (int)clg__min_i64(first + TREES, n);
+        if (first > 0) clg__str_add(g->out, "barrier(CLK_LOCAL_MEM_FENCE);\n"); /* all were read */
+        for (int i = first; i < end; i++) emit_to_cell(g, i, width);
+        emit_tree(g, t, first, end);
+        for (int i = first; i < end; i++) emit_from_cell(g, i, width);
+    }
 }
 
 /* ---- rows ---- */
@@ -65,7 +104,7 @@ static void emit_row_loops(clg__generator *g, int first)
 
 static void emit_row_group(clg__generator *g, int first, bool two_stages, int group)
 {
-    emit_lanes(g, "float", group);
+    emit_lanes(g, 1, group);
     clg__str_add(g->out,
                  "const ulong o = share / parts, part = share % parts;\n"
                  "const ulong r0 = part / column_parts * row_chunk;\n"
@@ -80,13 +119,10 @@ static void emit_row_group(clg__generator *g, int first, bool two_stages, int gr
         const char *combine = clg__reduce_combine(g, i);
         clg__str_addf(g->out,
                       "const float2 h%d = %s(s%d_%d.lo, s%d_%d.hi);\n"
-                      "float t%d[1] = {%s(h%d.x, h%d.y)};\n",
-                      i, combine, i, WIDTH, i, WIDTH, i, combine, i, i);
-        emit_tree_free(g, i);
-        clg__str_addf(g->out, "tree[item] = %s(t%d[0], s%d_1);\n", combine, i, i);
-        emit_tree(g, i, "lanes", "lane", "1");
-        clg__str_addf(g->out, "t%d[0] = tree[item];\n", i);
+                      "float t%d[1] = {%s(%s(h%d.x, h%d.y), s%d_1)};\n",
+                      i, combine, i, WIDTH, i, WIDTH, i, combine, combine, i, i, i);
     }
+    emit_trees(g, &(tree){"lanes", "lane", "1"}, 1);
     clg__str_add(g->out, "if (o < outer && lane == 0) { const uint l = 0; const ulong e = o;\n");
     clg__emit_finish(g, two_stages);
     clg__str_add(g->out, "}\n}\n\n");
@@ -127,9 +163,7 @@ static void emit_column_sums(clg__generator *g, int first, int behind)
 static void emit_column_group(clg__generator *g, int first, int behind, bool two_stages, int group)
 {
     int inner = g->space.n_axes - 1;
-    char type[16];
-    snprintf(type, sizeof type, "%s", clg__vector_type(WIDTH));
-    emit_lanes(g, type, group);
+    emit_lanes(g, WIDTH, group);
     clg__str_addf(
         g->out,
         "const ulong across = (columns + %d * lanes_x - 1) / (%d * lanes_x), down = share / "
@@ -144,12 +178,7 @@ static void emit_column_group(clg__generator *g, int first, int behind, bool two
     clg__emit_coordinates(g, 0, first - 1, "o");
     clg__emit_coordinates(g, behind, inner - 1, "i");
     emit_column_sums(g, first, behind);
-    for (int i = 0; i < g->cluster->n_reduces; i++) {
-        emit_tree_free(g, i);
-        clg__str_addf(g->out, "tree[item] = vload%d(0, t%d);\n", WIDTH, i);
-        emit_tree(g, i, "lanes_y", "lane_y", "lanes_x");
-        clg__str_addf(g->out, "vstore%d(tree[item], 0, t%d);\n", WIDTH, i);
-    }
+    emit_trees(g, &(tree){"lanes_y", "lane_y", "lanes_x"}, WIDTH);
     clg__str_add(g->out, "if (lane_y == 0) for (uint l = 0; l < n; ++l) {\n"
                          "const ulong e = (o * inner_rows + i) * columns + first_column + l;\n");
     clg__emit_finish(g, two_stages);
@@ -169,7 +198,7 @@ static void emit_final_group(clg__generator *g, const char *name, int group)
     clg__generator epilogue = clg__generator_make(g->out, g->ir, g->cluster, 1);
     clg__emit_parameters(&epilogue);
     clg__str_add(g->out, ")\n{\n");
-    emit_lanes(g, "float", group);
+    emit_lanes(g, 1, group);
     clg__str_add(g->out, "const ulong e = share * lanes_x + lane_x, o = e / inner, l = 0;\n"
                          "const ulong end = e < count ? parts : 0;\n");
     for (int i = 0; i < g->cluster->n_reduces; i++) {
@@ -179,11 +208,8 @@ static void emit_final_group(clg__generator *g, const char *name, int group)
                       "partial[partial_at + ((ulong)%d * count + o * inner) * parts + p * inner + "
                       "(e - o * inner)]);\n",
                       i, clg__reduce_combine(g, i), i, i);
-        emit_tree_free(g, i);
-        clg__str_addf(g->out, "tree[item] = t%d[0];\n", i);
-        emit_tree(g, i, "lanes_y", "lane_y", "lanes_x");
-        clg__str_addf(g->out, "t%d[0] = tree[item];\n", i);
     }
+    emit_trees(g, &(tree){"lanes_y", "lane_y", "lanes_x"}, 1);
     clg__str_add(g->out, "if (e < count && lane_y == 0) {\n");
     clg__emit_finish(g, false);
     clg__str_add(g->out, "}\n}\n\n");

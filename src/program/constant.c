@@ -52,14 +52,21 @@ static bool is_constant_cluster(const clg__ir *ir, int cluster)
     return c->anchor < 0 || is_constant_member(ir, cluster, c->anchor);
 }
 
+/* A step is constant as a whole. */
+static bool mark_step(clg__ir *ir, int head)
+{
+    bool all = true;
+    for (int k = head; k >= 0; k = ir->clusters[k].next)
+        all &= ir->clusters[k].constant = all && is_constant_cluster(ir, k);
+    for (int k = head; k >= 0 && !all; k = ir->clusters[k].next) ir->clusters[k].constant = false;
+    return all;
+}
+
 bool clg__ir_find_constants(clg__ir *ir)
 {
     bool any = false;
-    for (int i = 0; i < ir->n_order && ir->n_assignments == 0; i++) {
-        clg__cluster *c = &ir->clusters[ir->order[i]];
-        c->constant = is_constant_cluster(ir, ir->order[i]);
-        any |= c->constant;
-    }
+    for (int i = 0; i < ir->n_order && ir->n_assignments == 0; i++)
+        any |= mark_step(ir, ir->order[i]);
     return any;
 }
 

@@ -29,8 +29,8 @@ static int producer(const clg__ir *ir, int id)
 static clg__cluster *new_cluster(clg__ir *ir, clg__cluster_kind kind, int *index)
 {
     clg__cluster *c = &ir->clusters[ir->n_clusters];
-    *c = (clg__cluster){.kind = kind, .anchor = -1};
     *index = ir->n_clusters++;
+    *c = (clg__cluster){.kind = kind, .anchor = -1, .head = *index, .next = -1};
     return c;
 }
 
@@ -242,6 +242,28 @@ static bool at_hand(const clg__ir *ir, const clg__cluster *c, int in, int from)
     return false;
 }
 
+/* Do two clusters read, through the same view, something as large as they are? */
+static bool share_large_load(const clg__ir *ir, const clg__cluster *one, const clg__cluster *other)
+{
+    clg__space a, b;
+    if (!clg__space_make(&a, ir, one, 0) || !clg__space_make(&b, ir, other, 0)) return false;
+    for (int i = 0; i < a.n_loads; i++)
+        for (int k = 0; a.loads[i].moves == (1u << a.n_axes) - 1 && k < b.n_loads; k++)
+            if (a.loads[i].value == b.loads[k].value && a.loads[i].view == b.loads[k].view)
+                return true;
+    return false;
+}
+
+/* Takes in the chain that makes a reduction's input where both read the same: it is read once. */
+static bool takes_chain(clg__ir *ir, int c, int in)
+{
+    int chain = ir->values[in].cluster;
+    return chain >= 0 && ir->clusters[chain].kind == CLG__CLUSTER_POINTWISE &&
+           same_space(&ir->clusters[chain].space, &ir->clusters[c].space) &&
+           share_large_load(ir, &ir->clusters[c], &ir->clusters[chain]) &&
+           try_absorb(ir, c, 0, chain);
+}
+
 /* A second reduction of what a reduction cluster already has at hand. */
 static bool join_reduction(clg__ir *ir, int id)
 {
@@ -250,7 +272,8 @@ static bool join_reduction(clg__ir *ir, int id)
     for (int c = ir->n_clusters - 1; c >= 0 && c >= ir->n_clusters - 16; c--) {
         clg__cluster *cluster = &ir->clusters[c];
         if (cluster->dead || !same_reduction(ir, cluster, v->node)) continue;
-        if (!at_hand(ir, cluster, in, from)) continue;
+        if (!at_hand(ir, cluster, in, from) && !takes_chain(ir, c, in)) continue;
+        from = producer(ir, in);
         if (from >= 0 && from != c && clg__before_holds(&ir->before, c, from)) continue;
         cluster->reduces[cluster->n_reduces++] = id;
         if (!fits(ir, cluster)) {
@@ -421,6 +444,7 @@ clg_status clg__ir_fuse(clg__ir *ir)
         mark_stored(ir, needed);
         status = clg__ir_recompute(ir, needed);
         mark_stored(ir, needed);
+        if (status == CLG_OK) status = clg__ir_chain(ir, needed);
     }
     clg__free(needed);
     return status;

@@ -1,10 +1,11 @@
 /*
  * What a graph becomes while a program is compiled: values (the graph's nodes after
- * simplification), grouped into clusters (one or two kernels each), with a place in memory for each
- * stored value.
+ * simplification), grouped into clusters (mostly one or two kernels each), with a place in memory
+ * for each stored value.
  *
- * Passes, in order: ir.c (prune, simplify) -> fuse.c (clusters) -> place.c (who is stored, aliases,
- * order, memory plan). codegen.c turns a cluster into kernel text, bind.c into launches.
+ * Passes, in order: ir.c (prune, simplify) -> fuse.c (clusters, who is stored) -> chain.c (rows) ->
+ * place.c (aliases, order, memory plan). codegen.c turns a cluster into kernel text, bind.c into
+ * launches.
  *
  * Nothing here may depend on the batch size: a program is bound again for another batch without
  * compiling anything. Decisions about shapes are therefore taken on shapes at two batch sizes.
@@ -69,6 +70,7 @@ typedef struct clg__cluster {
     bool constant;                   /* the same in every run: see constant.c */
     bool fuses;                      /* KERNEL: results go through the epilogue */
     int order;                       /* step number */
+    int head, place, next; /* of its chain: first cluster, its place, the one behind it or -1 */
 } clg__cluster;
 
 typedef struct clg__ir {
@@ -113,6 +115,10 @@ clg_status clg__ir_fuse(clg__ir *ir);
 
 /** Lets readers compute cheap values again instead of storing them; `needed`: must be stored. */
 clg_status clg__ir_recompute(clg__ir *ir, const bool *needed);
+
+/** Joins clusters that work on the same rows into chains (chain.c), when it is known who is stored.
+ */
+clg_status clg__ir_chain(clg__ir *ir, const bool *needed);
 
 /** A single number that a pointwise kernel over many elements computes for itself (recompute.c). */
 bool clg__is_invariant(const clg__ir *ir, const clg__cluster *c, int id);
@@ -180,6 +186,12 @@ int64_t clg__space_samples(const clg__space *space, const clg__ir *ir, const clg
 
 /** Index of the load that gives `value` to a stage; -1: computed inside, or uniform. */
 int clg__space_find(const clg__space *space, const clg__ir *ir, int value);
+
+/** What the same kernel goes on with; NULL at the end of a chain. */
+static inline const clg__cluster *clg__next_in_chain(const clg__ir *ir, const clg__cluster *c)
+{
+    return c->next < 0 ? NULL : &ir->clusters[c->next];
+}
 
 /** True if `value` is a result that this stage computes or (stage 1) is given. */
 bool clg__stage_has(const clg__cluster *cluster, int stage, int value);

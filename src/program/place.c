@@ -95,7 +95,7 @@ typedef void (*visit_read)(clg__ir *ir, int cluster, int value, const clg__space
  * `space` is that of the stage which stores the results, element by element behind its loads; NULL
  * for reads at other times.
  */
-static void visit_reads(clg__ir *ir, int cluster, visit_read visit, void *user)
+static void visit_cluster(clg__ir *ir, int cluster, visit_read visit, void *user)
 {
     const clg__cluster *c = &ir->clusters[cluster];
     clg__space space;
@@ -110,6 +110,12 @@ static void visit_reads(clg__ir *ir, int cluster, visit_read visit, void *user)
     if (c->anchor < 0) return;
     const clg__value *v = &ir->values[c->anchor];
     for (int i = 0; i < v->n_inputs; i++) visit(ir, cluster, v->inputs[i], NULL, 0, user);
+}
+
+/* The same for a chain from its head on. */
+static void visit_reads(clg__ir *ir, int head, visit_read visit, void *user)
+{
+    for (int k = head; k >= 0; k = ir->clusters[k].next) visit_cluster(ir, k, visit, user);
 }
 
 /* ---- order ---- */
@@ -128,7 +134,9 @@ static void push_dependency(clg__ir *ir, int cluster, int value, const clg__spac
     int before = -1;
     for (int id = value; id >= 0 && before < 0; id = ir->values[id].parent)
         before = ir->values[id].cluster;
-    if (before >= 0 && before != cluster && o->state[before] == 0 && !o->pushed) {
+    if (before >= 0) before = ir->clusters[before].head;
+    if (before >= 0 && before != ir->clusters[cluster].head && o->state[before] == 0 &&
+        !o->pushed) {
         o->state[before] = 1;
         o->stack[o->depth++] = before;
         o->pushed = true;
@@ -148,7 +156,7 @@ static void emit(clg__ir *ir, ordering *o, int cluster)
         if (o->pushed) continue;
         o->depth--;
         o->state[top] = 2;
-        ir->clusters[top].order = ir->n_order;
+        for (int k = top; k >= 0; k = ir->clusters[k].next) ir->clusters[k].order = ir->n_order;
         ir->order[ir->n_order++] = top;
     }
 }
@@ -248,7 +256,8 @@ clg_status clg__ir_order(clg__ir *ir)
     /* Clusters that make new values of variables come last: by then the old ones were read. */
     for (int pass = 0; ok && pass < 2; pass++)
         for (int c = 0; c < ir->n_clusters; c++)
-            if (!ir->clusters[c].dead && (pass == 1 || !makes_assigned_value(ir, c)))
+            if (!ir->clusters[c].dead && ir->clusters[c].head == c &&
+                (pass == 1 || !makes_assigned_value(ir, c)))
                 emit(ir, &o, c);
     clg__free(o.state);
     clg__free(o.stack);

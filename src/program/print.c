@@ -88,13 +88,15 @@ static void add_stage(const clg_program *p, const clg__stage *stage, clg__str *o
 
 void clg__step_text(const clg_program *p, const clg__step *step, clg__str *out)
 {
-    const clg__cluster *c = &p->ir.clusters[step->cluster];
-    if (c->anchor >= 0) clg__str_add(out, p->ir.values[c->anchor].node->op->name);
-    add_stage(p, &c->body[0], out);
-    for (int i = 0; i < c->n_reduces; i++)
-        clg__str_addf(out, "%s%s", out->length ? "+" : "",
-                      p->ir.values[c->reduces[i]].node->op->name);
-    add_stage(p, &c->body[1], out);
+    for (int k = step->cluster; k >= 0; k = p->ir.clusters[k].next) {
+        const clg__cluster *c = &p->ir.clusters[k];
+        if (c->anchor >= 0) clg__str_add(out, p->ir.values[c->anchor].node->op->name);
+        add_stage(p, &c->body[0], out);
+        for (int i = 0; i < c->n_reduces; i++)
+            clg__str_addf(out, "%s%s", out->length ? "+" : "",
+                          p->ir.values[c->reduces[i]].node->op->name);
+        add_stage(p, &c->body[1], out);
+    }
 }
 
 static void add_launches(clg__str *out, const clg_program *p, const clg__step *step)

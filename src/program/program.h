@@ -72,6 +72,17 @@ struct clg_program {
     uint64_t last_step; /* what the last run gave to kernels as the step; 0: there was none */
 };
 
+/** The step that a launch belongs to, and the launch, by its number: where p->step_of_launch is. */
+static inline const clg__step *clg__step_of(const clg_program *p, int launch)
+{
+    return &p->steps[p->step_of_launch[launch]];
+}
+static inline const clg__launch *clg__launch_at(const clg_program *p, int launch)
+{
+    const clg__step *step = clg__step_of(p, launch);
+    return &step->lowering.launches[launch - step->first_kernel];
+}
+
 /* The upper bits of a kernel's step number are those of the micro-batch. */
 #define CLG__STEP_MASK 0xFFFFFFFFFFFFull
 

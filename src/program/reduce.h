@@ -23,6 +23,11 @@ void clg__emit_finish(clg__generator *g, bool two_stages);
 /** Collapsed axes of a reduction: first of the reduced part, first behind it. */
 void clg__reduce_axes(const clg__cluster *c, const clg__space *space, int *first, int *behind);
 
+/** CPU engine, rows: parts of them, or whole rows through all clusters of a chain. */
+void clg__codegen_row_parts(clg__generator *g, const char *name, int width);
+void clg__codegen_rows(clg__str *out, const clg__ir *ir, const clg__cluster *head, const char *name,
+                       int width);
+
 /** The kernel of a reduction by work-groups, and with two stages the one that combines. */
 void clg__codegen_reduce_group(clg__generator *g, const char *name, bool two_stages);
 

@@ -8,7 +8,13 @@
  */
 #include "program/reduce.h"
 
-enum { WIDTH = CLG__REDUCE_WIDTH, LINE_LANES = 16, MOST_PARTS = 1024 };
+enum {
+    WIDTH = CLG__REDUCE_WIDTH,
+    LINE_LANES = 16,
+    MOST_PARTS = 1024,
+    SHARE = 16384,   /* elements of a work-item of the CPU engine, where there are as many */
+    LEAST_STRIP = 64 /* columns: a few lines of a cache in a row */
+};
 
 void clg__reduce_axes(const clg__cluster *c, const clg__space *space, int *first, int *behind)
 {
@@ -51,12 +57,29 @@ static void cut(clg__reduce_plan *p, int64_t wanted, int64_t width)
     p->parts = p->row_parts * p->col_parts;
 }
 
-/* Shares of about `share` elements: short sums are accurate, and all compute units have work. */
-static void share_among_items(clg__reduce_plan *p, int64_t width)
+int clg__reduce_strip(const clg__cluster *c)
 {
-    const int64_t share = p->column_form ? 512 : 16384;
-    int64_t length = p->column_form ? p->rows : p->rows * p->cols;
-    cut(p, p->two_stages ? clg__min_i64(clg__ceil_div(length, share), 256) : 1, width);
+    /* The totals of all reductions are 16 KiB: half of the smallest caches of the first level. */
+    return 4096 / (int)lanes_for(c->n_reduces, CLG__MAX_REDUCES);
+}
+
+/* Strips of columns: as wide as can be while all compute units have work. Sums are the same. */
+static void cut_columns(clg__reduce_plan *p, int64_t units, int64_t most)
+{
+    const int64_t beside = clg__ceil_div(4 * units, p->outer * p->inner_rows * p->parts);
+    const int64_t wanted = clg__round_up(clg__ceil_div(p->cols, beside), LEAST_STRIP);
+    p->col_chunk = clg__min_i64(wanted, most);
+    p->strips = clg__ceil_div(p->cols, p->col_chunk);
+}
+
+/* Shares of about SHARE elements: short sums are accurate, and all compute units have work. */
+static void share_among_items(clg__reduce_plan *p, const clg_context *ctx, const clg__cluster *c)
+{
+    const int64_t length = p->column_form ? p->rows : p->rows * p->cols;
+    const int64_t rows = clg__max_i64(512, clg__min_i64(2 * SHARE / p->cols, 2048));
+    const int64_t parts = clg__ceil_div(length, p->column_form ? rows : SHARE);
+    cut(p, p->two_stages ? clg__min_i64(parts, 256) : 1, clg__vector_width(ctx));
+    if (p->column_form) cut_columns(p, ctx->info.compute_units, clg__reduce_strip(c));
 }
 
 /* Parts that give each lane of a whole group 8 vectors of a row, or 16 rows of its columns. */
@@ -102,7 +125,7 @@ void clg__reduce_plan_make(clg__reduce_plan *plan, const clg__ir *ir, const clg_
     for (int k = behind; k < inner; k++) p.inner_rows *= space->extent[k];
     p.inner = p.column_form ? p.inner_rows * p.cols : 1;
     if (ir->ctx->engine == CLG_ENGINE_CPU)
-        share_among_items(&p, clg__vector_width(ir->ctx));
+        share_among_items(&p, ir->ctx, c);
     else
         share_among_groups(&p, clg__reduce_group(ir->ctx));
     *plan = p;
@@ -118,6 +141,16 @@ bool clg__reduce_needs_parts(const clg__ir *ir, const clg__cluster *c)
     if (ir->ctx->engine == CLG_ENGINE_CPU) return cut.outer * clg__ceil_div(cut.inner, 16) < 4096;
     clg__reduce_plan_make(&whole, ir, c, &space);
     return whole.groups < 4 * (int64_t)clg__max_i64(ir->ctx->info.compute_units, 1);
+}
+
+bool clg__reduce_is_whole_rows(const clg__ir *ir, const clg__cluster *c)
+{
+    int first, behind;
+    clg__space space;
+    if (!clg__space_make(&space, ir, c, 0)) return false;
+    clg__reduce_axes(c, &space, &first, &behind);
+    return ir->ctx->engine == CLG_ENGINE_CPU && behind == space.n_axes &&
+           !clg__reduce_needs_parts(ir, c);
 }
 
 /* ---- launches ---- */
@@ -140,10 +173,9 @@ void clg__reduce_launch(clg__launch *launch, const clg__reduce_plan *p)
         add_lanes(launch, p->lanes_x, p->lanes_y, p->groups);
         return;
     }
-    const size_t width = (size_t)clg__vector_width(launch->lowering->ctx);
     const size_t row_form[2] = {(size_t)p->outer, (size_t)p->parts};
-    const size_t column_form[3] = {((size_t)p->cols + width - 1) / width,
-                                   (size_t)(p->outer * p->inner_rows), (size_t)p->parts};
+    const size_t column_form[3] = {(size_t)p->strips, (size_t)(p->outer * p->inner_rows),
+                                   (size_t)p->parts};
     clg__launch_spread(launch, p->column_form ? 3 : 2, p->column_form ? column_form : row_form);
 }
 

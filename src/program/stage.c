@@ -3,11 +3,11 @@
  * of columns the loads, one statement per member, and the stores. The same emitters serve flat
  * loops, reductions (as prologue and epilogue) and the epilogue macros of hand-written kernels.
  *
- * Names: stage 0 has prefix A, stage 1 prefix B: Ax0 is its first load, Am0 its first member, Aq0
- * its first coordinate, Ap0 the base address of its first load. r0 is the first reduction's result,
- * ANCHOR the kernel's. Capitals keep clear of the names in hand-written kernels. Sizes and strides
- * are arguments; only constants that the batch cannot change and the structure are text, so that
- * equal clusters give equal kernels.
+ * Names: stage 0 has prefix A, stage 1 prefix B, further clusters of a chain the next letters: Ax0
+ * is its first load, Am0 its first member, Aq0 its first coordinate, Ap0 the base address of its
+ * first load. r0 is the first reduction's result, ANCHOR the kernel's. Capitals keep clear of the
+ * names in hand-written kernels. Sizes and strides are arguments; only constants that the batch
+ * cannot change and the structure are text, so that equal clusters give equal kernels.
  */
 #include <ctype.h>
 #include <math.h>
@@ -17,8 +17,12 @@
 clg__generator clg__generator_make(clg__str *out, const clg__ir *ir, const clg__cluster *c,
                                    int stage)
 {
-    clg__generator g = {
-        .out = out, .ir = ir, .cluster = c, .stage = stage, .p = stage == 0 ? 'A' : 'B'};
+    clg__generator g = {.out = out,
+                        .ir = ir,
+                        .cluster = c,
+                        .stage = stage,
+                        .p = (char)('A' + 2 * c->place + stage),
+                        .chosen = ~0u};
     if (!clg__space_make(&g.space, ir, c, stage)) out->failed = true;
     return g;
 }
@@ -276,6 +280,7 @@ void clg__emit_coordinates(clg__generator *g, int first, int last, const char *l
 void clg__emit_bases(clg__generator *g, int n_outer)
 {
     for (int l = 0; l < g->space.n_loads; l++) {
+        if (!(g->chosen >> l & 1)) continue;
         clg__str_addf(g->out, "    const ulong %cp%d = %ci%d_at", g->p, l, g->p, l);
         for (int k = 0; k < n_outer; k++)
             if (g->space.loads[l].moves >> k & 1)
@@ -318,11 +323,11 @@ static void emit_buffer_load(clg__generator *g, int l, const char *stride, bool 
     clg__str_addf(g->out, "%s;\n", close);
 }
 
-/* Loads `width` adjacent columns from `column` on. */
-static void emit_loads(clg__generator *g, const char *column, int width)
+void clg__emit_loads(clg__generator *g, const char *column, int width)
 {
     int inner = g->space.n_axes - 1;
     for (int l = 0; l < g->space.n_loads; l++) {
+        if (!(g->chosen >> l & 1)) continue;
         const clg__load *load = &g->space.loads[l];
         bool moves = load->moves >> inner & 1;
         char stride[32], index[128];
@@ -526,7 +531,7 @@ void clg__emit_invariants(clg__generator *g)
 
 void clg__emit_block(clg__generator *g, const char *column, const char *index, int width)
 {
-    emit_loads(g, column, width);
+    clg__emit_loads(g, column, width);
     emit_members(g, width);
     emit_stores(g, index, width);
 }

@@ -13,8 +13,9 @@ typedef struct clg__generator {
     const clg__ir *ir;
     const clg__cluster *cluster;
     int stage;
-    char p;            /* prefix of names: A for stage 0, B for stage 1 */
+    char p;            /* prefix of names: A for stage 0, B for stage 1, and on along a chain */
     clg__slots *slots; /* parameters come from shared arguments, which are counted here; or NULL */
+    uint32_t chosen;   /* loads that the emitters of bases and loads write, as a mask; mostly all */
     clg__space space;
 } clg__generator;
 
@@ -37,10 +38,14 @@ void clg__emit_invariants(clg__generator *g);
 /** Coordinates along the collapsed axes first .. last from a linear index, innermost fastest. */
 void clg__emit_coordinates(clg__generator *g, int first, int last, const char *linear);
 
-/** Base address of each load from the coordinates along the first n_outer axes. */
+/** Base address of each chosen load from the coordinates along the first n_outer axes. */
 void clg__emit_bases(clg__generator *g, int n_outer);
 
-/** Loads, members and stores of `width` adjacent columns; `index` is the first one's linear index.
+/** The chosen loads of `width` adjacent columns. */
+void clg__emit_loads(clg__generator *g, const char *column, int width);
+
+/** Chosen loads, members and stores of `width` adjacent columns; `index` is the first one's linear
+ * index.
  */
 void clg__emit_block(clg__generator *g, const char *column, const char *index, int width);
 

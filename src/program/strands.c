@@ -1,27 +1,14 @@
 /*
- * Chains of launches for strands (strands.h): finding them, and the proof that strands do not meet.
+ * Series of launches for strands (strands.h): finding them, and the proof that strands do not meet.
  */
 #include <stdlib.h>
 
 #include "program/program.h"
 
 enum {
-    LEAST_LAUNCHES = 8, /* of a chain: the fewer, the less there is to gain for another kernel */
-    LEAST_REPEATS = 3   /* launches per kernel: chains are loops, not whatever stands together */
+    LEAST_LAUNCHES = 8, /* of a series: the fewer, the less there is to gain for another kernel */
+    LEAST_REPEATS = 3   /* launches per kernel: series are loops, not whatever stands together */
 };
-
-/* ---- launches by number ---- */
-
-static const clg__step *step_of(const clg_program *p, int launch)
-{
-    return &p->steps[p->step_of_launch[launch]];
-}
-
-static const clg__launch *launch_at(const clg_program *p, int launch)
-{
-    const clg__step *step = step_of(p, launch);
-    return &step->lowering.launches[launch - step->first_kernel];
-}
 
 clg__strands *clg__strands_of(const clg_program *p, int launch)
 {
@@ -33,10 +20,10 @@ clg__strands *clg__strands_of(const clg_program *p, int launch)
 
 /* ---- what launches touch ---- */
 
-/* Bytes would do as well: a buffer that is touched in other units than 4 bytes has not told. */
+/* Part of a memory, in elements of 4 bytes: of others launches do not tell. */
 typedef struct area {
     cl_mem mem;
-    int64_t at, unit, span, end; /* elements; end: of all indices */
+    int64_t at, unit, span, end; /* end: of all indices */
     bool writes;
 } area;
 
@@ -68,10 +55,11 @@ static clg_status add_area(areas *to, const clg_program *p, const clg__step *ste
 static clg_status collect_areas(areas *to, const clg_program *p, int first, int count)
 {
     for (int l = first; l < first + count; l++) {
-        const clg__launch *launch = launch_at(p, l);
+        const clg__launch *launch = clg__launch_at(p, l);
         for (int i = 0; i < launch->n_args; i++)
             if (launch->args[i].kind == CLG__ARG_BUFFER)
-                CLG_TRY(add_area(to, p, step_of(p, l), &launch->args[i], launch->strand_extent));
+                CLG_TRY(
+                    add_area(to, p, clg__step_of(p, l), &launch->args[i], launch->strand_extent));
     }
     return CLG_OK;
 }
@@ -118,27 +106,27 @@ clg_status clg__strands_apart(const clg_program *p, int first, int count, bool *
     return status;
 }
 
-/* ---- finding chains ---- */
+/* ---- finding series ---- */
 
 static bool can_share(const clg_program *p, int l)
 {
-    const clg__launch *launch = launch_at(p, l);
-    const clg__step *step = step_of(p, l);
+    const clg__launch *launch = clg__launch_at(p, l);
+    const clg__step *step = clg__step_of(p, l);
     return launch->strand_extent > 0 && !p->ir.clusters[step->cluster].constant && !launch->call &&
            !launch->prepares && launch->dims <= 2 && step->lowering.n_scratch == 0 &&
            all_told(launch);
 }
 
-/* The kernel's number in the chain, made if it is new; -1 if the chain has no room for it. Its code
- * is generated, or that of the one file that a chain can have. */
+/* The kernel's number in the series, made if it is new; -1 if the series has no room for it. Its
+ * code is generated, or that of the one file that a series can have. */
 static int kernel_number(clg__strands *s, const clg_program *p, const clg__hash128 *keys, int l)
 {
-    const clg__launch *launch = launch_at(p, l);
+    const clg__launch *launch = clg__launch_at(p, l);
     clg__strand_kernel new = {.launch = l - s->first, .body = s->n_kernels};
     for (int k = 0; k < s->n_kernels; k++) {
         const int known = s->first + s->kernels[k].launch;
         if (clg__hash_equal(keys[known], keys[l])) return k;
-        const clg__launch *other = launch_at(p, known);
+        const clg__launch *other = clg__launch_at(p, known);
         if (!launch->file || !other->file) continue;
         if (strcmp(other->file, launch->file) || strcmp(other->kernel, launch->kernel) ||
             strcmp(other->defines, launch->defines) || !launch->epilogue)
@@ -156,20 +144,20 @@ static bool is_worth_it(const clg__strands *s)
     return s->count >= LEAST_LAUNCHES && s->count >= LEAST_REPEATS * s->n_kernels;
 }
 
-/* All launches from s->first on that one chain can have by their form. */
+/* All launches from s->first on that one series can have by their form. */
 static void extend(clg__strands *s, const clg_program *p, const clg__hash128 *keys)
 {
-    const int64_t extent = launch_at(p, s->first)->strand_extent;
+    const int64_t extent = clg__launch_at(p, s->first)->strand_extent;
     s->count = s->n_kernels = 0;
     for (int l = s->first; l < p->n_kernels && can_share(p, l); l++) {
-        if (launch_at(p, l)->strand_extent != extent) break;
+        if (clg__launch_at(p, l)->strand_extent != extent) break;
         const int kernel = kernel_number(s, p, keys, l);
         if (kernel < 0) break;
         s->kernel_of[s->count++] = (unsigned char)kernel;
     }
 }
 
-/* The chain ends before the first launch that would let strands meet. */
+/* The series ends before the first launch that would let strands meet. */
 static clg_status shorten(clg__strands *s, const clg_program *p)
 {
     int good = 0, bad = s->count + 1;
@@ -187,7 +175,7 @@ static clg_status shorten(clg__strands *s, const clg_program *p)
     return CLG_OK;
 }
 
-static clg_status keep_chain(clg_program *p, const clg__strands *found)
+static clg_status keep_series(clg_program *p, const clg__strands *found)
 {
     clg__strands *all = p->strands;
     size_t capacity = (size_t)p->n_strands;
@@ -202,7 +190,7 @@ static clg_status keep_chain(clg_program *p, const clg__strands *found)
     return CLG_OK;
 }
 
-static clg_status find_chains(clg_program *p, const clg__hash128 *keys, unsigned char *kernel_of)
+static clg_status find_series(clg_program *p, const clg__hash128 *keys, unsigned char *kernel_of)
 {
     for (int l = 0; l < p->n_kernels; l++) {
         if (!can_share(p, l)) continue;
@@ -211,13 +199,13 @@ static clg_status find_chains(clg_program *p, const clg__hash128 *keys, unsigned
         if (!is_worth_it(&s)) continue;
         CLG_TRY(shorten(&s, p));
         if (!is_worth_it(&s)) continue;
-        CLG_TRY(keep_chain(p, &s));
+        CLG_TRY(keep_series(p, &s));
         l += s.count - 1;
     }
     return CLG_OK;
 }
 
-/* Launches of a chain are recorded for so many strands. */
+/* Launches of a series are recorded for so many strands. */
 static clg_status record_anew(clg_program *p)
 {
     for (int i = 0; i < p->n_strands; i++)
@@ -235,7 +223,7 @@ clg_status clg__strands_form(clg_program *p, const clg__hash128 *keys)
     for (int i = 0; status == CLG_OK && i < p->n_steps; i++)
         for (size_t k = 0; k < p->steps[i].lowering.n_launches; k++)
             p->step_of_launch[p->steps[i].first_kernel + (int)k] = i;
-    if (status == CLG_OK) status = find_chains(p, keys, kernel_of);
+    if (status == CLG_OK) status = find_series(p, keys, kernel_of);
     clg__free(kernel_of);
     return status == CLG_OK ? record_anew(p) : status;
 }

@@ -1,7 +1,7 @@
 /*
- * The kernel of a chain of launches (strands.h), and its table of arguments: a row per launch.
+ * The kernel of a series of launches (strands.h), and its table of arguments: a row per launch.
  *
- *     word 0   number of the kernel among the chain's
+ *     word 0   number of the kernel among the series'
  *          1   work-groups of a strand; strand s has those from s times that on
  *          2   work-groups along x
  *          3   work-groups in all
@@ -16,17 +16,6 @@ enum {
     FIRST_ARGUMENT = 4, /* word of a row */
     STEP_ARGUMENT = 2   /* argument of the kernel */
 };
-
-static const clg__step *step_of(const clg_program *p, int launch)
-{
-    return &p->steps[p->step_of_launch[launch]];
-}
-
-static clg__launch *launch_at(const clg_program *p, int launch)
-{
-    const clg__step *step = step_of(p, launch);
-    return &step->lowering.launches[launch - step->first_kernel];
-}
 
 static int own_arguments(const clg__launch *launch)
 {
@@ -100,7 +89,7 @@ static size_t add_calls(clg__str *out, const clg_program *p, const clg__strands 
     size_t words = 0;
     for (int k = 0; k < s->n_kernels; k++) {
         if (s->kernels[k].body != k) continue;
-        const clg__launch *launch = launch_at(p, s->first + s->kernels[k].launch);
+        const clg__launch *launch = clg__launch_at(p, s->first + s->kernels[k].launch);
         const size_t used = add_call(out, launch, k, slots);
         if (used > words) words = used;
     }
@@ -169,7 +158,7 @@ static void write_argument(row *r, const clg__arg *arg, size_t *at)
     clg__address address;
     switch (arg->kind) {
     case CLG__ARG_BUFFER:
-        address = clg__program_argument(r->p, step_of(r->p, r->launch), arg);
+        address = clg__program_argument(r->p, clg__step_of(r->p, r->launch), arg);
         r->words[(*at)++] = number_of_memory(r->s, address.mem);
         r->words[(*at)++] = address.offset;
         return;
@@ -202,7 +191,7 @@ static void write_shared_arguments(row *r, const clg__launch *launch, int epilog
 static void write_row(row *r)
 {
     const clg__strand_kernel *kernel = &r->s->kernels[r->s->kernel_of[r->launch - r->s->first]];
-    const clg__launch *launch = launch_at(r->p, r->launch);
+    const clg__launch *launch = clg__launch_at(r->p, r->launch);
     const size_t groups = launch->global[0] * (launch->dims > 1 ? launch->global[1] : 1);
     r->words[0] = (cl_ulong)kernel->body;
     r->words[1] = r->s->strands == 1 ? groups : (cl_ulong)launch->strand_groups;
@@ -278,7 +267,7 @@ void clg__strands_work(const clg_program *p, const clg__strands *s, double *flop
 {
     *flops = *bytes = 0;
     for (int l = s->first; l < s->first + s->count; l++) {
-        *flops += launch_at(p, l)->flops;
-        *bytes += launch_at(p, l)->bytes;
+        *flops += clg__launch_at(p, l)->flops;
+        *bytes += clg__launch_at(p, l)->bytes;
     }
 }

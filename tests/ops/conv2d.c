@@ -57,24 +57,36 @@ static bool inside(const op_case *c, int64_t *i, int64_t n)
     return true;
 }
 
+/* What the window sees of image `at[0]` for result pixel (at[1], at[2]), channel at[3]. */
+static double window_sum(const op_case *c, const geometry *g, const clg_shape *in,
+                         const double *const *x, const clg_shape *out, const int64_t *at)
+{
+    const int64_t *source = in[0].dim, *window = in[1].dim, columns = out->dim[3];
+    const int64_t per_group = columns / (c->p[6] ? c->p[6] : 1), depth = window[2];
+    double sum = 0;
+    for (int64_t ky = 0; ky < window[0]; ky++) {
+        int64_t iy = at[1] * g[0].stride - g[0].before + ky * g[0].dilation;
+        if (!inside(c, &iy, source[1])) continue;
+        for (int64_t kx = 0; kx < window[1]; kx++) {
+            int64_t ix = at[2] * g[1].stride - g[1].before + kx * g[1].dilation;
+            if (!inside(c, &ix, source[2])) continue;
+            const double *pixel = x[0] + ((at[0] * source[1] + iy) * source[2] + ix) * source[3] +
+                                  at[3] / per_group * depth;
+            const double *weights = x[1] + (ky * window[1] + kx) * depth * columns + at[3];
+            for (int64_t ic = 0; ic < depth; ic++) sum += pixel[ic] * weights[ic * columns];
+        }
+    }
+    return sum;
+}
+
 static void convolved(const op_case *c, const clg_shape *in, const double *const *x,
                       const clg_shape *out, double *y)
 {
-    geometry v = geometry_of(c, 0, in, out), h = geometry_of(c, 1, in, out);
-    int groups = c->p[6] ? c->p[6] : 1;
-    int64_t depth = in[1].dim[2], per_group = out->dim[3] / groups;
+    const geometry g[2] = {geometry_of(c, 0, in, out), geometry_of(c, 1, in, out)};
     for (int64_t i = 0; i < clg_shape_count(out); i++) {
         int64_t at[CLG_MAX_DIMS];
         op_check_coordinates(out, i, at);
-        y[i] = 0;
-        for (int64_t l = 0; l < in[1].dim[0] * in[1].dim[1] * depth; l++) {
-            int64_t ky = l / depth / in[1].dim[1], kx = l / depth % in[1].dim[1], ic = l % depth;
-            int64_t iy = at[1] * v.stride - v.before + ky * v.dilation;
-            int64_t ix = at[2] * h.stride - h.before + kx * h.dilation;
-            if (!inside(c, &iy, in[0].dim[1]) || !inside(c, &ix, in[0].dim[2])) continue;
-            int64_t from[] = {at[0], iy, ix, at[3] / per_group * depth + ic};
-            y[i] += x[0][op_check_index(&in[0], from)] * x[1][l * out->dim[3] + at[3]];
-        }
+        y[i] = window_sum(c, g, in, x, out, at);
     }
 }
 
