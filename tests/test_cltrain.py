@@ -102,7 +102,7 @@ class Usage(Case):
         self.assertEqual(bare.stdout, "")
         self.assertIn("Usage: cltrain COMMAND", bare.stderr)
         self.assertIn("did you mean 'train'", self.cltrain("trian", code=2).stderr)
-        self.assertIn("did you mean 'epochs'", self.cltrain("train", "--epoks", "1", code=2).stderr)
+        self.assertIn("did you mean '--epochs'", self.cltrain("train", "--epoks", "1", code=2).stderr)
         self.assertIn("needs a value", self.cltrain("train", "--epochs", code=2).stderr)
         for arguments in (["--epochs", "0"], ["--batch", "x"], ["--lr", "nan"], ["--optimizer", "adm"],
                           ["a.yaml", "b.yaml"], ["--resume", "x", "m"], ["--resume", "x", "--out", "y"]):

@@ -57,6 +57,13 @@ class Tune(unittest.TestCase):
         listed = [json.loads(line) for line in self.tune("--list", "--json", "pointwise")[0].splitlines()]
         self.assertEqual((listed[0]["value"], listed[0]["source"]), (won, "user" if won else "judged"))
 
+    def test_every_value_is_measured(self):
+        """Also on problems that are fed, as products are."""
+        out, notes = self.tune("matmul.tile", "pointwise.share", "--dry-run", "--json")
+        for row in map(json.loads, out.splitlines()):
+            self.assertGreater(len(row["tried"]), 1, row)
+        self.assertNotIn("left out", notes)
+
     def test_what_was_not_named_stays(self):
         self.tune("pointwise")
         content = json.loads(self.file.read_text())

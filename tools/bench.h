@@ -62,6 +62,8 @@ struct bench_run {
 
 /** Builds, compiles and feeds; fills what is known before measuring. Always to be closed. */
 int bench_open(struct bench_run *run, const struct bench_case *row, struct bench_result *result);
+/** Gives a program of this setup one batch. */
+clg_status bench_feed(const struct bench_setup *setup, clg_program *program);
 /** Runs it for about a second. */
 clg_status bench_time(struct bench_run *run, struct bench_result *result);
 void bench_close(struct bench_run *run);

@@ -92,17 +92,16 @@ static clg_status feed_bytes(clg_program *program, clg_tensor *input)
     return status;
 }
 
-/* One batch. */
-static clg_status feed(const struct bench_run *run)
+clg_status bench_feed(const struct bench_setup *setup, clg_program *program)
 {
-    clg_tensor *const inputs[] = {run->setup.data, run->setup.label};
+    clg_tensor *const inputs[] = {setup->data, setup->label};
     clg_status status = CLG_OK;
     for (int i = 0; i < 2 && status == CLG_OK; i++) {
         if (!inputs[i]) continue;
         clg_dtype type = clg_tensor_dtype(inputs[i]);
-        status = type == CLG_I32  ? feed_indices(run->program, inputs[i], run->setup.classes)
-                 : type == CLG_U8 ? feed_bytes(run->program, inputs[i])
-                                  : feed_reals(run->program, inputs[i]);
+        status = type == CLG_I32  ? feed_indices(program, inputs[i], setup->classes)
+                 : type == CLG_U8 ? feed_bytes(program, inputs[i])
+                                  : feed_reals(program, inputs[i]);
     }
     return status;
 }
@@ -120,7 +119,7 @@ static clg_status compile(struct bench_run *run, struct bench_result *result)
                                                                 .n_outputs = setup->n_outputs,
                                                                 .mode = setup->mode));
     result->compile = seconds_now() - started;
-    if (status == CLG_OK) status = feed(run);
+    if (status == CLG_OK) status = bench_feed(setup, run->program);
     if (status != CLG_OK) return status;
     clg_program_query(run->program, &result->stats);
     clg_context_memory(run->context, &after, &peak);

@@ -24,7 +24,7 @@ static void first_sentence(const char *text, char *line, size_t size)
     size_t length = 0;
     for (; *text == '#'; text += *text == '\n') {
         for (text++; *text && *text != '\n' && length + 2 < size; text++)
-            if (length || *text != ' ') line[length++] = *text;
+            if (*text != ' ' || (length && line[length - 1] != ' ')) line[length++] = *text;
         line[length] = '\0';
         char *end = strstr(line, ". ");
         if (end) length = (size_t)(end - line) + 1;

@@ -36,9 +36,11 @@ static int refuse_option(const struct command *command, const char *given)
     char word[64];
     const char *start = given + strspn(given, "-");
     snprintf(word, sizeof word, "%.*s", (int)strcspn(start, "="), start);
+    const char *near = nearest_word(word, names, count);
     return report_error(BAD_USAGE,
-                        "%s: unknown or ambiguous option '%s'%s\nTry 'cltrain %s --help'.",
-                        command->name, given, suggestion(word, names, count), command->name);
+                        "%s: unknown or ambiguous option '%s'%s%s%s\nTry 'cltrain %s --help'.",
+                        command->name, given, near ? " (did you mean '--" : "", near ? near : "",
+                        near ? "'?)" : "", command->name);
 }
 
 static int store(const struct command *command, const struct option_row *row, const char *text,

@@ -314,8 +314,12 @@ int run_schema(const char *config, char **out)
     size_t size = 0;
     bool failed = !file || getdelim(out, &size, 0, file) < 0; /* JSON has no NUL: the whole file */
     if (file) fclose(file);
-    if (!failed) return DONE;
+    json_error_t problem = {.text = ""};
+    json_t *schema = failed ? NULL : json_loads(*out, 0, &problem);
+    json_decref(schema);
+    if (schema) return DONE;
     free(*out);
     *out = NULL;
-    return report_error(BAD_INPUT, "%s: %s", path.text, strerror(errno));
+    return failed ? report_error(BAD_INPUT, "%s: %s", path.text, strerror(errno))
+                  : report_error(BAD_INPUT, "%s is damaged: %s", path.text, problem.text);
 }

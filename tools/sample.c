@@ -15,6 +15,7 @@
 #include "cltrain.h"
 #include "options.h"
 #include "random_bits.h"
+#include "run_dir.h"
 #include "signals.h"
 #include "trained.h"
 
@@ -69,7 +70,13 @@ static int read_vocabulary(struct writer *w, const char *run)
     const char *format = NULL;
     int words = 0;
     json_t *classes = NULL;
-    if (w->trained.schema) w->schema = json_loads(w->trained.schema, 0, NULL);
+    struct run_path config;
+    char *schema = NULL;
+    int code = run_find_config(run, &config);
+    if (code == DONE) code = run_schema(config.text, &schema);
+    if (code != DONE) return code;
+    if (schema) w->schema = json_loads(schema, 0, NULL);
+    free(schema);
     json_unpack(w->schema, "{s:s s:b s:o}", "format", &format, "words", &words, "classes",
                 &classes);
     if (!format || strcmp(format, "text") != 0)
@@ -169,8 +176,8 @@ static clg_status feed_state(struct writer *w, const struct step_state *s)
 
 static int prepare(struct writer *w, const char *run)
 {
-    int code = trained_load_stepwise(&w->trained, run, w->given->device);
-    if (code == DONE) code = read_vocabulary(w, run);
+    int code = read_vocabulary(w, run); /* first: no other network can be built for a step */
+    if (code == DONE) code = trained_load_stepwise(&w->trained, run, w->given->device);
     if (code == DONE) code = check_model(w, run);
     if (code == DONE) code = check_prompt(w);
     if (code == DONE) code = allocate(w);

@@ -243,7 +243,9 @@ static void print_epoch(const struct trainer *trainer, const struct epoch_record
     if (!isnan(record->val_loss) && clg_tensor_shape(trainer->network.logits)->ndim == 3)
         printf(", perplexity %.3f", exp(record->val_loss)); /* of sequences */
     if (!isnan(record->val_accuracy)) printf(", accuracy %.2f %%", 100 * record->val_accuracy);
-    printf("  %.0f images/s\n", record->images_per_second);
+    if (record->images_per_second > 0) /* not known of one batch */
+        printf("  %.0f images/s", record->images_per_second);
+    putchar('\n');
     fflush(stdout);
 }
 

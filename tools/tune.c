@@ -112,7 +112,7 @@ static int print_verdict(const struct tune *tune, const struct tune_contest *con
                                     contest->problem_class, "value", json_optional(value),
                                     "speedup", json_number(1 / verdict->ratio), "tried",
                                     json_tried(contest, verdict)));
-    printf("%-34s %-10s ", contest->tunable->name, contest->problem_class);
+    printf("%-39s %-10s ", contest->tunable->name, contest->problem_class);
     if (value)
         printf("%-16s %.2f times as fast\n", value, 1 / verdict->ratio);
     else
@@ -128,7 +128,7 @@ static int print_state(const struct tune *tune, const struct clg_tunable *t, con
     clg_status status = clg_tuning_get(tune->context, t->name, class_, &value, &source);
     if (status != CLG_OK) return report_status(status, NULL);
     if (!tune->given->json) {
-        printf("%-34s %-10s %-16s %-12s %s\n", t->name, class_, value ? value : "-",
+        printf("%-39s %-10s %-16s %-12s %s\n", t->name, class_, value ? value : "-",
                sources[source], t->summary);
         return DONE;
     }

@@ -133,6 +133,7 @@ static clg_program *prepare(struct arena *arena, const char *value)
     clg_program *program = NULL;
     bool right = false;
     clg_status status = compile(arena, value, &program);
+    if (status == CLG_OK) status = bench_feed(&arena->run.setup, program);
     if (status == CLG_OK) status = check(arena, program, &right);
     if (status == CLG_OK && right) return program;
     report_note("%s=%s is left out: %s", arena->contest->tunable->name, value ? value : "(default)",

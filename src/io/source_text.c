@@ -203,6 +203,11 @@ static clg_status apply_schema(text *t, const char *path, const json_t *schema, 
 {
     const char *at = t->bytes, *start;
     uint32_t length;
+    const char *format = json_string_value(json_object_get(schema, "format"));
+    if (strcmp(format, "text") != 0)
+        return clg__fail(CLG_ERROR_FORMAT,
+                         "%s was taken for a text, but the training data had the format %s", path,
+                         format);
     CLG_TRY(clg__names_from_json(json_object_get(schema, "classes"), "vocabulary", names));
     int32_t other = names->count && strcmp(names->items[0], unknown) == 0 ? 0 : -1;
     for (size_t i = 0; i < t->known.slots; i++) t->known.entries[i].id = other;

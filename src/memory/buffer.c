@@ -10,8 +10,7 @@
 #include <sys/mman.h>
 #endif
 
-/* "1.5 GiB", "640 bytes" for messages. */
-static const char *bytes_text(char *text, size_t size, uint64_t bytes)
+const char *clg__bytes_text(char *text, size_t size, uint64_t bytes)
 {
     static const char *const units[] = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
     double value = (double)bytes / 1024;
@@ -26,7 +25,6 @@ static const char *bytes_text(char *text, size_t size, uint64_t bytes)
         snprintf(text, size, "%.1f %s", value, units[unit]);
     return text;
 }
-#define BYTES_TEXT(bytes) bytes_text((char[32]){0}, 32, bytes)
 
 static clg_status check_limits(const clg_context *ctx, size_t size, const char *what)
 {
@@ -35,14 +33,14 @@ static clg_status check_limits(const clg_context *ctx, size_t size, const char *
         return clg__fail(CLG_ERROR_MEMORY,
                          "%s: one buffer of %s (%zu bytes) asked for, but %s allows %s in one "
                          "buffer; a smaller batch size needs less",
-                         what, BYTES_TEXT(size), size, ctx->info.name,
-                         BYTES_TEXT(ctx->info.max_allocation));
+                         what, CLG__BYTES_TEXT(size), size, ctx->info.name,
+                         CLG__BYTES_TEXT(ctx->info.max_allocation));
     if (size > left)
         return clg__fail(CLG_ERROR_MEMORY,
                          "%s: %s (%zu bytes) asked for, but %s of the limit of %s on %s are in "
                          "use; a smaller batch size needs less",
-                         what, BYTES_TEXT(size), size, BYTES_TEXT(ctx->memory_used),
-                         BYTES_TEXT(ctx->memory_limit), ctx->info.name);
+                         what, CLG__BYTES_TEXT(size), size, CLG__BYTES_TEXT(ctx->memory_used),
+                         CLG__BYTES_TEXT(ctx->memory_limit), ctx->info.name);
     return CLG_OK;
 }
 
@@ -83,8 +81,8 @@ clg_status clg__buffer_create(clg__buffer **out, clg_context *ctx, size_t size, 
         buffer->mem, error, clCreateBuffer(ctx->cl, CL_MEM_READ_WRITE, size, NULL, &error));
     if (status != CLG_OK) {
         clg__free(buffer);
-        return clg__fail_context(status, "%s: %s (%zu bytes) on %s", what, BYTES_TEXT(size), size,
-                                 ctx->info.name);
+        return clg__fail_context(status, "%s: %s (%zu bytes) on %s", what, CLG__BYTES_TEXT(size),
+                                 size, ctx->info.name);
     }
     buffer->ctx = clg__context_retain(ctx);
     buffer->keeps_context = true;

@@ -28,4 +28,8 @@ clg_status clg__buffer_write(clg__buffer *b, size_t offset, const void *data, si
 clg_status clg__buffer_read(clg__buffer *b, size_t offset, void *data, size_t size);
 clg_status clg__buffer_fill_zero(clg__buffer *b, size_t offset, size_t size);
 
+/** "1.5 GiB", "640 bytes" for messages. */
+const char *clg__bytes_text(char *text, size_t size, uint64_t bytes);
+#define CLG__BYTES_TEXT(bytes) clg__bytes_text((char[32]){0}, 32, bytes)
+
 #endif

@@ -99,6 +99,13 @@ void clg__step_text(const clg_program *p, const clg__step *step, clg__str *out)
     }
 }
 
+static void add_launches(clg__str *out, const clg_program *p, const clg__step *step)
+{
+    const size_t count = step->lowering.n_launches;
+    clg__str_addf(out, "%zu launch%s%s\n", count, count == 1 ? "" : "es",
+                  count && clg__strands_of(p, step->first_kernel) ? ", joined with others" : "");
+}
+
 char *clg_program_text(const clg_program *p)
 {
     clg__str out = {0};
@@ -109,10 +116,10 @@ char *clg_program_text(const clg_program *p)
         clg__str ops = {0};
         char shape[128];
         clg__step_text(p, step, &ops);
-        clg__str_addf(&out, "%4d  %-12s %s  %s, %zu launches\n", i,
+        clg__str_addf(&out, "%4d  %-12s %s  %s, ", i,
                       c->algorithm ? c->algorithm->name : "generated", clg__str_text(&ops),
-                      clg_shape_text(&c->out_space, shape, sizeof shape),
-                      step->lowering.n_launches);
+                      clg_shape_text(&c->out_space, shape, sizeof shape));
+        add_launches(&out, p, step);
         out.failed |= ops.failed;
         clg__str_free(&ops);
     }

@@ -49,9 +49,9 @@ static clg_status explain_memory(clg_program *p, clg_status status)
     while (batch > 0 && !batch_fits(p, batch, room)) batch /= 2;
     if (batch > 0) snprintf(advice, sizeof advice, "; a batch of %lld would fit", (long long)batch);
     return clg__fail(status,
-                     "a program at batch %lld needs %.1f MiB for activations and gradients "
+                     "a program at batch %lld needs %s for activations and gradients "
                      "(largest: %s %s)%s: %s",
-                     (long long)p->max_batch, (double)need / 1048576, node ? node->op->name : "",
+                     (long long)p->max_batch, CLG__BYTES_TEXT(need), node ? node->op->name : "",
                      shape, advice, message);
 }
 
