@@ -140,10 +140,10 @@ typedef struct row {
 
 static cl_ulong number_of_memory(clg__strands *s, cl_mem mem)
 {
-    int i = 0;
-    while (i < s->n_memories && s->memories[i] != mem) i++;
-    if (i == s->n_memories && i < CLG__STRAND_MEMORIES) s->memories[s->n_memories++] = mem;
-    return (cl_ulong)i;
+    for (int i = 0; i < s->n_memories && i < CLG__STRAND_MEMORIES; i++)
+        if (s->memories[i] == mem) return (cl_ulong)i;
+    if (s->n_memories < CLG__STRAND_MEMORIES) s->memories[s->n_memories] = mem;
+    return (cl_ulong)s->n_memories++;
 }
 
 static cl_ulong number_of(const clg__arg *arg)
@@ -220,6 +220,8 @@ static clg_status write_table(clg_program *p, clg__strands *s)
     cl_ulong *words = clg__calloc((size_t)s->count, width * sizeof *words);
     clg_status status = words ? CLG_OK : CLG_ERROR_MEMORY;
     if (status == CLG_OK) write_rows(p, s, words, width);
+    if (status == CLG_OK && s->n_memories > CLG__STRAND_MEMORIES)
+        status = clg__fail(CLG_ERROR_INTERNAL, "joined launches use %d memories", s->n_memories);
     if (status == CLG_OK && !s->table)
         status = clg__buffer_create(&s->table, p->ctx, size, "arguments of joined launches");
     if (status == CLG_OK) status = clg__buffer_write(s->table, 0, words, size);
