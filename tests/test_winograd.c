@@ -206,19 +206,24 @@ static void errors(clg_context *ctx, const char *algorithm, int kernel, double e
 }
 
 /*
- * With 128 channels 1.1 to 1.2 times were measured; points 1 and 2 instead would double that. The
- * direct gradient of the weights is a sum in many parts and three times as exact as y; 2.4 times
- * its error with 3 x 3, as measured, is still below that of y, and 3.8 times with 5 x 5 as large.
+ * With 128 channels and 3 x 3, 1.1 to 1.2 times were measured; points 1 and 2 instead would double
+ * that. The direct gradient of the weights is a sum in many parts and three times as exact as y:
+ * 2.4 times its error is still below that of y. With 5 x 5 the direct algorithm, too, sums y and dx
+ * in parts here (16 channels each), and Winograd's errors are 2.1 times as large; that of dw is as
+ * large as that of y.
  */
 START_TEST(errors_are_about_those_of_the_direct_algorithm)
 {
-    static const double most[][3] = {{2, 2, 3}, {2, 2, 4.5}};
     clg_context *ctx = cpu_context(0);
     double direct[3], fast[3];
     errors(ctx, "tile", (int)kernels[_i], direct);
     errors(ctx, "winograd", (int)kernels[_i], fast);
+    const bool small = kernels[_i] == 3;
+    const double times = small ? 2 : 3;
+    const double most[3] = {times * direct[0], times * direct[1],
+                            small ? 3 * direct[2] : 1.5 * fast[0]};
     for (int i = 0; i < 3; i++) {
-        ck_assert_double_lt(fast[i], most[_i][i] * direct[i]);
+        ck_assert_double_lt(fast[i], most[i]);
         ck_assert_double_gt(fast[i], 0);
         ck_assert_double_lt(fast[i], 1.5e-6);
     }
