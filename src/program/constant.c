@@ -86,6 +86,12 @@ static bool variables_version(const clg_program *p, uint64_t *version)
     return true;
 }
 
+bool clg__constants_last(const clg_program *p)
+{
+    uint64_t version;
+    return variables_version(p, &version);
+}
+
 void clg__constants_check(clg_program *p)
 {
     uint64_t version;

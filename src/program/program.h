@@ -129,6 +129,8 @@ void clg__prepared_free(clg_program *p);
 
 /** Before a run: whether its constant steps can be left out (p->constants_fresh). */
 void clg__constants_check(clg_program *p);
+/** Whether later runs leave them out, as long as no variable changes. */
+bool clg__constants_last(const clg_program *p);
 /** The run was enqueued. */
 void clg__constants_made(clg_program *p);
 

@@ -141,11 +141,13 @@ void clg_program_query(const clg_program *p, clg_program_stats *out)
                                .values_bytes = (uint64_t)p->ir.unshared * sizeof(float)};
     for (int id = 0; id < p->ir.n_values; id++)
         out->nodes += p->ir.values[id].live && !p->ir.values[id].uniform;
+    const bool constants_last = clg__constants_last(p);
     for (int i = 0; i < p->n_steps; i++) {
         const clg__lowering *lo = &p->steps[i].lowering;
+        const bool once = constants_last && is_constant(p, &p->steps[i]);
         for (size_t k = 0; k < lo->n_launches; k++) {
             const clg__launch *launch = &lo->launches[k];
-            if (!is_joined(p, &p->steps[i], k) && !is_constant(p, &p->steps[i]))
+            if (!once && !is_joined(p, &p->steps[i], k))
                 out->launches += !launch->prepares || !clg__prepared_lasts(p, launch->prepares);
             out->flops += launch->flops;
         }
