@@ -654,6 +654,11 @@ class Training(Case):
         self.assertGreater(lines[0]["share"], 0)
         self.assertEqual(lines[0]["launches"], 1)
 
+    def test_bench_of_a_case_without_inputs(self):
+        """What it measures must not be a constant that is computed once."""
+        line, = self.lines("bench", "softmax-4096x1000")
+        self.assertGreater(line["launches"], 0)
+
     def test_bench_of_a_model_that_has_a_schedule(self):
         line, = self.lines("bench", "step-resnet20-b128")
         self.assertGreater(line["median_ms"], 0)
