@@ -10,7 +10,7 @@
 
 enum { ROWS = 3, IN = 5, OUT = 37 };
 
-/* y (ROWS, OUT) = x w */
+/* y (ROWS, OUT) = x w, or what make_scaled says */
 typedef struct network {
     clg_context *ctx;
     clg_graph *graph;
@@ -161,18 +161,10 @@ END_TEST
 enum { WIDTH = 6 };
 
 /* y (N, WIDTH) = x (sum of w's rows): a factor that stays, and a product in each run. */
-typedef struct scaled {
-    clg_context *ctx;
-    clg_graph *graph;
-    clg_tensor *w;
-    array x, y;
-    clg_program *program;
-} scaled;
-
-static scaled make_scaled(void)
+static network make_scaled(void)
 {
-    scaled s = {.graph = clg_graph_create(clg_graph_options(.batch = ROWS)),
-                .x = array_random((int64_t)ROWS * WIDTH, 4)};
+    network s = {.graph = clg_graph_create(clg_graph_options(.batch = ROWS)),
+                 .x = array_random((int64_t)ROWS * WIDTH, 4)};
     TEST_OK(clg_context_create(&s.ctx, clg_context_options(.profiling = true)));
     s.x.tensor = clg_input(s.graph, "x", CLG_F32, CLG_SHAPE(CLG_BATCH, WIDTH));
     s.w = clg_variable(s.graph, "w", CLG_SHAPE(IN, WIDTH),
@@ -184,17 +176,8 @@ static scaled make_scaled(void)
     return s;
 }
 
-static void free_scaled(scaled *s)
-{
-    clg_program_destroy(s->program);
-    clg_graph_destroy(s->graph);
-    clg_context_destroy(s->ctx);
-    free(s->x.data);
-    free(s->y.data);
-}
-
 /* Compares y with what w is now. The number of kernels that it took. */
-static size_t check_scaled(scaled *s)
+static size_t check_scaled(network *s)
 {
     float w[IN * WIDTH];
     double expected[ROWS * WIDTH];
@@ -215,7 +198,7 @@ static size_t check_scaled(scaled *s)
 
 START_TEST(constants_follow_the_variables)
 {
-    scaled s = make_scaled();
+    network s = make_scaled();
     array other = array_random((int64_t)IN * WIDTH, 5);
     clg_tensor *step = clg_assign(s.w, clg_mul(s.w, clg_scalar(s.graph, -0.5)));
     clg_program *training = NULL;
@@ -229,7 +212,7 @@ START_TEST(constants_follow_the_variables)
     ck_assert_uint_eq(check_scaled(&s), 1);
     clg_program_destroy(training);
     free(other.data);
-    free_scaled(&s);
+    free_network(&s);
 }
 END_TEST
 
@@ -237,7 +220,7 @@ END_TEST
  * first, and nothing anew for another batch size. */
 START_TEST(constants_are_computed_when_they_may_have_changed)
 {
-    scaled s = make_scaled();
+    network s = make_scaled();
     clg_program_stats stats;
     void *memory;
     size_t offset, count;
@@ -258,7 +241,7 @@ START_TEST(constants_are_computed_when_they_may_have_changed)
     TEST_OK(clg_program_cl_mem(s.program, s.w, &memory, &offset));
     ck_assert_uint_gt(check_scaled(&s), 1);
     ck_assert_uint_gt(check_scaled(&s), 1);
-    free_scaled(&s);
+    free_network(&s);
 }
 END_TEST
 
