@@ -271,6 +271,8 @@ static const choice choices[] = {
     {56, 4, 64, 64, PAD(1, 1), false, false},
 };
 
+enum { MANY = 64 }; /* samples, of which the pixels are not few */
+
 START_TEST(it_is_chosen_where_it_is_faster)
 {
     const choice *c = &choices[_i];
@@ -285,12 +287,14 @@ START_TEST(it_is_chosen_where_it_is_faster)
         clg_tensor *y = clg_conv2d(x, w, &c->params);
         TEST_OK(clg_graph_status(g));
         ck_assert(clg__winograd_forward_applies(&device, y) == c->applies);
-        if (c->applies) ck_assert(clg__winograd_forward_by_default(&device, y) == c->by_default);
+        if (c->applies)
+            ck_assert(clg__winograd_forward_by_default(&device, y, MANY) == c->by_default);
         clg_tensor *dw = NULL;
         TEST_OK(clg_vjp(y, y, &w, 1, &dw));
         ck_assert(clg__winograd_backward_weights_applies(&device, dw) == c->applies);
         if (c->applies)
-            ck_assert(clg__winograd_backward_weights_by_default(&device, dw) == c->by_default);
+            ck_assert(clg__winograd_backward_weights_by_default(&device, dw, MANY) ==
+                      c->by_default);
         clg_graph_destroy(g);
     }
 }
@@ -307,7 +311,7 @@ START_TEST(gradients_of_the_data_choose_for_themselves)
     clg_tensor *y = clg_conv2d(x, w, clg_conv2d_options(.pad = {2, 2}));
     TEST_OK(clg_vjp(y, y, &x, 1, &dx));
     ck_assert(clg__winograd_backward_data_applies(&device, dx));
-    ck_assert(clg__winograd_backward_data_by_default(&device, dx));
+    ck_assert(clg__winograd_backward_data_by_default(&device, dx, MANY));
     clg_graph_destroy(g);
 }
 END_TEST
@@ -328,8 +332,8 @@ START_TEST(devices_with_little_local_memory_are_left_to_the_direct_algorithm)
     ck_assert(!clg__winograd_backward_weights_applies(&device, dw));
     device.info.local_memory = 1 << 20;
     ck_assert(clg__winograd_forward_applies(&device, y));
-    ck_assert(clg__winograd_backward_data_by_default(&device, dx));
-    ck_assert(clg__winograd_backward_weights_by_default(&device, dw));
+    ck_assert(clg__winograd_backward_data_by_default(&device, dx, MANY));
+    ck_assert(clg__winograd_backward_weights_by_default(&device, dw, MANY));
     clg_graph_destroy(g);
 }
 END_TEST

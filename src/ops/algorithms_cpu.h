@@ -48,9 +48,12 @@ bool clg__winograd_forward_applies(const clg_context *ctx, const clg_tensor *nod
 bool clg__winograd_backward_data_applies(const clg_context *ctx, const clg_tensor *node);
 bool clg__winograd_backward_weights_applies(const clg_context *ctx, const clg_tensor *node);
 /** Where it is estimated to be clearly faster than the direct algorithm. */
-bool clg__winograd_forward_by_default(const clg_context *ctx, const clg_tensor *node);
-bool clg__winograd_backward_data_by_default(const clg_context *ctx, const clg_tensor *node);
-bool clg__winograd_backward_weights_by_default(const clg_context *ctx, const clg_tensor *node);
+bool clg__winograd_forward_by_default(const clg_context *ctx, const clg_tensor *node,
+                                      int64_t batch);
+bool clg__winograd_backward_data_by_default(const clg_context *ctx, const clg_tensor *node,
+                                            int64_t batch);
+bool clg__winograd_backward_weights_by_default(const clg_context *ctx, const clg_tensor *node,
+                                               int64_t batch);
 clg_status clg__winograd_cpu_forward(clg__lowering *lo);          /* x, w -> y */
 clg_status clg__winograd_cpu_backward_data(clg__lowering *lo);    /* dy, w -> dx */
 clg_status clg__winograd_cpu_backward_weights(clg__lowering *lo); /* x, dy -> dw */

@@ -167,7 +167,8 @@ bool clg__winograd_backward_weights_applies(const clg_context *ctx, const clg_te
 }
 
 /* Compares with the direct algorithm's multiply-adds, as conv2d_winograd_cpu.c does. */
-bool clg__winograd_backward_weights_by_default(const clg_context *ctx, const clg_tensor *node)
+bool clg__winograd_backward_weights_by_default(const clg_context *ctx, const clg_tensor *node,
+                                               int64_t batch)
 {
     const problem p = read_problem(node->attr, &node->inputs[0]->shape, &node->inputs[1]->shape);
     const clg__tile tile = clg__tile_choose(ctx, &knobs, node, p.n);

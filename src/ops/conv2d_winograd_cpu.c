@@ -210,9 +210,12 @@ static bool by_default(const clg_context *ctx, const clg_tensor *node, bool back
     {                                                                                              \
         return applies(ctx, node, backward);                                                       \
     }                                                                                              \
-    bool clg__winograd_##pass##_by_default(const clg_context *ctx, const clg_tensor *node)         \
+    bool clg__winograd_##pass##_by_default(const clg_context *ctx, const clg_tensor *node,         \
+                                           int64_t batch)                                          \
     {                                                                                              \
-        return by_default(ctx, node, backward);                                                    \
+        /* Transforming the weights takes longer than few pixels make up for. */                   \
+        return (backward || !clg__conv2d_cpu_few_pixels(node, batch)) &&                           \
+               by_default(ctx, node, backward);                                                    \
     }                                                                                              \
     clg_status clg__winograd_cpu_##pass(clg__lowering *lo)                                         \
     {                                                                                              \

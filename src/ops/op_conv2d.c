@@ -85,30 +85,11 @@ static void backward_weights_gradient(clg_tensor *out, clg_tensor *g, clg_tensor
     dx[1] = forward(out->attr, out->inputs[0], g);
 }
 
-/* Transformed weights are four times as large, which few pixels do not make up for. */
-static bool winograd_forward_by_default(const clg_context *ctx, const clg_tensor *node,
-                                        int64_t batch)
-{
-    return !clg__conv2d_cpu_few_pixels(node, batch) && clg__winograd_forward_by_default(ctx, node);
-}
-
-static bool winograd_backward_data_by_default(const clg_context *ctx, const clg_tensor *node,
-                                              int64_t batch)
-{
-    return clg__winograd_backward_data_by_default(ctx, node);
-}
-
-static bool winograd_backward_weights_by_default(const clg_context *ctx, const clg_tensor *node,
-                                                 int64_t batch)
-{
-    return clg__winograd_backward_weights_by_default(ctx, node);
-}
-
 #define WINOGRAD(pass)                                                                             \
     {                                                                                              \
         .name = "winograd", .engines = 1u << CLG_ENGINE_CPU, .fuses_epilogue = true,               \
-        .applies = clg__winograd_##pass##_applies, .by_default = winograd_##pass##_by_default,     \
-        .lower = clg__winograd_cpu_##pass                                                          \
+        .applies = clg__winograd_##pass##_applies,                                                 \
+        .by_default = clg__winograd_##pass##_by_default, .lower = clg__winograd_cpu_##pass         \
     }
 #define TILE(pass)                                                                                 \
     {                                                                                              \
