@@ -7,6 +7,7 @@
  * Keys are hashes of what a kernel is made of: the text of a generated one, else file, defines and
  * epilogue.
  */
+#include "device/devices.h"
 #include "program/program.h"
 
 enum {
@@ -42,7 +43,7 @@ typedef struct builder {
 /* Where drivers compile one program after the other, a second one only costs its headers. */
 static size_t generated_groups(const clg_context *ctx)
 {
-    return ctx->engine == CLG_ENGINE_CPU ? 1 : MOST_GENERATED;
+    return clg__platform_engine(&ctx->info) == CLG_ENGINE_CPU ? 1 : MOST_GENERATED;
 }
 
 static int most_epilogues(const clg_context *ctx)
