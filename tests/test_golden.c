@@ -12,7 +12,7 @@ enum { GROUP = 32 }; /* cases in one program: most of the time goes into compili
 
 static clg_context *new_context(void)
 {
-    clg_context *ctx = testing_context();
+    clg_context *ctx = testing_shared_context();
     return ctx;
 }
 

@@ -1,11 +1,7 @@
 /*
- * The context of tests that compute: one for all tests of a process, and with it the kernels that
- * they compile. Most of the time of these tests goes into compiling, and four of ten kernels were
- * compiled for an earlier test already.
- *
- * Each test holds a reference, as programs do, and destroys it; that nothing else is left of a
- * test is seen by counting objects, of which the context has one for each module. What is about
- * contexts, modules or caches themselves creates its own with clg_context_create.
+ * Contexts for tests that compute. All are on the same cl_context: that is where a driver keeps its
+ * compiler, and starting it anew (PoCL reads its built-in functions then) takes half a second,
+ * longer than most tests need for all else.
  */
 #ifndef CLGRAD_TESTING_CONTEXT_H
 #define CLGRAD_TESTING_CONTEXT_H
@@ -13,7 +9,15 @@
 #include "clgrad/device.h"
 #include "testing.h"
 
-/** On the default device; the caller destroys it. */
+/** A new context on the default device; the caller destroys it. */
 clg_context *testing_context(void);
+
+/**
+ * One context for all tests of the process that ask for it, and with it the kernels that they
+ * compile: four of ten were compiled for an earlier test. Each test destroys what it got, as if it
+ * were its own; that nothing of a test is left is seen by counting objects, of which the context
+ * has one for each module.
+ */
+clg_context *testing_shared_context(void);
 
 #endif

@@ -134,7 +134,7 @@ bool op_check_reaches(const clg_tensor *from, const clg_tensor *to)
 
 clg_context *op_check_context(void)
 {
-    return testing_context();
+    return testing_shared_context();
 }
 
 static clg_program *compile_up_to(const char *file, clg_context *ctx, clg_graph *g,
