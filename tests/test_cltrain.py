@@ -103,6 +103,8 @@ class Usage(Case):
         self.assertIn("Usage: cltrain COMMAND", bare.stderr)
         self.assertIn("did you mean 'train'", self.cltrain("trian", code=2).stderr)
         self.assertIn("did you mean '--epochs'", self.cltrain("train", "--epoks", "1", code=2).stderr)
+        self.assertIn("did you mean 'adam'", self.cltrain("train", "--optimizer", "addam", code=2).stderr)
+        self.assertIn("did you mean 'cosine'", self.cltrain("train", "--schedule", "cosin", code=2).stderr)
         self.assertIn("needs a value", self.cltrain("train", "--epochs", code=2).stderr)
         for arguments in (["--epochs", "0"], ["--batch", "x"], ["--lr", "nan"], ["--optimizer", "adm"],
                           ["a.yaml", "b.yaml"], ["--resume", "x", "m"], ["--resume", "x", "--out", "y"]):
@@ -129,6 +131,8 @@ class Usage(Case):
         self.assertTrue(devices[0]["default"] and devices[0]["name"])
         info, = self.lines("cache", "info")
         self.assertEqual(set(info), {"directory", "note", "entries", "bytes", "limit_bytes"})
+        empty = {"CLGRAD_CACHE": "1", "CLGRAD_CACHE_DIR": str(self.folder / "no kernels")}
+        self.assertIn("Drivers that keep compiled kernels", self.cltrain("cache", env=empty).stdout)
 
     def test_no_device(self):
         for selector in ("no such thing", "::9"):

@@ -350,6 +350,19 @@ START_TEST(what_is_no_file_is_not_read)
 }
 END_TEST
 
+START_TEST(a_folder_that_cannot_be_written_to_is_known_before)
+{
+    use_file("new/folder/tuning.json");
+    TEST_OK(clg_tuning_check_file());
+    ck_assert_int_eq(access(scratch_path("new/folder"), W_OK), 0);
+    ck_assert_int_eq(chmod(scratch_path("new/folder"), 0500), 0);
+    if (geteuid() == 0)
+        TEST_SKIP("a read-only folder: root may write to it");
+    else
+        TEST_FAILS(clg_tuning_check_file(), CLG_ERROR_IO, "new/folder");
+}
+END_TEST
+
 START_TEST(what_is_not_understood_is_not_replaced)
 {
     clg_context ctx;
@@ -601,6 +614,7 @@ int main(void)
     tcase_add_loop_test(file, a_damaged_file_costs_one_warning, 0, (int)CLG__COUNT(bad_files));
     tcase_add_test(file, no_byte_of_a_file_is_trusted);
     tcase_add_test(file, what_is_no_file_is_not_read);
+    tcase_add_test(file, a_folder_that_cannot_be_written_to_is_known_before);
     tcase_add_test(file, what_is_not_understood_is_not_replaced);
     tcase_add_test(file, failures_leave_the_old_file);
     return testing_run(suite);

@@ -29,6 +29,9 @@ static int show(const struct cache_options *given)
     else
         printf("%s: %" PRIu64 " programs, %.1f of %.0f MiB\n", info.directory, info.entries,
                (double)info.bytes / (1 << 20), (double)info.limit_bytes / (1 << 20));
+    if (*info.directory && info.entries == 0)
+        printf("Drivers that keep compiled kernels themselves are left to it, unless "
+               "CLGRAD_CACHE_DIR names a folder.\n");
     return DONE;
 }
 
@@ -60,7 +63,7 @@ const struct command command_cache = {
     .name = "cache",
     .arguments = "info|clear",
     .summary = "Shows or empties the cache of compiled kernels.",
-    .details = "",
+    .details = "Without an action: info, which says where they are, how many and how large.",
     .options = options,
     .values_size = sizeof(struct cache_options),
     .max_arguments = 1,

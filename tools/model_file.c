@@ -207,13 +207,19 @@ static bool is_of_schedules(const struct key_row *row)
     return false;
 }
 
-/* Names that a setting of optimizers or schedules may have on the command line. */
-static bool known_kind(const char *setting, const char *name)
+/* Whether a setting ("optimizer", "schedule") can be `word`; *hint: the nearest name if not. */
+static bool known_kind(const char *setting, const char *word, const char **hint)
 {
-    clg_optimizer_kind optimizer;
-    clg_schedule_kind schedule;
-    return !strcmp(setting, "schedule") ? clg_schedule_find(name, &schedule)
-                                        : clg_optimizer_find(name, &optimizer);
+    const char *names[16];
+    const bool schedules = !strcmp(setting, "schedule");
+    const int count = schedules ? CLG_SCHEDULE_COUNT : CLG_OPTIMIZER_COUNT;
+    for (int i = 0; i < count; i++) {
+        names[i] = schedules ? clg_schedule_name((clg_schedule_kind)i)
+                             : clg_optimizer_name((clg_optimizer_kind)i);
+        if (!strcmp(names[i], word)) return true;
+    }
+    *hint = suggestion(word, names, (size_t)count);
+    return false;
 }
 
 /*
@@ -223,8 +229,9 @@ static bool known_kind(const char *setting, const char *name)
 static int replace_kind(struct settings *settings, const char *setting, const char *name)
 {
     bool of_schedules = !strcmp(setting, "schedule");
-    if (!known_kind(setting, name))
-        return report_error(BAD_USAGE, "--%s: unknown %s '%s'", setting, setting, name);
+    const char *hint;
+    if (!known_kind(setting, name, &hint))
+        return report_error(BAD_USAGE, "--%s: unknown %s '%s'%s", setting, setting, name, hint);
     for (size_t i = 0; i < n_settings; i++) {
         const struct key_row *row = &setting_rows[i];
         if (!*row->of || word_in(row->of, name) || is_of_schedules(row) != of_schedules) continue;
@@ -321,28 +328,13 @@ static int check_word(struct model_file *file, const char *setting, const char *
     return setting_error(file, row, problem);
 }
 
-static int check_kind(struct model_file *file, const char *setting, const char *word,
-                      const char *(*name)(int), int count)
+static int check_kind(struct model_file *file, const char *setting, const char *word)
 {
-    const char *names[16];
-    for (int i = 0; i < count; i++) {
-        names[i] = name(i);
-        if (!strcmp(names[i], word)) return DONE;
-    }
+    const char *hint;
+    if (known_kind(setting, word, &hint)) return DONE;
     char path[64];
     snprintf(path, sizeof path, "training.%s", setting);
-    return yaml_source_error(&file->source, path, "unknown %s '%s'%s", setting, word,
-                             suggestion(word, names, (size_t)count));
-}
-
-static const char *optimizer_name(int kind)
-{
-    return clg_optimizer_name((clg_optimizer_kind)kind);
-}
-
-static const char *schedule_name(int kind)
-{
-    return clg_schedule_name((clg_schedule_kind)kind);
+    return yaml_source_error(&file->source, path, "unknown %s '%s'%s", setting, word, hint);
 }
 
 int model_file_resolve(struct model_file *file)
@@ -351,11 +343,8 @@ int model_file_resolve(struct model_file *file)
     int code = settings->optimizer ? DONE : fill_default(settings, find_setting("optimizer"));
     if (code == DONE && !settings->schedule)
         code = fill_default(settings, find_setting("schedule"));
-    if (code == DONE)
-        code =
-            check_kind(file, "optimizer", settings->optimizer, optimizer_name, CLG_OPTIMIZER_COUNT);
-    if (code == DONE)
-        code = check_kind(file, "schedule", settings->schedule, schedule_name, CLG_SCHEDULE_COUNT);
+    if (code == DONE) code = check_kind(file, "optimizer", settings->optimizer);
+    if (code == DONE) code = check_kind(file, "schedule", settings->schedule);
     for (size_t i = 0; i < n_settings && code == DONE; i++)
         code = resolve_setting(file, &setting_rows[i]);
     if (code == DONE) code = check_word(file, "missing", "refuse drop fill");

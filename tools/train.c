@@ -44,7 +44,8 @@ static const struct option_row options[] = {
            "constant, step, multi_step, exponential, power, polynomial, cosine, cosine_restarts, "
            "one_cycle"),
     OPTION("seed", seed, "N", "of initial weights, shuffling and dropout"),
-    OPTION("checkpoint-every", checkpoint_every, "N", "also write a checkpoint every N steps"),
+    OPTION("checkpoint-every", checkpoint_every, "N",
+           "also write a checkpoint every N steps (0: none)"),
     OPTION("init-from", init_from, "FILE", "start from these weights: safetensors, or a run"),
     OPTION("fresh", fresh, "PATTERNS", "variables that do not: 'linear2.*'"),
     OPTION("freeze", freeze, "PATTERNS", "variables that stay as they are"),

@@ -60,7 +60,10 @@ CLG_API clg_status clg_tuning_set(clg_context *ctx, const char *name, const char
  * names a folder.
  */
 CLG_API clg_status clg_tuning_path(char *path, size_t size);
-/** CLG_OK if clg_tuning_save could replace the user's file: there is none, or it is one. */
+/**
+ * CLG_OK if clg_tuning_save could replace the user's file: there is none, or it is one, and its
+ * folder, which is made if it is missing, can be written to.
+ */
 CLG_API clg_status clg_tuning_check_file(void);
 /**
  * Writes what clg_tuning_set and the file chose for this device into the user's file, in place of

@@ -198,6 +198,20 @@ static clg_status open_for_writing(char *path, json_t **root, bool *current)
                                            "it or let CLGRAD_TUNING_FILE name another");
 }
 
+/* The folder that a file is in exists from now on, and files can be made there. */
+static clg_status make_folder(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *folder = clg__strdup(slash && slash > path ? path : ".");
+    if (!folder) return CLG_ERROR_MEMORY;
+    if (slash && slash > path) folder[slash - path] = '\0';
+    clg_status status = clg__make_directories(folder, 0700);
+    if (status == CLG_OK && access(folder, W_OK | X_OK) != 0)
+        status = clg__fail(CLG_ERROR_IO, "%s: %s", folder, strerror(errno));
+    clg__free(folder);
+    return status;
+}
+
 clg_status clg_tuning_check_file(void)
 {
     char path[PATH_SIZE];
@@ -205,7 +219,7 @@ clg_status clg_tuning_check_file(void)
     bool current;
     CLG_TRY(open_for_writing(path, &root, &current));
     json_decref(root);
-    return CLG_OK;
+    return make_folder(path);
 }
 
 static json_t *entry_of(const clg__tuning *t, const identity *id)
@@ -234,14 +248,7 @@ static clg_status write_root(const char *path, const json_t *root)
 {
     char *text = json_dumps(root, JSON_INDENT(2));
     if (!text) return clg__fail(CLG_ERROR_MEMORY, "out of memory for the tuning file");
-    clg_status status = CLG_OK;
-    const char *slash = strrchr(path, '/');
-    char *folder = slash && slash > path ? clg__strdup(path) : NULL;
-    if (folder) {
-        folder[slash - path] = '\0';
-        status = clg__make_directories(folder, 0700);
-    }
-    clg__free(folder);
+    clg_status status = make_folder(path);
     if (status == CLG_OK) status = clg__file_write_atomic(path, text, strlen(text), true);
     free(text);
     return status;
