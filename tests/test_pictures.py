@@ -367,7 +367,7 @@ class Predictions(Pictures):
         self.predict("--layer", "5", code=2)
         self.predict("--out", "x.gif", code=2)
         self.assertIn("not (5)", self.predict("--layer", "code", "--out", "x.png", code=3).stderr)
-        self.predict("--out", "no/x.npy", code=3)
+        self.predict("--out", "no/x.npy", code=1)
 
 
 class Landscape(Pictures):

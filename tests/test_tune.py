@@ -88,6 +88,7 @@ class Tune(unittest.TestCase):
         self.assertIn("not replaced", self.tune("matmul", code=3)[1])
         self.assertEqual(self.file.read_text(), "precious")
         self.assertIn("turned off", self.tune("matmul", code=3, CLGRAD_TUNING_FILE="")[1])
+        self.assertIn("directory", self.tune("matmul", code=1, CLGRAD_TUNING_FILE="/proc/none/tuning.json")[1])
 
     def test_a_signal_leaves_the_file_alone(self):
         self.write(json.dumps({"format": "clgrad tuning", "version": 1, "devices": [FOREIGN]}))

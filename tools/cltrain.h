@@ -54,6 +54,8 @@ COMMANDS(COMMAND_DECLARE)
 int report_error(int code, const char *format, ...) CLG_PRINTF(2, 3);
 /** Same for a failed library call: `what` (may be NULL), then the library's message. */
 int report_status(clg_status status, const char *what);
+/** Same for what could not be written: no input is to blame. */
+int report_unwritten(clg_status status, const char *what);
 /** Exit code that stands for a status. */
 int exit_code_of(clg_status status);
 /** Writes a line for people to stderr. */

@@ -155,7 +155,7 @@ static clg_status write_array(const struct prediction_file *file)
 int prediction_file_write(const struct prediction_file *file)
 {
     clg_status status = file->sheet ? write_sheet(file) : write_array(file);
-    if (status != CLG_OK) return report_status(status, file->path);
+    if (status != CLG_OK) return report_unwritten(status, file->path);
     char text[128];
     report_note("%s: %" PRId64 " samples, values %s", file->path, file->count,
                 clg_shape_text(&file->value, text, sizeof text));

@@ -52,6 +52,12 @@ int report_status(clg_status status, const char *what)
     return report_error(exit_code_of(status), "%s", message);
 }
 
+int report_unwritten(clg_status status, const char *what)
+{
+    const int code = report_status(status, what);
+    return status == CLG_ERROR_IO ? FAILED : code;
+}
+
 void report_note(const char *format, ...)
 {
     va_list args;

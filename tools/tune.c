@@ -260,7 +260,7 @@ static int save(const struct tune *tune)
     char path[1024];
     clg_status status = clg_tuning_path(path, sizeof path);
     if (status == CLG_OK) status = clg_tuning_save(tune->context);
-    if (status != CLG_OK) return report_status(status, "tuning file");
+    if (status != CLG_OK) return report_unwritten(status, "tuning file");
     report_note("%zu choices differ from the defaults; written to %s", tune->accepted, path);
     return DONE;
 }
@@ -269,7 +269,7 @@ static int save(const struct tune *tune)
 static int tune_all(struct tune *tune, int argc, char **argv)
 {
     clg_status status = tune->given->dry_run ? CLG_OK : clg_tuning_check_file();
-    if (status != CLG_OK) return report_status(status, NULL);
+    if (status != CLG_OK) return report_unwritten(status, "tuning file");
     signals_catch();
     int code = for_each_class(tune, argc, argv, forget);
     if (code == DONE) code = for_each_class(tune, argc, argv, tune_class);
