@@ -249,6 +249,19 @@ START_TEST(reading_refuses_what_is_missing_large_or_no_file)
 }
 END_TEST
 
+START_TEST(a_path_is_in_a_directory)
+{
+    static const char *const pairs[][2] = {{"a/b/c", "a/b/"}, {"/c", "/"}, {"c", "."}, {"", "."}};
+    for (size_t i = 0; i < CLG__COUNT(pairs); i++) {
+        clg__str directory = {0};
+        TEST_OK(clg__directory_of(&directory, pairs[i][0]));
+        ck_assert_str_eq(directory.text, pairs[i][1]);
+        TEST_OK(clg__make_directories(i ? directory.text : "/", 0700)); /* they exist */
+        clg__str_free(&directory);
+    }
+}
+END_TEST
+
 START_TEST(directories_are_made_with_their_parents)
 {
     char deep[160];
@@ -290,6 +303,7 @@ int main(void)
     tcase_add_test(files, a_file_is_replaced_whole);
     tcase_add_test(files, a_failing_write_keeps_the_old_file);
     tcase_add_test(files, reading_refuses_what_is_missing_large_or_no_file);
+    tcase_add_test(files, a_path_is_in_a_directory);
     tcase_add_test(files, directories_are_made_with_their_parents);
     return testing_run(suite);
 }

@@ -10,12 +10,6 @@
 
 enum { GROUP = 32 }; /* cases in one program: most of the time goes into compiling */
 
-static clg_context *new_context(void)
-{
-    clg_context *ctx = testing_shared_context();
-    return ctx;
-}
-
 /* ---- numbers ---- */
 
 /* The generator of golden/cases.py. */
@@ -237,7 +231,7 @@ static void run_cases(const golden_group *group, size_t first, size_t end, bool 
     for (size_t i = first; i < end; i++)
         if (is_training(golden_at(group, i)) == training)
             cases[n] = build(golden_at(group, i), g, n), n++;
-    clg_context *ctx = n > 0 ? new_context() : NULL;
+    clg_context *ctx = n > 0 ? testing_shared_context() : NULL;
     clg_program *program = NULL;
     if (n > 0) program = compile(ctx, g, cases, n, training ? CLG_TRAINING : CLG_INFERENCE);
     for (int i = 0; i < n; i++) feed_case(&cases[i], program);

@@ -159,5 +159,7 @@ clg_status clg__file_write_atomic(const char *path, const void *data, size_t siz
 
 /** mkdir -p with mode; an existing directory is fine. */
 clg_status clg__make_directories(const char *path, unsigned mode);
+/** Adds the directory that a path is in: "a/b/" of "a/b/c", "." of a bare name. */
+clg_status clg__directory_of(clg__str *directory, const char *path);
 
 #endif

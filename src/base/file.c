@@ -140,16 +140,21 @@ clg_status clg__atomic_write(clg__atomic_file *file, const void *data, size_t si
     return CLG_OK;
 }
 
+clg_status clg__directory_of(clg__str *directory, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    if (slash)
+        clg__str_addn(directory, path, (size_t)(slash - path) + 1);
+    else
+        clg__str_add(directory, ".");
+    return directory->failed ? CLG_ERROR_MEMORY : CLG_OK;
+}
+
 /* The rename itself must survive a power cut: sync the directory that holds the name. */
 static clg_status sync_directory_of(const char *path)
 {
-    const char *slash = strrchr(path, '/');
     clg__str directory = {0};
-    if (slash)
-        clg__str_addn(&directory, path, (size_t)(slash - path) + 1);
-    else
-        clg__str_add(&directory, ".");
-    if (directory.failed) return CLG_ERROR_MEMORY;
+    CLG_TRY(clg__directory_of(&directory, path));
     int fd = file_fault() ? -1 : open(directory.text, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     clg_status status = CLG_OK;
     if (fd < 0 || fsync(fd) != 0) status = file_error("sync the directory of", path);

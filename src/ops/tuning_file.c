@@ -201,14 +201,12 @@ static clg_status open_for_writing(char *path, json_t **root, bool *current)
 /* The folder that a file is in exists from now on, and files can be made there. */
 static clg_status make_folder(const char *path)
 {
-    const char *slash = strrchr(path, '/');
-    char *folder = clg__strdup(slash && slash > path ? path : ".");
-    if (!folder) return CLG_ERROR_MEMORY;
-    if (slash && slash > path) folder[slash - path] = '\0';
-    clg_status status = clg__make_directories(folder, 0700);
-    if (status == CLG_OK && access(folder, W_OK | X_OK) != 0)
-        status = clg__fail(CLG_ERROR_IO, "%s: %s", folder, strerror(errno));
-    clg__free(folder);
+    clg__str folder = {0};
+    CLG_TRY(clg__directory_of(&folder, path));
+    clg_status status = clg__make_directories(folder.text, 0700);
+    if (status == CLG_OK && access(folder.text, W_OK | X_OK) != 0)
+        status = clg__fail(CLG_ERROR_IO, "%s: %s", folder.text, strerror(errno));
+    clg__str_free(&folder);
     return status;
 }
 

@@ -40,7 +40,8 @@ typedef struct builder {
 
 /* ---- groups ---- */
 
-/* Where drivers compile one program after the other, a second one only costs its headers. */
+/* Where drivers compile one program after the other, as those of CPU devices do whatever the
+ * engine, a second one only costs its headers. */
 static size_t generated_groups(const clg_context *ctx)
 {
     return clg__platform_engine(&ctx->info) == CLG_ENGINE_CPU ? 1 : MOST_GENERATED;
