@@ -9,6 +9,8 @@
  * dx and visits the output pixels that can see it, those in the bounding box of what the inverse
  * matrix makes of the pixel's neighbourhood (everything where there is no inverse).
  */
+#include "entry.h"
+
 #ifndef REPLICATE
 #define REPLICATE 0 // outside of the image: 0 zeros, 1 the nearest pixel
 #endif
@@ -82,16 +84,16 @@ static inline FLOATV sample(__global const float *image, place p, int H, int W, 
 /* The work-item's share: image n and its pixels first .. last - 1 of EH x EW; the matrix in m. */
 #define SHARE(EH, EW)                                                                              \
     const uint shares = ((EH) * (EW) + pixels - 1) / pixels;                                       \
-    const ulong n = get_global_id(0) / shares;                                                     \
+    const ulong n = WHERE_X / shares;                                                              \
     if (n >= images) return;                                                                       \
-    const int first = (int)(get_global_id(0) - n * shares) * pixels;                               \
+    const int first = (int)(WHERE_X - n * shares) * pixels;                                        \
     const int last = min(first + pixels, (EH) * (EW));                                             \
     float m[6];                                                                                    \
     for (int i = 0; i < 6; i++) m[i] = matrix[matrix_offset + n * 6 + i];
 
 /* x (N, H, W, C) -> (N, OH, OW, C) */
-__kernel void affine_warp(__global const float *x, ulong x_offset, __global const float *matrix,
-                          ulong matrix_offset, GEOMETRY EPILOGUE_PARAMS)
+ENTRY void affine_warp(WHERE_PARAMS __global const float *x, ulong x_offset,
+                       __global const float *matrix, ulong matrix_offset, GEOMETRY EPILOGUE_PARAMS)
 {
     SHARE(OH, OW)
     __global const float *image = x + x_offset + n * H * W * C;
@@ -150,9 +152,9 @@ static inline float weight_at(int i, int at, float w)
 }
 
 /* g (N, OH, OW, C) -> dx (N, H, W, C) */
-__kernel void affine_warp_backward(__global const float *g, ulong g_offset,
-                                   __global const float *matrix, ulong matrix_offset,
-                                   GEOMETRY EPILOGUE_PARAMS)
+ENTRY void affine_warp_backward(WHERE_PARAMS __global const float *g, ulong g_offset,
+                                __global const float *matrix, ulong matrix_offset,
+                                GEOMETRY EPILOGUE_PARAMS)
 {
     SHARE(H, W)
     __global const float *image = g + g_offset + n * OH * OW * C;

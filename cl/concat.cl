@@ -6,6 +6,8 @@
  * are in units of WIDTH elements.
  * Global ids: (column / WIDTH, row); the first is rounded up to the work-group.
  */
+#include "entry.h"
+
 #ifndef WIDTH
 #define WIDTH 4 // elements a work-item copies: 1 or 4 (all widths and columns divisible by 4)
 #endif
@@ -21,10 +23,10 @@
 #endif
 
 /* y[row][first + column] = x[row][column] for all columns of x. */
-__kernel void copy_band(__global const float *x, ulong x_offset, __global float *y, ulong y_offset,
-                        ulong x_columns, ulong y_columns, ulong first)
+ENTRY void copy_band(WHERE_PARAMS __global const float *x, ulong x_offset, __global float *y,
+                     ulong y_offset, ulong x_columns, ulong y_columns, ulong first)
 {
-    ulong column = get_global_id(0), row = get_global_id(1);
+    ulong column = WHERE_X, row = WHERE_Y;
     if (column >= x_columns) return;
     T value = LOAD(x + x_offset, row * x_columns + column);
     STORE(value, y + y_offset, row * y_columns + first + column);

@@ -138,21 +138,22 @@ static void pixel_places(__local int *place, const placement *r, const window_ge
     }
 }
 
-__attribute__((reqd_work_group_size(1, 1, 1))) __kernel void
-conv2d(__global const float *images, ulong images_offset, __global const float *w, ulong w_offset,
-       /* window_geometry */
-       int2 source, int2 outputs, int2 origin, int2 stride, int2 taps, int2 spread, int2 skip,
-       int channels,
-       /* tap_weights */
-       int2 tap_first, int2 tap_step, int kernel_width, int tap_rows, int tap_columns,
-       int transposed,
-       /* placement */
-       int2 result, int2 result_first, int2 result_step,
-       /* groups: source channels and output channels of one */
-       int batch, int groups, int group_k, int group_n, int merged,
-       /* blocks */
-       int2 block, int block_k, int block_n, int flat, __local float *window, __local float *panels,
-       __local float *c, __local int *offset, __local int *base EPILOGUE_PARAMS)
+ENTRY void conv2d(WHERE_PARAMS __global const float *images, ulong images_offset,
+                  __global const float *w, ulong w_offset,
+                  /* window_geometry */
+                  int2 source, int2 outputs, int2 origin, int2 stride, int2 taps, int2 spread,
+                  int2 skip, int channels,
+                  /* tap_weights */
+                  int2 tap_first, int2 tap_step, int kernel_width, int tap_rows, int tap_columns,
+                  int transposed,
+                  /* placement */
+                  int2 result, int2 result_first, int2 result_step,
+                  /* groups: source channels and output channels of one */
+                  int batch, int groups, int group_k, int group_n, int merged,
+                  /* blocks */
+                  int2 block, int block_k, int block_n, int flat, __local float *window,
+                  __local float *panels, __local float *c, __local int *offset,
+                  __local int *base EPILOGUE_PARAMS)
 {
     const window_geometry g = {source, outputs, origin, stride, taps, spread, skip, channels};
     const tap_weights t = {tap_first,  tap_step, kernel_width, tap_rows, tap_columns,
@@ -163,7 +164,7 @@ conv2d(__global const float *images, ulong images_offset, __global const float *
     /* which block: output channels fastest, so that successive blocks look at the same pixels */
     const int blocks_n = (group_n + block_n - 1) / block_n;
     const int blocks_j = (outputs.s1 + block.s1 - 1) / block.s1;
-    ulong id = get_group_id(0);
+    ulong id = WHERE_X;
     const int n0 = (int)(id % blocks_n) * block_n;
     id /= blocks_n;
     const int group = (int)(id % groups);

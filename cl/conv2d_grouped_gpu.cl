@@ -4,9 +4,10 @@
  * neighbours own neighbouring channels. VEC = 4 is for depthwise convolutions that are not for
  * depthwise_gpu.cl, where adjacent channels of x, w and y belong together.
  *
- * x (images, H, W, C), w (KH, KW, CG, OC), y (images, OH, OW, OC); CG and NG: channels of x and y in
- * one group.
+ * x (images, H, W, C), w (KH, KW, CG, OC), y (images, OH, OW, OC); CG and NG: channels of x and y
+ * in one group.
  */
+#include "entry.h"
 #include "load_four.h"
 #ifndef VEC
 #define VEC 1 // 1, or 4 if CG = NG = 1 and 4 divides C
@@ -14,8 +15,8 @@
 
 #ifndef EPILOGUE_PARAMS
 #define EPILOGUE_PARAMS , __global float *y, ulong y_offset, ulong y_columns
-#define STORE_1(v, row, col) y[y_offset + (row) * y_columns + (col)] = (v)
-#define STORE_4(v, row, col) vstore4((v), 0, y + y_offset + (row) * y_columns + (col))
+#define STORE_1(v, row, col) y[y_offset + (row)*y_columns + (col)] = (v)
+#define STORE_4(v, row, col) vstore4((v), 0, y + y_offset + (row)*y_columns + (col))
 #endif
 
 #if VEC == 4
@@ -36,15 +37,15 @@
 
 /* Splits the global id into an image n, a pixel (py, px) of EH x EW, and the first channel c. */
 #define SHARE(EH, EW, channels)                                                                    \
-    const ulong row = get_global_id(0) / ((channels) / VEC);                                       \
-    const int c = (int)(get_global_id(0) % ((channels) / VEC)) * VEC;                              \
+    const ulong row = WHERE_X / ((channels) / VEC);                                                \
+    const int c = (int)(WHERE_X % ((channels) / VEC)) * VEC;                                       \
     const ulong line = row / (EW), n = line / (EH);                                                \
     const int py = (int)(line % (EH)), px = (int)(row % (EW));                                     \
     if (n >= images) return;
 
 /* x, w -> y */
-__kernel void grouped_forward(__global const float *x, ulong x_offset, __global const float *w,
-                              ulong w_offset, GEOMETRY EPILOGUE_PARAMS)
+ENTRY void grouped_forward(WHERE_PARAMS __global const float *x, ulong x_offset,
+                           __global const float *w, ulong w_offset, GEOMETRY EPILOGUE_PARAMS)
 {
     SHARE(OH, OW, OC)
     const int first = c / NG * CG;
@@ -61,8 +62,8 @@ __kernel void grouped_forward(__global const float *x, ulong x_offset, __global 
 }
 
 /* dy, w -> dx */
-__kernel void grouped_data(__global const float *dy, ulong dy_offset, __global const float *w,
-                           ulong w_offset, GEOMETRY EPILOGUE_PARAMS)
+ENTRY void grouped_data(WHERE_PARAMS __global const float *dy, ulong dy_offset,
+                        __global const float *w, ulong w_offset, GEOMETRY EPILOGUE_PARAMS)
 {
     SHARE(H, W, C)
     const int first = c / CG * NG;
@@ -85,12 +86,12 @@ __kernel void grouped_data(__global const float *dy, ulong dy_offset, __global c
  * x, dy -> parts (splits, KH, KW, CG, OC), which sum_splits_gpu.cl adds: the pixels of dy are dealt
  * out in runs of `run`.
  */
-__kernel void grouped_weights(__global const float *x, ulong x_offset, __global const float *dy,
-                              ulong dy_offset, __global float *parts, ulong parts_offset, ulong run,
-                              int splits, GEOMETRY)
+ENTRY void grouped_weights(WHERE_PARAMS __global const float *x, ulong x_offset,
+                           __global const float *dy, ulong dy_offset, __global float *parts,
+                           ulong parts_offset, ulong run, int splits, GEOMETRY)
 {
     const int M = KH * KW * CG;
-    const ulong id = get_global_id(0), line = id / (OC / VEC);
+    const ulong id = WHERE_X, line = id / (OC / VEC);
     const int split = (int)(line / M), m = (int)(line % M), c = (int)(id % (OC / VEC)) * VEC;
     if (line / M >= splits) return;
     const int i = m / CG / KW * DH - pad_h, j = m / CG % KW * DW - pad_w;

@@ -33,22 +33,22 @@ static void tap_offsets(__local int *offset, const window_geometry *g, int width
     for (; at % TILE_ROWS; at++) offset[at] = offset[at - 1];
 }
 
-__attribute__((reqd_work_group_size(1, 1, 1))) __kernel void
-conv2d_weights(__global const float *x, ulong x_offset, __global const float *dy, ulong dy_offset,
-               /* window_geometry */
-               int2 source, int2 outputs, int2 origin, int2 stride, int2 taps, int2 spread,
-               int2 skip, int channels,
-               /* groups: input and output channels of one */
-               int batch, int groups, int group_m, int group_n, int merged,
-               /* blocks */
-               int2 block, int block_m, int block_n, int splits, __local float *window,
-               __local float *panels, __local float *c, __local int *offset,
-               __local int *base EPILOGUE_PARAMS)
+ENTRY void conv2d_weights(WHERE_PARAMS __global const float *x, ulong x_offset,
+                          __global const float *dy, ulong dy_offset,
+                          /* window_geometry */
+                          int2 source, int2 outputs, int2 origin, int2 stride, int2 taps,
+                          int2 spread, int2 skip, int channels,
+                          /* groups: input and output channels of one */
+                          int batch, int groups, int group_m, int group_n, int merged,
+                          /* blocks */
+                          int2 block, int block_m, int block_n, int splits, __local float *window,
+                          __local float *panels, __local float *c, __local int *offset,
+                          __local int *base EPILOGUE_PARAMS)
 {
     const window_geometry g = {source, outputs, origin, stride, taps, spread, skip, channels};
     const int blocks_n = (group_n + block_n - 1) / block_n;
     const int blocks_m = (group_m + block_m - 1) / block_m;
-    int id = (int)get_group_id(0);
+    int id = (int)WHERE_X;
     const int n0 = id % blocks_n * block_n;
     id /= blocks_n;
     const int m0 = id % blocks_m * block_m;

@@ -81,9 +81,9 @@ TRANSFORM transform_weights(__local float *to, __local const float *from, int st
     }
 }
 
-__attribute__((reqd_work_group_size(1, 1, 1))) __kernel void conv2d_weights_winograd(
-    __global const float *x, ulong x_offset, __global const float *dy, ulong dy_offset, int2 source,
-    int2 origin, int2 grid, int2 outputs, int tiles, int channels, int depth,
+ENTRY void conv2d_weights_winograd(
+    WHERE_PARAMS __global const float *x, ulong x_offset, __global const float *dy, ulong dy_offset,
+    int2 source, int2 origin, int2 grid, int2 outputs, int tiles, int channels, int depth,
     /* blocks, and floats from one point's part of a local array to the next's */
     int block_q, int block_m, int block_n, int splits, int value_stride, int gradient_stride,
     int product_stride, __local float *values, __local float *gradients, __local float *products,
@@ -93,7 +93,7 @@ __attribute__((reqd_work_group_size(1, 1, 1))) __kernel void conv2d_weights_wino
     const tiling results = {grid, outputs, (int2)(0), depth};
     const int blocks_n = (depth + block_n - 1) / block_n;
     const int blocks_m = (channels + block_m - 1) / block_m;
-    const int id = (int)get_group_id(0), split = id / blocks_n / blocks_m;
+    const int id = (int)WHERE_X, split = id / blocks_n / blocks_m;
     const int n0 = id % blocks_n * block_n, m0 = id / blocks_n % blocks_m * block_m;
     const int count = min(block_m, channels - m0), columns = min(block_n, depth - n0);
     const int line = (count + WIDTH - 1) / WIDTH * WIDTH;

@@ -95,21 +95,20 @@ typedef struct waiting {
     int q, end, column;
 } waiting;
 
-__attribute__((reqd_work_group_size(1, 1, 1))) __kernel void
-conv2d_winograd(__global const float *images, ulong images_offset, __global const float *w,
-                ulong w_offset, int2 source, int2 origin, int2 grid, int2 result, int tiles,
-                int channels, int columns, int tap_rows, int tap_columns, int backward,
-                /* blocks, and floats from one point's part of a local array to the next's */
-                int block_q, int block_k, int block_n, int sweep, int value_stride,
-                int weight_stride, int product_stride, __local float *values,
-                __local float *weights, __local float *products, __local float *staging,
-                __local int *offset EPILOGUE_PARAMS)
+ENTRY void conv2d_winograd(
+    WHERE_PARAMS __global const float *images, ulong images_offset, __global const float *w,
+    ulong w_offset, int2 source, int2 origin, int2 grid, int2 result, int tiles, int channels,
+    int columns, int tap_rows, int tap_columns, int backward,
+    /* blocks, and floats from one point's part of a local array to the next's */
+    int block_q, int block_k, int block_n, int sweep, int value_stride, int weight_stride,
+    int product_stride, __local float *values, __local float *weights, __local float *products,
+    __local float *staging, __local int *offset EPILOGUE_PARAMS)
 {
     const tiling g = {grid, source, origin, channels};
     const tiling results = {grid, result, (int2)(0), 1};
     const taps kernel_taps = {w + w_offset, tap_rows, tap_columns, backward};
     const int blocks_n = (columns + block_n - 1) / block_n, chunked = block_k < channels;
-    const ulong id = get_group_id(0);
+    const ulong id = WHERE_X;
     const int n0 = (int)(id % blocks_n) * block_n, width = min(block_n, columns - n0);
     const long first = (long)(id / blocks_n) * sweep * block_q;
     const long end = min(first + (long)sweep * block_q, (long)tiles);

@@ -8,6 +8,7 @@
  * source (N, H, W, channels), w (KH, KW, 1, channels) -> result (N, RH, RW, channels); pairs are
  * (vertical, horizontal).
  */
+#include "entry.h"
 #include "prefetch_cpu.h"
 
 #ifndef EPILOGUE_PARAMS
@@ -105,14 +106,14 @@ static void fetch_below(__global const float *from, int rows, long row, int colu
                 PREFETCH(from + i * row + (long)(k * columns + j) * channels);
 }
 
-__attribute__((reqd_work_group_size(1, 1, 1))) __kernel void
-depthwise(__global const float *from, ulong from_offset, __global const float *w, ulong w_offset,
-          int backward, int total_lines, int lines, int channels, int2 source, int2 result,
-          int2 kernel_size, int2 stride, int2 padding, int2 dilation, int2 gap EPILOGUE_PARAMS)
+ENTRY void depthwise(WHERE_PARAMS __global const float *from, ulong from_offset,
+                     __global const float *w, ulong w_offset, int backward, int total_lines,
+                     int lines, int channels, int2 source, int2 result, int2 kernel_size,
+                     int2 stride, int2 padding, int2 dilation, int2 gap EPILOGUE_PARAMS)
 {
     from += from_offset;
     w += w_offset;
-    const int first = get_group_id(0) * lines;
+    const int first = WHERE_X * lines;
 
     /* Columns that meet all taps: column q at origin + q * stride, a tap further by `reach` at
      * most. A strided way back has none: there neighbours meet different taps. */

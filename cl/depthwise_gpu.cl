@@ -7,6 +7,7 @@
  *
  * x (images, H, W, C), w (KH, KERNEL_W, 1, C), y (images, OH, OW, C).
  */
+#include "entry.h"
 #include "load_four.h"
 #ifndef VEC
 #define VEC 4 // channels: 1, or 4 if that divides C
@@ -32,8 +33,8 @@
 
 #ifndef EPILOGUE_PARAMS
 #define EPILOGUE_PARAMS , __global float *y, ulong y_offset, ulong y_columns
-#define STORE_1(v, row, col) y[y_offset + (row) * y_columns + (col)] = (v)
-#define STORE_4(v, row, col) vstore4((v), 0, y + y_offset + (row) * y_columns + (col))
+#define STORE_1(v, row, col) y[y_offset + (row)*y_columns + (col)] = (v)
+#define STORE_4(v, row, col) vstore4((v), 0, y + y_offset + (row)*y_columns + (col))
 #endif
 
 #if VEC == 4
@@ -48,20 +49,20 @@
 #define UNROLL _Pragma("unroll")
 
 /*
- * Along a row. Forward: pixel q of a run and tap k look at column q * STRIDE_W + k * DILATION_W from
- * the run's first. Backward: at column (q - k * DILATION_W) / STRIDE_W where that is whole; the
- * first pixel of a run has phase 0.
+ * Along a row. Forward: pixel q of a run and tap k look at column q * STRIDE_W + k * DILATION_W
+ * from the run's first. Backward: at column (q - k * DILATION_W) / STRIDE_W where that is whole;
+ * the first pixel of a run has phase 0.
  */
 #if BACKWARD
 #define FIRST (-((KERNEL_W - 1) * DILATION_W / STRIDE_W))
 #define SPAN ((PIXELS - 1) / STRIDE_W - FIRST + 1)
-#define MEET(q, k) (((q) - (k) * DILATION_W) % STRIDE_W == 0)
-#define COLUMN(q, k) (((q) - (k) * DILATION_W) / STRIDE_W - FIRST)
+#define MEET(q, k) (((q) - (k)*DILATION_W) % STRIDE_W == 0)
+#define COLUMN(q, k) (((q) - (k)*DILATION_W) / STRIDE_W - FIRST)
 #else
 #define FIRST 0
 #define SPAN ((PIXELS - 1) * STRIDE_W + (KERNEL_W - 1) * DILATION_W + 1)
 #define MEET(q, k) 1
-#define COLUMN(q, k) ((q) * STRIDE_W + (k) * DILATION_W)
+#define COLUMN(q, k) ((q)*STRIDE_W + (k)*DILATION_W)
 #endif
 
 /* `count` columns of a row of W pixels from column x0 on, zeros outside. A macro: arrays that are
@@ -86,14 +87,14 @@ static inline int source_row(int py, int i, int H, int SH, int pad_h, int DH)
 }
 
 /* source (images, H, W, C), w -> result (images, RH, RW, C): x, w -> y, or dy, w -> dx. */
-__kernel void depthwise(__global const float *source, ulong source_offset, __global const float *w,
-                        ulong w_offset, ulong images, int H, int W, int RH, int RW, int C, int KH,
-                        int SH, int pad_h, int pad_w, int DH EPILOGUE_PARAMS)
+ENTRY void depthwise(WHERE_PARAMS __global const float *source, ulong source_offset,
+                     __global const float *w, ulong w_offset, ulong images, int H, int W, int RH,
+                     int RW, int C, int KH, int SH, int pad_h, int pad_w, int DH EPILOGUE_PARAMS)
 {
     const int lead = BACKWARD ? pad_w % STRIDE_W : 0; // pixels of the first run before the row
     const int blocks = C / VEC, runs = (RW + lead + PIXELS - 1) / PIXELS;
-    const ulong run = get_global_id(0) / blocks, line = run / runs, n = line / RH;
-    const int c = (int)(get_global_id(0) % blocks) * VEC;
+    const ulong run = WHERE_X / blocks, line = run / runs, n = line / RH;
+    const int c = (int)(WHERE_X % blocks) * VEC;
     const int px = (int)(run % runs) * PIXELS - lead, py = (int)(line % RH);
     const int x0 = (BACKWARD ? (px + pad_w) / STRIDE_W : px * STRIDE_W - pad_w) + FIRST;
     if (n >= images) return;
@@ -108,25 +109,24 @@ __kernel void depthwise(__global const float *source, ulong source_offset, __glo
         UNROLL for (int k = 0; k < KERNEL_W; k++)
         {
             const FLOATV weight = LOADV(w + w_offset + ((ulong)i * KERNEL_W + k) * C + c);
-            UNROLL for (int q = 0; q < PIXELS; q++)
-                if (MEET(q, k)) sums[q] += columns[COLUMN(q, k)] * weight;
+            UNROLL for (int q = 0; q < PIXELS; q++) if (MEET(q, k)) sums[q] +=
+                columns[COLUMN(q, k)] * weight;
         }
     }
-    UNROLL for (int q = 0; q < PIXELS; q++)
-        if (px + q >= 0 && px + q < RW) STOREV(sums[q], line * RW + px + q, (ulong)c);
+    UNROLL for (int q = 0; q < PIXELS; q++) if (px + q >= 0 && px + q < RW)
+        STOREV(sums[q], line * RW + px + q, (ulong)c);
 }
 
 #if !BACKWARD
 /*
  * x, dy -> parts (splits, KH, KERNEL_W, C), which sum_splits_gpu.cl adds. A group owns one row of
- * the window for lanes_x vectors of channels (a power of two, at most GROUP) and a run of dy's rows.
- * Its other lanes share these rows, and are combined in local memory.
+ * the window for lanes_x vectors of channels (a power of two, at most GROUP) and a run of dy's
+ * rows. Its other lanes share these rows, and are combined in local memory.
  */
-__attribute__((reqd_work_group_size(GROUP, 1, 1)))
-__kernel void depthwise_weights(__global const float *x, ulong x_offset, __global const float *dy,
-                                ulong dy_offset, ulong images, int H, int W, int OH, int OW, int C,
-                                int KH, int SH, int pad_h, int pad_w, int DH, int splits,
-                                int lanes_x EPILOGUE_PARAMS)
+__attribute__((reqd_work_group_size(GROUP, 1, 1))) __kernel void
+depthwise_weights(__global const float *x, ulong x_offset, __global const float *dy,
+                  ulong dy_offset, ulong images, int H, int W, int OH, int OW, int C, int KH,
+                  int SH, int pad_h, int pad_w, int DH, int splits, int lanes_x EPILOGUE_PARAMS)
 {
     __local FLOATV tree[GROUP];
     const int item = get_local_id(0), lanes_y = GROUP / lanes_x, lane_y = item / lanes_x;
@@ -146,9 +146,8 @@ __kernel void depthwise_weights(__global const float *x, ulong x_offset, __globa
             FLOATV columns[SPAN], gradients[PIXELS];
             LOAD_COLUMNS(columns, SPAN, row, px * STRIDE_W - pad_w, W)
             LOAD_COLUMNS(gradients, PIXELS, given, px, OW)
-            UNROLL for (int k = 0; k < KERNEL_W; k++)
-                UNROLL for (int q = 0; q < PIXELS; q++)
-                    sums[k] += columns[COLUMN(q, k)] * gradients[q];
+            UNROLL for (int k = 0; k < KERNEL_W; k++) UNROLL for (int q = 0; q < PIXELS; q++)
+                sums[k] += columns[COLUMN(q, k)] * gradients[q];
         }
     }
     UNROLL for (int k = 0; k < KERNEL_W; k++)

@@ -5,6 +5,7 @@
  * adds them. Vectors run along channels. A row of dy is walked over once for a square of SIDE x
  * SIDE taps, whose sums stay in registers. Pairs are (vertical, horizontal).
  */
+#include "entry.h"
 #include "prefetch_cpu.h"
 
 #define SIDE 3
@@ -113,16 +114,16 @@ static void add_line(__local float *totals, const geometry *g, __global const fl
         }
 }
 
-__attribute__((reqd_work_group_size(1, 1, 1))) __kernel void
-depthwise_weights(__global const float *x, ulong x_offset, __global const float *dy,
-                  ulong dy_offset, int total_lines, int splits, int channels, int block_channels,
-                  int2 source, int2 outputs, int2 kernel_size, int2 stride, int2 padding,
-                  int2 dilation, __local float *totals, __global float *parts, ulong parts_offset,
-                  ulong columns)
+ENTRY void depthwise_weights(WHERE_PARAMS __global const float *x, ulong x_offset,
+                             __global const float *dy, ulong dy_offset, int total_lines, int splits,
+                             int channels, int block_channels, int2 source, int2 outputs,
+                             int2 kernel_size, int2 stride, int2 padding, int2 dilation,
+                             __local float *totals, __global float *parts, ulong parts_offset,
+                             ulong columns)
 {
     const int blocks = (channels + block_channels - 1) / block_channels;
-    const int split = (int)(get_group_id(0) / blocks);
-    const int c0 = (int)(get_group_id(0) % blocks) * block_channels;
+    const int split = (int)(WHERE_X / blocks);
+    const int c0 = (int)(WHERE_X % blocks) * block_channels;
     const int block = min(block_channels, channels - c0);
     const int taps = kernel_size.s0 * kernel_size.s1;
     const int end = (int)((long)total_lines * (split + 1) / splits);

@@ -1,11 +1,13 @@
 /*
  * Rows that belong to the same row of a table: added up, or written there.
  *
- * x is (n, columns). `first` and `next` chain the rows of equal index (rows.cl): a chain is added up
- * from its first row to its last, always in this order, and only its first row has the sum. So each
- * row of a table is touched by one work-item, without atomics. Global ids: (share of columns, share
- * of rows).
+ * x is (n, columns). `first` and `next` chain the rows of equal index (rows.cl): a chain is added
+ * up from its first row to its last, always in this order, and only its first row has the sum. So
+ * each row of a table is touched by one work-item, without atomics. Global ids: (share of columns,
+ * share of rows).
  */
+#include "entry.h"
+
 #ifndef VEC
 #define VEC 16 // elements handled at once: 4 or 16
 #endif
@@ -47,13 +49,13 @@ inline float chain_sum(__global const float *x, __global const int *next, ulong 
 }
 
 /* y[i] = sum of the rows equal to row i where i is the first of them, else 0. */
-__kernel void sum_equal_rows(__global const float *x, ulong x_offset, __global const int *first,
-                             ulong first_offset, __global const int *next, ulong next_offset,
-                             ulong columns, ulong rows, ulong columns_per_item,
-                             ulong rows_per_item EPILOGUE_PARAMS)
+ENTRY void sum_equal_rows(WHERE_PARAMS __global const float *x, ulong x_offset,
+                          __global const int *first, ulong first_offset, __global const int *next,
+                          ulong next_offset, ulong columns, ulong rows, ulong columns_per_item,
+                          ulong rows_per_item EPILOGUE_PARAMS)
 {
-    const ulong c0 = get_global_id(0) * columns_per_item, c1 = min(c0 + columns_per_item, columns);
-    const ulong r0 = get_global_id(1) * rows_per_item, r1 = min(r0 + rows_per_item, rows);
+    const ulong c0 = WHERE_X * columns_per_item, c1 = min(c0 + columns_per_item, columns);
+    const ulong r0 = WHERE_Y * rows_per_item, r1 = min(r0 + rows_per_item, rows);
     x += x_offset;
     next += next_offset;
     for (ulong row = r0; row < r1; ++row) {
@@ -71,14 +73,14 @@ __kernel void sum_equal_rows(__global const float *x, ulong x_offset, __global c
 }
 
 /* table[index[i]] = sum of the rows equal to row i, where i is the first of them. */
-__kernel void scatter_sums(__global const float *x, ulong x_offset, __global const int *first,
-                           ulong first_offset, __global const int *next, ulong next_offset,
-                           ulong columns, ulong rows, ulong columns_per_item, ulong rows_per_item,
-                           __global const int *index, ulong index_offset, __global float *table,
-                           ulong table_offset)
+ENTRY void scatter_sums(WHERE_PARAMS __global const float *x, ulong x_offset,
+                        __global const int *first, ulong first_offset, __global const int *next,
+                        ulong next_offset, ulong columns, ulong rows, ulong columns_per_item,
+                        ulong rows_per_item, __global const int *index, ulong index_offset,
+                        __global float *table, ulong table_offset)
 {
-    const ulong c0 = get_global_id(0) * columns_per_item, c1 = min(c0 + columns_per_item, columns);
-    const ulong r0 = get_global_id(1) * rows_per_item, r1 = min(r0 + rows_per_item, rows);
+    const ulong c0 = WHERE_X * columns_per_item, c1 = min(c0 + columns_per_item, columns);
+    const ulong r0 = WHERE_Y * rows_per_item, r1 = min(r0 + rows_per_item, rows);
     x += x_offset;
     next += next_offset;
     for (ulong row = r0; row < r1; ++row) {
@@ -91,13 +93,13 @@ __kernel void scatter_sums(__global const float *x, ulong x_offset, __global con
 }
 
 /* table[index[i]] = x[i], where i is the first row of its index. */
-__kernel void assign_rows(__global const float *x, ulong x_offset, __global const int *first,
-                          ulong first_offset, ulong columns, ulong rows, ulong columns_per_item,
-                          ulong rows_per_item, __global const int *index, ulong index_offset,
-                          __global float *table, ulong table_offset)
+ENTRY void assign_rows(WHERE_PARAMS __global const float *x, ulong x_offset,
+                       __global const int *first, ulong first_offset, ulong columns, ulong rows,
+                       ulong columns_per_item, ulong rows_per_item, __global const int *index,
+                       ulong index_offset, __global float *table, ulong table_offset)
 {
-    const ulong c0 = get_global_id(0) * columns_per_item, c1 = min(c0 + columns_per_item, columns);
-    const ulong r0 = get_global_id(1) * rows_per_item, r1 = min(r0 + rows_per_item, rows);
+    const ulong c0 = WHERE_X * columns_per_item, c1 = min(c0 + columns_per_item, columns);
+    const ulong r0 = WHERE_Y * rows_per_item, r1 = min(r0 + rows_per_item, rows);
     for (ulong row = r0; row < r1; ++row) {
         if (first[first_offset + row] != (int)row) continue;
         __global const float *from = x + x_offset + row * columns;
@@ -110,18 +112,19 @@ __kernel void assign_rows(__global const float *x, ulong x_offset, __global cons
 
 /* table[i] = x[i], or 0: what assign_rows and scatter_sums start from. One row of VEC elements per
  * step, `count` elements in all. */
-__kernel void copy_table(__global const float *x, ulong x_offset, __global float *table,
-                         ulong table_offset, ulong count, ulong per_item)
+ENTRY void copy_table(WHERE_PARAMS __global const float *x, ulong x_offset, __global float *table,
+                      ulong table_offset, ulong count, ulong per_item)
 {
-    const ulong first = get_global_id(0) * per_item, end = min(first + per_item, count);
+    const ulong first = WHERE_X * per_item, end = min(first + per_item, count);
     ulong i = first;
     for (; i + VEC <= end; i += VEC) WRITEV(LOADV(x + x_offset + i), table + table_offset + i);
     for (; i < end; ++i) table[table_offset + i] = x[x_offset + i];
 }
 
-__kernel void clear_table(__global float *table, ulong table_offset, ulong count, ulong per_item)
+ENTRY void clear_table(WHERE_PARAMS __global float *table, ulong table_offset, ulong count,
+                       ulong per_item)
 {
-    const ulong first = get_global_id(0) * per_item, end = min(first + per_item, count);
+    const ulong first = WHERE_X * per_item, end = min(first + per_item, count);
     ulong i = first;
     for (; i + VEC <= end; i += VEC) WRITEV((FLOATV)(0.0f), table + table_offset + i);
     for (; i < end; ++i) table[table_offset + i] = 0.0f;

@@ -5,6 +5,7 @@
  * result row r is piece r % pieces of table row index[r / pieces]. Global ids: (share of columns,
  * share of rows).
  */
+#include "entry.h"
 #include "load_four.h"
 #include "row_index.h"
 
@@ -32,12 +33,13 @@
 #define STOREV STORE_4
 #endif
 
-__kernel void gather(__global const float *x, ulong x_offset, __global const INDEX_T *index,
-                     ulong index_offset, ulong table_rows, ulong pieces, ulong columns, ulong rows,
-                     ulong columns_per_item, ulong rows_per_item EPILOGUE_PARAMS)
+ENTRY void gather(WHERE_PARAMS __global const float *x, ulong x_offset,
+                  __global const INDEX_T *index, ulong index_offset, ulong table_rows, ulong pieces,
+                  ulong columns, ulong rows, ulong columns_per_item,
+                  ulong rows_per_item EPILOGUE_PARAMS)
 {
-    const ulong c0 = get_global_id(0) * columns_per_item, c1 = min(c0 + columns_per_item, columns);
-    const ulong r0 = get_global_id(1) * rows_per_item, r1 = min(r0 + rows_per_item, rows);
+    const ulong c0 = WHERE_X * columns_per_item, c1 = min(c0 + columns_per_item, columns);
+    const ulong r0 = WHERE_Y * rows_per_item, r1 = min(r0 + rows_per_item, rows);
     for (ulong row = r0; row < r1; ++row) {
         const long at = row_number(index[index_offset + row / pieces], table_rows);
         // Row 0 stands in for a row that is not there; what is read of it is not used.

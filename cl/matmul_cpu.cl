@@ -90,11 +90,11 @@ static PANELS const float *pack_b(const matrices *p, const share *s, int k0, int
 #endif
 }
 
-ONE_ITEM ENTRY void matmul(WHERE_PARAMS __global const float *a, ulong a_offset,
-                           __global const float *b, ulong b_offset, ulong a_batch, ulong b_batch,
-                           int m, int n, int k, int transpose_a, int transpose_b, int block_m,
-                           int block_n, int block_k, int splits, __local float *local_a,
-                           __local float *local_b, __local float *local_c EPILOGUE_PARAMS)
+ENTRY void matmul(WHERE_PARAMS __global const float *a, ulong a_offset, __global const float *b,
+                  ulong b_offset, ulong a_batch, ulong b_batch, int m, int n, int k,
+                  int transpose_a, int transpose_b, int block_m, int block_n, int block_k,
+                  int splits, __local float *local_a, __local float *local_b,
+                  __local float *local_c EPILOGUE_PARAMS)
 {
     const matrices p = {a + a_offset, b + b_offset, a_batch, b_batch, m,       n,     k,
                         transpose_a,  transpose_b,  block_m, block_n, block_k, splits};

@@ -6,6 +6,8 @@
  * Global ids: (column / WIDTH, row); the first is rounded up to the work-group. Positions along the
  * axis are counted from the first element of x; `before` elements come in front of it.
  */
+#include "entry.h"
+
 #ifndef WIDTH
 #define WIDTH 4 // elements a work-item copies: 1 or 4 (all widths and columns divisible by 4)
 #endif
@@ -24,10 +26,10 @@
 #endif
 
 /* y[row][column] = x[row][column - first] inside the band, `value` on both sides of it. */
-__kernel void pad_band(__global const float *x, ulong x_offset, __global float *y, ulong y_offset,
-                       ulong x_columns, ulong y_columns, ulong first, float value)
+ENTRY void pad_band(WHERE_PARAMS __global const float *x, ulong x_offset, __global float *y,
+                    ulong y_offset, ulong x_columns, ulong y_columns, ulong first, float value)
 {
-    const ulong column = get_global_id(0), row = get_global_id(1);
+    const ulong column = WHERE_X, row = WHERE_Y;
     if (column >= y_columns) return;
     const ulong from = column - first; /* wraps around in front of the band */
     T result = (T)(value);
@@ -52,24 +54,26 @@ static inline int source(int at, int extent, int step)
 }
 
 /* MODE 0 spreads: element i of x comes to position i * step. */
-__kernel void pad_axis(__global const float *x, ulong x_offset, __global float *y, ulong y_offset,
-                       ulong inner, int x_extent, int y_extent, int before, int step, float value)
+ENTRY void pad_axis(WHERE_PARAMS __global const float *x, ulong x_offset, __global float *y,
+                    ulong y_offset, ulong inner, int x_extent, int y_extent, int before, int step,
+                    float value)
 {
-    const ulong column = get_global_id(0), row = get_global_id(1), columns = y_extent * inner;
+    const ulong column = WHERE_X, row = WHERE_Y, columns = y_extent * inner;
     if (column >= columns) return;
     const ulong at = column / inner;
     const int from = source((int)at - before, x_extent, step);
     T result = (T)(value);
-    if (from >= 0) result = LOAD(x + x_offset, (row * x_extent + from) * inner + column - at * inner);
+    if (from >= 0)
+        result = LOAD(x + x_offset, (row * x_extent + from) * inner + column - at * inner);
     STORE(result, y + y_offset, row * columns + column);
 }
 
 /* dx[row][i] = sum of g over the positions that x[row][i] came to: its own, then those in `low` and
  * `high`, the parts of the padding in front and behind. */
-__kernel void pad_backward(__global const float *g, ulong g_offset, __global float *dx,
-                           ulong dx_offset, ulong inner, int x_extent, int y_extent, int before)
+ENTRY void pad_backward(WHERE_PARAMS __global const float *g, ulong g_offset, __global float *dx,
+                        ulong dx_offset, ulong inner, int x_extent, int y_extent, int before)
 {
-    const ulong column = get_global_id(0), row = get_global_id(1), columns = x_extent * inner;
+    const ulong column = WHERE_X, row = WHERE_Y, columns = x_extent * inner;
     if (column >= columns) return;
     const int i = (int)(column / inner), behind = before + x_extent;
 #if MODE == 1

@@ -5,11 +5,10 @@
 #define PANELS __global
 #include "tile_cpu.h"
 
-__attribute__((reqd_work_group_size(1, 1, 1))) __kernel void
-pack_panels_of(__global const float *b, ulong b_offset, int n, int k, int transpose_b,
-               __global float *panels, ulong panels_offset)
+ENTRY void pack_panels_of(WHERE_PARAMS __global const float *b, ulong b_offset, int n, int k,
+                          int transpose_b, __global float *panels, ulong panels_offset)
 {
-    const int n0 = (int)get_group_id(0) * PANEL, columns = min(PANEL, n - n0);
+    const int n0 = (int)WHERE_X * PANEL, columns = min(PANEL, n - n0);
     __global float *to = panels + panels_offset + (ulong)n0 * k;
     b += b_offset;
     if (transpose_b)

@@ -6,21 +6,7 @@
  * because select and the comparisons do not mix vectors with scalars.
  */
 
-/* A kernel is launched, or, within a strand (src/program/strands.c), a function that is told which
- * work-item of how many it is. */
-#ifdef STRANDS
-#define ENTRY static
-#define WHERE_PARAMS const ulong where_x, const ulong where_y, const ulong where_items,
-#define WHERE_X where_x
-#define WHERE_Y where_y
-#define WHERE_ITEMS where_items
-#else
-#define ENTRY __kernel
-#define WHERE_PARAMS
-#define WHERE_X get_global_id(0)
-#define WHERE_Y get_global_id(1)
-#define WHERE_ITEMS get_global_size(0)
-#endif
+#include "entry.h"
 
 #define V1(literal) (literal##f)
 #define V4(literal) ((float4)(literal##f))

@@ -10,6 +10,8 @@
  * first one, and a NaN wins over everything (the last NaN of the window, as PyTorch does); all
  * max kernels share the one comparison in BEATS, so that forward and backward agree to the bit.
  */
+#include "entry.h"
+
 #ifndef SIZE_H
 #define SIZE_H 2 // rows of the window, >= 1
 #endif
@@ -73,7 +75,8 @@ typedef struct window {
 } window;
 
 /* Along one axis: the first position of window o, that behind its last, and which windows cover
- * position i. Adaptive windows share `in` positions out among `out` windows and may overlap by one. */
+ * position i. Adaptive windows share `in` positions out among `out` windows and may overlap by one.
+ */
 #if ADAPTIVE
 #define START(o, stride, pad, in, out) ((int)((long)(o) * (in) / (out)))
 #define END(o, in, out) ((int)(((long)((o) + 1) * (in) + (out)-1) / (out)))
@@ -163,9 +166,9 @@ DEFINE_WINDOW_FUNCTIONS(vec, FLOATV, INTV, LOADV, AS_INTV)
 #define SHARE(EH, EW)                                                                              \
     const uint blocks = (C + channels - 1) / channels;                                             \
     const uint shares = blocks * (((EH) * (EW) + pixels - 1) / pixels);                            \
-    const ulong n = get_global_id(0) / shares;                                                     \
+    const ulong n = WHERE_X / shares;                                                              \
     if (n >= images) return;                                                                       \
-    const uint share = (uint)(get_global_id(0) - n * shares);                                      \
+    const uint share = (uint)(WHERE_X - n * shares);                                               \
     const int first = (int)(share / blocks) * pixels;                                              \
     const int last = min(first + pixels, (EH) * (EW));                                             \
     const int c0 = (int)(share % blocks) * channels;                                               \
@@ -186,7 +189,8 @@ DEFINE_WINDOW_FUNCTIONS(vec, FLOATV, INTV, LOADV, AS_INTV)
     }
 
 /* (N, H, W, C) -> (N, OH, OW, C) */
-__kernel void max_pool2d(__global const float *x, ulong x_offset, GEOMETRY EPILOGUE_PARAMS)
+ENTRY void max_pool2d(WHERE_PARAMS __global const float *x, ulong x_offset,
+                      GEOMETRY EPILOGUE_PARAMS)
 {
     SHARE(OH, OW)
     __global const float *image = x + x_offset + n * H * W * C;
@@ -200,8 +204,8 @@ __kernel void max_pool2d(__global const float *x, ulong x_offset, GEOMETRY EPILO
 }
 
 /* x, v (N, H, W, C) -> (N, OH, OW, C): v where x is largest. */
-__kernel void max_pool2d_gather(__global const float *x, ulong x_offset, __global const float *v,
-                                ulong v_offset, GEOMETRY EPILOGUE_PARAMS)
+ENTRY void max_pool2d_gather(WHERE_PARAMS __global const float *x, ulong x_offset,
+                             __global const float *v, ulong v_offset, GEOMETRY EPILOGUE_PARAMS)
 {
     SHARE(OH, OW)
     __global const float *image = x + x_offset + n * H * W * C;
@@ -220,9 +224,9 @@ __kernel void max_pool2d_gather(__global const float *x, ulong x_offset, __globa
  * pixels from its corner to the next window's (the last ones: to the end of the image), so that dx
  * (N, H, W, C) is covered once, with zeros between windows. One pass over x, g and dx.
  */
-__kernel void max_pool2d_backward_disjoint(__global const float *x, ulong x_offset,
-                                           __global const float *g, ulong g_offset,
-                                           GEOMETRY EPILOGUE_PARAMS)
+ENTRY void max_pool2d_backward_disjoint(WHERE_PARAMS __global const float *x, ulong x_offset,
+                                        __global const float *g, ulong g_offset,
+                                        GEOMETRY EPILOGUE_PARAMS)
 {
     SHARE(OH, OW)
     __global const float *image = x + x_offset + n * H * W * C;
@@ -233,8 +237,7 @@ __kernel void max_pool2d_backward_disjoint(__global const float *x, ulong x_offs
         const int x_end = px + 1 < OW ? w.x + STRIDE_W : W;
         __global const float *gradient = g + g_offset + ((n * OH + py) * OW + px) * C;
 /* Position of the pixel (iy, ix) in the window; -1, which no maximum has, outside. */
-#define CELL(iy, ix)                                                                               \
-    ((iy)-w.y < SIZE_H && (ix)-w.x < SIZE_W ? ((iy)-w.y) * SIZE_W + (ix)-w.x : -1)
+#define CELL(iy, ix) ((iy)-w.y < SIZE_H && (ix)-w.x < SIZE_W ? ((iy)-w.y) * SIZE_W + (ix)-w.x : -1)
 #define STORE_CELL(STORE, F, I, value, position)                                                   \
     const F given = value;                                                                         \
     const I maximum = position;                                                                    \
@@ -250,8 +253,8 @@ __kernel void max_pool2d_backward_disjoint(__global const float *x, ulong x_offs
 }
 
 /* x (N, H, W, C) -> position of the maximum in its window, (N, OH, OW, C) ints. */
-__kernel void max_pool2d_positions(__global const float *x, ulong x_offset, __global int *position,
-                                   ulong position_offset, GEOMETRY)
+ENTRY void max_pool2d_positions(WHERE_PARAMS __global const float *x, ulong x_offset,
+                                __global int *position, ulong position_offset, GEOMETRY)
 {
     SHARE(OH, OW)
     __global const float *image = x + x_offset + n * H * W * C;
@@ -272,8 +275,8 @@ __kernel void max_pool2d_positions(__global const float *x, ulong x_offset, __gl
     const int ox1 = COVER_LAST(px, STRIDE_W, PAD_W, W, OW);
 
 /* position, g (N, OH, OW, C) -> dx (N, H, W, C), for windows that overlap. */
-__kernel void max_pool2d_backward(__global const int *position, ulong position_offset,
-                                  __global const float *g, ulong g_offset, GEOMETRY EPILOGUE_PARAMS)
+ENTRY void max_pool2d_backward(WHERE_PARAMS __global const int *position, ulong position_offset,
+                               __global const float *g, ulong g_offset, GEOMETRY EPILOGUE_PARAMS)
 {
     SHARE(H, W)
     __global const int *positions = position + position_offset + n * OH * OW * C;
@@ -307,7 +310,8 @@ __kernel void max_pool2d_backward(__global const int *position, ulong position_o
 #endif
 
 /* (N, H, W, C) -> (N, OH, OW, C) */
-__kernel void average_pool2d(__global const float *x, ulong x_offset, GEOMETRY EPILOGUE_PARAMS)
+ENTRY void average_pool2d(WHERE_PARAMS __global const float *x, ulong x_offset,
+                          GEOMETRY EPILOGUE_PARAMS)
 {
     SHARE(OH, OW)
     __global const float *image = x + x_offset + n * H * W * C;
@@ -321,8 +325,8 @@ __kernel void average_pool2d(__global const float *x, ulong x_offset, GEOMETRY E
 }
 
 /* g (N, OH, OW, C) -> dx (N, H, W, C) */
-__kernel void average_pool2d_backward(__global const float *g, ulong g_offset,
-                                      GEOMETRY EPILOGUE_PARAMS)
+ENTRY void average_pool2d_backward(WHERE_PARAMS __global const float *g, ulong g_offset,
+                                   GEOMETRY EPILOGUE_PARAMS)
 {
     SHARE(H, W)
     __global const float *gradients = g + g_offset + n * OH * OW * C;

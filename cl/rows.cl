@@ -9,6 +9,7 @@
  * number. Graphics cards: every work-item looks for its own among the others, which a work-group
  * reads through local memory; n^2 / 2 comparisons, but of integers, and all at once.
  */
+#include "entry.h"
 #include "row_index.h"
 
 #ifndef GROUP
@@ -16,19 +17,19 @@
 #endif
 
 /* y[i] = index[i], or -1 for what is outside 0 .. rows - 1. */
-__kernel void row_index(__global const INDEX_T *index, ulong index_offset, __global int *y,
-                        ulong y_offset, ulong count, ulong rows)
+ENTRY void row_index(WHERE_PARAMS __global const INDEX_T *index, ulong index_offset,
+                     __global int *y, ulong y_offset, ulong count, ulong rows)
 {
-    const ulong i = get_global_id(0);
+    const ulong i = WHERE_X;
     if (i < count) y[y_offset + i] = (int)row_number(index[index_offset + i], rows);
 }
 
 /* ---- one work-item ---- */
 
 /* `slots` (a power of two, at least 2 n of them) hold positions, -1: free. */
-__kernel void first_equal_hashed(__global const int *index, ulong index_offset,
-                                 __global int *first, ulong first_offset, __global int *slots,
-                                 ulong slots_offset, int count, uint n_slots)
+ENTRY void first_equal_hashed(WHERE_PARAMS __global const int *index, ulong index_offset,
+                              __global int *first, ulong first_offset, __global int *slots,
+                              ulong slots_offset, int count, uint n_slots)
 {
     index += index_offset;
     first += first_offset;
@@ -47,9 +48,9 @@ __kernel void first_equal_hashed(__global const int *index, ulong index_offset,
 }
 
 /* `last`: room for n positions, the last equal one so far of each first one. */
-__kernel void next_equal_linked(__global const int *first, ulong first_offset, __global int *next,
-                                ulong next_offset, __global int *last, ulong last_offset,
-                                int count)
+ENTRY void next_equal_linked(WHERE_PARAMS __global const int *first, ulong first_offset,
+                             __global int *next, ulong next_offset, __global int *last,
+                             ulong last_offset, int count)
 {
     first += first_offset;
     next += next_offset;

@@ -3,18 +3,19 @@
  * matrices (rows, columns) one below the other in `parts`. Always in the same order, so results do
  * not depend on timing. A work-group (one work-item) sums a range of 16-column pieces.
  */
+#include "entry.h"
+
 #ifndef EPILOGUE_PARAMS
 #define EPILOGUE_PARAMS , __global float *y, ulong y_offset, ulong y_columns
 #define STORE_1(v, row, col) y[y_offset + (row)*y_columns + (col)] = (v)
 #define STORE_16(v, row, col) vstore16((v), 0, y + y_offset + (row)*y_columns + (col))
 #endif
 
-__attribute__((reqd_work_group_size(1, 1, 1))) __kernel void
-sum_splits(__global const float *parts, ulong parts_offset, ulong rows, ulong columns, int splits,
-           ulong pieces_per_group EPILOGUE_PARAMS)
+ENTRY void sum_splits(WHERE_PARAMS __global const float *parts, ulong parts_offset, ulong rows,
+                      ulong columns, int splits, ulong pieces_per_group EPILOGUE_PARAMS)
 {
     const ulong pieces = (columns + 15) / 16, size = rows * columns;
-    const ulong first = get_group_id(0) * pieces_per_group;
+    const ulong first = WHERE_X * pieces_per_group;
     const ulong end = min(first + pieces_per_group, rows * pieces);
     for (ulong i = first; i < end; i++) {
         const ulong row = i / pieces, col = i % pieces * 16;

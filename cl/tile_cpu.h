@@ -14,6 +14,7 @@
  * PANEL) in local memory: results pass through it, so that the reduction may be cut into chunks and
  * the epilogue's code appears once instead of once per accumulator.
  */
+#include "entry.h"
 #include "prefetch_cpu.h"
 
 #ifndef TILE_ROWS
@@ -41,18 +42,6 @@
 /* The same to local memory, in one store: some compilers make three of vstore16. */
 typedef VECTOR loose_vector __attribute__((aligned(4)));
 #define VSTORE_LOCAL(v, i, p) (((__local loose_vector *)(p))[i] = (v))
-
-#ifndef ENTRY // compiled alone; see cl/pointwise.cl
-#define ENTRY __kernel
-#define WHERE_PARAMS
-#define WHERE_X get_global_id(0)
-#define WHERE_ITEMS get_global_size(0)
-#endif
-#ifdef STRANDS
-#define ONE_ITEM
-#else
-#define ONE_ITEM __attribute__((reqd_work_group_size(1, 1, 1)))
-#endif
 
 #ifndef EPILOGUE_PARAMS
 #define EPILOGUE_PARAMS , __global float *y, ulong y_offset, ulong y_columns

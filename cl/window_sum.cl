@@ -1,15 +1,17 @@
 /*
- * Sums over a window that moves along rows: y[row][i] = x[row][i - before] + ... + x[row][i + after],
- * with zeros outside the row. A work-item owns `chunk` columns of `row_chunk` rows; global ids:
- * (chunk of columns, chunk of rows). Away from both ends of a row it adds up vectors.
+ * Sums over a window that moves along rows: y[row][i] = x[row][i - before] + ... + x[row][i +
+ * after], with zeros outside the row. A work-item owns `chunk` columns of `row_chunk` rows; global
+ * ids: (chunk of columns, chunk of rows). Away from both ends of a row it adds up vectors.
  */
+#include "entry.h"
+
 #ifndef VEC
 #define VEC 4 // columns at a time: 4 or 16
 #endif
 
 #ifndef EPILOGUE_PARAMS
 #define EPILOGUE_PARAMS , __global float *y, ulong y_offset, ulong y_columns
-#define EPILOGUE_AT(row, col) (y + y_offset + (row) * y_columns + (col))
+#define EPILOGUE_AT(row, col) (y + y_offset + (row)*y_columns + (col))
 #define STORE_1(v, row, col) *EPILOGUE_AT(row, col) = (v)
 #define STORE_4(v, row, col) vstore4((v), 0, EPILOGUE_AT(row, col))
 #define STORE_16(v, row, col) vstore16((v), 0, EPILOGUE_AT(row, col))
@@ -29,11 +31,11 @@ static inline float sum_at(__global const float *x, int column, int columns, int
     return sum;
 }
 
-__kernel void window_sum(__global const float *x, ulong x_offset, ulong rows, int columns,
-                         int before, int after, int chunk, int row_chunk EPILOGUE_PARAMS)
+ENTRY void window_sum(WHERE_PARAMS __global const float *x, ulong x_offset, ulong rows, int columns,
+                      int before, int after, int chunk, int row_chunk EPILOGUE_PARAMS)
 {
-    const int c0 = (int)get_global_id(0) * chunk, c1 = min(c0 + chunk, columns);
-    const ulong r0 = get_global_id(1) * row_chunk, r1 = min(r0 + row_chunk, rows);
+    const int c0 = (int)WHERE_X * chunk, c1 = min(c0 + chunk, columns);
+    const ulong r0 = WHERE_Y * row_chunk, r1 = min(r0 + row_chunk, rows);
     for (ulong row = r0; row < r1; ++row) {
         __global const float *from = x + x_offset + row * columns;
         int c = c0;

@@ -133,9 +133,6 @@ void clg__choose(const clg__candidates *lists, size_t n, clg__choice_cost cost, 
 /** One work-item per work-group, `groups` of them. */
 void clg__launch_groups(clg__launch *launch, int64_t groups);
 
-/** An int2 argument. */
-void clg__launch_pair(clg__launch *launch, int64_t vertical, int64_t horizontal);
-
 /** Scratch for the partial results of a reduction in at most `most` parts: (parts * rows, columns).
  */
 clg__buffer_id clg__lower_partial(clg__lowering *lo, int64_t most, int64_t rows, int64_t columns);

@@ -92,6 +92,13 @@ void clg__launch_long(clg__launch *launch, int64_t value)
     add_bytes(launch, &value, sizeof value);
 }
 
+void clg__launch_pair(clg__launch *launch, int64_t vertical, int64_t horizontal)
+{
+    const int32_t pair[2] = {(int32_t)vertical, (int32_t)horizontal};
+    add_bytes(launch, pair, sizeof pair);
+    if (launch && launch->n_args) launch->args[launch->n_args - 1].is_pair = true;
+}
+
 void clg__launch_float(clg__launch *launch, double value)
 {
     float narrow = (float)value;

@@ -10,7 +10,8 @@
  * The result of the operation is never written directly: kernels hand vectors of 1, 4, 8 or 16
  * adjacent output elements of one row to the generated epilogue,
  *
- *     __kernel void k(__global const float *x, ulong x_offset, int rows ... EPILOGUE_PARAMS)
+ *     ENTRY void k(WHERE_PARAMS __global const float *x, ulong x_offset, int rows ...
+ * EPILOGUE_PARAMS)
  *     ... STORE_16(acc, row, col);   STORE_1(value, row, col);
  *
  * with the output seen as a row-major matrix (rows, columns = the last dimension; a scalar output
@@ -45,6 +46,7 @@ typedef struct clg__arg {
     uint64_t bytes; /* CLG__ARG_BYTES: the value; CLG__ARG_LOCAL: the size */
     size_t size;    /* CLG__ARG_BYTES: 4 or 8 */
     bool is_float;  /* CLG__ARG_BYTES of 4 */
+    bool is_pair;   /* CLG__ARG_BYTES of 8: an int2 */
     /* CLG__ARG_BUFFER, where clg__launch_touches told: elements [offset + i unit, + span) belong to
      * index i of the axis that strands share; unit 0: all strands read them. */
     bool touches, writes;
@@ -137,6 +139,8 @@ void clg__launch_int(clg__launch *launch, int64_t value);  /* int; must fit in 3
 void clg__launch_long(clg__launch *launch, int64_t value); /* long / ulong */
 void clg__launch_float(clg__launch *launch, double value);
 void clg__launch_local(clg__launch *launch, size_t bytes);
+/** int2: (vertical, horizontal), each of 31 bits. */
+void clg__launch_pair(clg__launch *launch, int64_t vertical, int64_t horizontal);
 /** ulong: number of the training step, set anew before each run. */
 void clg__launch_step(clg__launch *launch);
 /** The generated epilogue's arguments come here: call it last. */

@@ -79,14 +79,6 @@ void clg__launch_groups(clg__launch *launch, int64_t groups)
     clg__launch_range(launch, 1, (size_t[]){(size_t)groups}, (size_t[]){1});
 }
 
-void clg__launch_pair(clg__launch *launch, int64_t vertical, int64_t horizontal)
-{
-    const int32_t pair[2] = {(int32_t)vertical, (int32_t)horizontal};
-    int64_t bits;
-    memcpy(&bits, pair, sizeof bits);
-    clg__launch_long(launch, bits);
-}
-
 clg__buffer_id clg__lower_partial(clg__lowering *lo, int64_t most, int64_t rows, int64_t columns)
 {
     int64_t bytes = 0;

@@ -24,6 +24,8 @@ typedef struct group {
     clg__epilogue epilogues[MOST_EPILOGUES];
     int n_epilogues;
     clg__slots slots;
+    const clg__launch **launches; /* whose kernels call entries, each kernel once */
+    size_t n_launches, capacity;
     clg__str source;
 } group;
 
@@ -95,6 +97,16 @@ static group *generated_group(builder *b)
     return shortest;
 }
 
+/* The group's module shall have the launch's kernel. */
+static clg_status add_launch(group *g, const clg__launch *launch)
+{
+    for (size_t i = 0; i < g->n_launches; i++)
+        if (strcmp(g->launches[i]->kernel, launch->kernel) == 0) return CLG_OK;
+    CLG_TRY(clg__grow((void **)&g->launches, &g->capacity, g->n_launches + 1, sizeof *g->launches));
+    g->launches[g->n_launches++] = launch;
+    return CLG_OK;
+}
+
 /* ---- what launches want ---- */
 
 static clg_status want(builder *b, clg__hash128 key, const group *g, int epilogue)
@@ -116,7 +128,10 @@ static clg_status want_generated(builder *b, const clg__step *step)
     group *g = generated_group(b);
     clg__codegen_kernels(&g->generated, &b->p->ir, &b->p->ir.clusters[step->cluster], step->name[0],
                          step->two_stages);
-    return g->generated.failed ? CLG_ERROR_MEMORY : want(b, step->key, g, 0);
+    if (g->generated.failed) return CLG_ERROR_MEMORY;
+    for (size_t i = 0; i < step->lowering.n_launches; i++)
+        CLG_TRY(add_launch(g, &step->lowering.launches[i]));
+    return want(b, step->key, g, 0);
 }
 
 static clg__hash128 key_of(const clg__launch *launch, const clg__epilogue *e)
@@ -183,6 +198,7 @@ static clg_status want_file(builder *b, const clg__step *step, const clg__launch
     group *g = group_of(b, launch, launch->epilogue ? &e : NULL);
     if (g && launch->epilogue) number = add_epilogue(g, &e);
     clg__epilogue_free(&e);
+    if (g) CLG_TRY(add_launch(g, launch));
     return want(b, key, g, number);
 }
 
@@ -250,19 +266,37 @@ static clg_status form_strands(builder *b)
 
 /* ---- building ---- */
 
+/* Of the group's kernels those that the text has as entries. */
+static void keep_entries(group *g, const char *text)
+{
+    const size_t all = g->n_launches;
+    g->n_launches = 0;
+    for (size_t i = 0; i < all; i++)
+        if (clg__entry_in(text, g->launches[i]->kernel))
+            g->launches[g->n_launches++] = g->launches[i];
+}
+
 /* Knobs, the vocabulary and the epilogues, the kernel file; or the vocabulary and the kernels; or
- * all of it, and what calls them. */
+ * all of it. Then what calls entries, which make way for kernels of their names. */
 static clg_status write_source(const clg_program *p, group *g)
 {
     const char *text = g->file ? clg__kernel_source(g->file) : "";
     if (!text) return clg__fail(CLG_ERROR_INTERNAL, "no kernel file %s.cl", g->file);
-    if (g->strands) clg__str_add(&g->source, "#define STRANDS\n");
+    keep_entries(g, g->file ? text : clg__str_text(&g->generated));
+    clg__entry_define(&g->source, p->ctx);
+    for (size_t i = 0; i < g->n_launches; i++)
+        clg__str_addf(&g->source, "#define %s %s_entry\n", g->launches[i]->kernel,
+                      g->launches[i]->kernel);
     if (g->defines) clg__str_add(&g->source, g->defines);
     if (!g->file || g->n_epilogues || g->strands)
         clg__str_add(&g->source, clg__kernel_source("pointwise"));
     if (g->n_epilogues) clg__epilogue_define(&g->source, g->epilogues, g->n_epilogues, &g->slots);
     clg__str_add(&g->source, text);
     clg__str_add(&g->source, clg__str_text(&g->generated));
+    for (size_t i = 0; i < g->n_launches; i++)
+        clg__str_addf(&g->source, "#undef %s\n", g->launches[i]->kernel);
+    for (size_t i = 0; i < g->n_launches; i++)
+        clg__entry_kernel(&g->source, g->launches[i], &g->slots);
     if (g->strands) clg__strands_code(&g->source, p, g->strands, &g->slots);
     return g->source.failed ? CLG_ERROR_MEMORY : CLG_OK;
 }
@@ -336,6 +370,7 @@ static void clear(builder *b)
     for (size_t i = 0; i < b->n_groups; i++) {
         group *g = &b->groups[i];
         for (int e = 0; e < g->n_epilogues; e++) clg__epilogue_free(&g->epilogues[e]);
+        clg__free(g->launches);
         clg__str_free(&g->generated);
         clg__str_free(&g->source);
     }

@@ -41,7 +41,8 @@ void clg__reduce_launch_final(clg__launch *launch, const clg__reduce_plan *plan)
 /** Vector width of generated kernels on an engine. */
 int clg__vector_width(const clg_context *ctx);
 
-/** Writes the kernel(s) of a POINTWISE or REDUCE cluster; names are <name> and <name>_final. */
+/** Writes the kernel(s) of a POINTWISE or REDUCE cluster, as entries where work-items do not meet;
+ * names are <name> and <name>_final. */
 void clg__codegen_kernels(clg__str *out, const clg__ir *ir, const clg__cluster *c, const char *name,
                           bool two_stages);
 

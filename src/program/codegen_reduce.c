@@ -71,10 +71,12 @@ void clg__emit_finish(clg__generator *g, bool two_stages)
 
 void clg__emit_reduce_head(clg__generator *g, const char *name, const char *more, bool two_stages)
 {
+    const bool meet = g->ir->ctx->engine == CLG_ENGINE_GPU; /* at barriers */
+    clg__str_addf(g->out, meet ? "__kernel void %s(" : "ENTRY void %s(WHERE_PARAMS ", name);
     clg__str_addf(g->out,
-                  "__kernel void %s(ulong outer, ulong rows, ulong row_chunk, ulong column_chunk, "
+                  "ulong outer, ulong rows, ulong row_chunk, ulong column_chunk, "
                   "ulong column_parts, ulong parts, ulong inner_rows, ulong inner%s",
-                  name, more);
+                  more);
     clg__emit_parameters(g);
     if (two_stages) {
         clg__str_add(g->out, ", __global float *partial, ulong partial_at");
@@ -165,8 +167,8 @@ static void emit_column_reduction(clg__generator *g, const char *name, int first
     clg__emit_reduce_head(g, name, "", two_stages);
     clg__str_addf(
         g->out,
-        "const ulong o = get_global_id(1) / inner_rows, i = get_global_id(1) %% inner_rows;\n"
-        "const ulong part = get_global_id(2), first_column = get_global_id(0) * column_chunk;\n"
+        "const ulong o = WHERE_Y / inner_rows, i = WHERE_Y %% inner_rows;\n"
+        "const ulong part = WHERE_Z, first_column = WHERE_X * column_chunk;\n"
         "if (o >= outer || first_column >= columns || part >= parts) return;\n"
         "const ulong r0 = part * row_chunk, r1 = min(r0 + row_chunk, rows);\n"
         "const ulong n = min(column_chunk, columns - first_column), whole = n - n %% %d;\n",
@@ -193,12 +195,12 @@ static void emit_column_reduction(clg__generator *g, const char *name, int first
 static void emit_final_kernel(clg__generator *g, const char *name)
 {
     clg__str_addf(g->out,
-                  "__kernel void %s_final(ulong count, ulong inner, ulong parts, "
+                  "ENTRY void %s_final(WHERE_PARAMS ulong count, ulong inner, ulong parts, "
                   "__global const float *partial, ulong partial_at",
                   name);
     clg__generator epilogue = clg__generator_make(g->out, g->ir, g->cluster, 1);
     clg__emit_parameters(&epilogue);
-    clg__str_add(g->out, ")\n{\nconst ulong e = get_global_id(0), o = e / inner, l = 0;\n"
+    clg__str_add(g->out, ")\n{\nconst ulong e = WHERE_X, o = e / inner, l = 0;\n"
                          "if (e >= count) return;\n");
     for (int i = 0; i < g->cluster->n_reduces; i++)
         clg__str_addf(g->out,

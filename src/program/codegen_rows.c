@@ -58,7 +58,7 @@ void clg__codegen_row_parts(clg__generator *g, const char *name, int width)
     clg__emit_reduce_head(g, name, "", true);
     clg__str_add(
         g->out,
-        "const ulong o = get_global_id(0), part = get_global_id(1);\n"
+        "const ulong o = WHERE_X, part = WHERE_Y;\n"
         "const ulong r0 = part / column_parts * row_chunk, r1 = min(r0 + row_chunk, rows);\n"
         "const ulong c0 = part % column_parts * column_chunk, c1 = min(c0 + column_chunk, "
         "columns);\n"
@@ -81,7 +81,7 @@ static void emit_cluster(clg__str *out, const clg__ir *ir, const clg__cluster *c
 void clg__codegen_rows(clg__str *out, const clg__ir *ir, const clg__cluster *head, const char *name,
                        int width)
 {
-    clg__str_addf(out, "__kernel void %s(ulong outer, ulong share", name);
+    clg__str_addf(out, "ENTRY void %s(WHERE_PARAMS ulong outer, ulong share", name);
     for (const clg__cluster *c = head; c; c = clg__next_in_chain(ir, c)) {
         clg__str_addf(out, ", ulong rows_%d", c->place);
         for (int stage = 0; stage < (c->n_reduces ? 2 : 1); stage++) {
@@ -89,7 +89,7 @@ void clg__codegen_rows(clg__str *out, const clg__ir *ir, const clg__cluster *hea
             clg__emit_parameters(&g);
         }
     }
-    clg__str_add(out, ")\n{\nconst ulong o0 = get_global_id(0) * share;\n"
+    clg__str_add(out, ")\n{\nconst ulong o0 = WHERE_X * share;\n"
                       "PLAIN_LOOP for (ulong o = o0; o < min(o0 + share, outer); ++o) {\n");
     for (const clg__cluster *c = head; c; c = clg__next_in_chain(ir, c))
         emit_cluster(out, ir, c, width);

@@ -72,6 +72,15 @@ struct clg_program {
     uint64_t last_step; /* what the last run gave to kernels as the step; 0: there was none */
 };
 
+/** Whether a kernel is in the text as an entry (cl/entry.h): entry.c. */
+bool clg__entry_in(const char *text, const char *kernel);
+/** Says what ENTRY means on the device: in front of all text that has entries. */
+void clg__entry_define(clg__str *out, const clg_context *ctx);
+/** Writes the launch's kernel, which calls <kernel>_entry. `slots`: what epilogues share. */
+void clg__entry_kernel(clg__str *out, const clg__launch *launch, const clg__slots *slots);
+/** Arguments in front of the epilogue's. */
+int clg__own_arguments(const clg__launch *launch);
+
 /** The step that a launch belongs to, and the launch, by its number: where p->step_of_launch is. */
 static inline const clg__step *clg__step_of(const clg_program *p, int launch)
 {

@@ -17,11 +17,6 @@ enum {
     STEP_ARGUMENT = 2   /* argument of the kernel */
 };
 
-static int own_arguments(const clg__launch *launch)
-{
-    return launch->epilogue ? launch->own_args : launch->n_args;
-}
-
 clg__hash128 clg__strands_key(const clg__strands *s, const clg__hash128 *keys)
 {
     clg__hash128 parts[CLG__STRAND_KERNELS + 1] = {clg__hash("strands", 7)};
@@ -40,9 +35,10 @@ static void add_argument(clg__str *out, const clg__arg *arg, size_t *word)
         return;
     case CLG__ARG_BYTES:
         clg__str_addf(out,
-                      arg->size == 8  ? "t[%zu]"
-                      : arg->is_float ? "as_float((int)t[%zu])"
-                                      : "(int)t[%zu]",
+                      arg->is_pair     ? "as_int2(t[%zu])"
+                      : arg->size == 8 ? "t[%zu]"
+                      : arg->is_float  ? "as_float((int)t[%zu])"
+                                       : "(int)t[%zu]",
                       *word);
         *word += 1;
         return;
@@ -72,8 +68,8 @@ static size_t add_call(clg__str *out, const clg__launch *launch, int number,
                        const clg__slots *slots)
 {
     size_t word = FIRST_ARGUMENT;
-    clg__str_addf(out, "case %d: %s(g %% t[2], g / t[2], t[3]", number, launch->kernel);
-    for (int a = 0; a < own_arguments(launch); a++) {
+    clg__str_addf(out, "case %d: %s(g %% t[2], g / t[2], 0, t[3]", number, launch->kernel);
+    for (int a = 0; a < clg__own_arguments(launch); a++) {
         clg__str_add(out, ", ");
         add_argument(out, &launch->args[a], &word);
     }
@@ -198,7 +194,8 @@ static void write_row(row *r)
     r->words[2] = launch->global[0];
     r->words[3] = groups;
     r->at = FIRST_ARGUMENT;
-    for (int a = 0; a < own_arguments(launch); a++) write_argument(r, &launch->args[a], &r->at);
+    for (int a = 0; a < clg__own_arguments(launch); a++)
+        write_argument(r, &launch->args[a], &r->at);
     if (launch->epilogue) write_shared_arguments(r, launch, kernel->epilogue);
 }
 
