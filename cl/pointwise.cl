@@ -20,16 +20,18 @@
 #define GE(p, q) isgreaterequal((p), (q))
 #define EQ(p, q) isequal((p), (q))
 
-/* Vectors of 4 at any address (engines whose vectors are longer have no use for these): some
- * compilers take vload4 apart unless they are told that 16 divides the address, as it mostly does.
+/*
+ * Vectors at any address: some compilers take vload and vstore apart. Short vectors, those of
+ * graphics cards, are whole where 16 divides the address, as it mostly does. Processors whose
+ * vectors are longer read and write them anywhere, as they are told here.
  */
-static inline float4 load_vector(__global const float *p)
+static inline float4 load_vector_4(__global const float *p)
 {
     if (((size_t)p & 15) == 0) return *(__global const float4 *)p;
     return (float4)(p[0], p[1], p[2], p[3]);
 }
 
-static inline void store_vector(float4 v, __global float *p)
+static inline void store_vector_4(float4 v, __global float *p)
 {
     if (((size_t)p & 15) == 0) {
         *(__global float4 *)p = v;
@@ -39,6 +41,29 @@ static inline void store_vector(float4 v, __global float *p)
         p[2] = v.s2;
         p[3] = v.s3;
     }
+}
+
+typedef float8 float8_anywhere __attribute__((aligned(4)));
+typedef float16 float16_anywhere __attribute__((aligned(4)));
+
+static inline float8 load_vector_8(__global const float *p)
+{
+    return *(__global const float8_anywhere *)p;
+}
+
+static inline float16 load_vector_16(__global const float *p)
+{
+    return *(__global const float16_anywhere *)p;
+}
+
+static inline void store_vector_8(float8 v, __global float *p)
+{
+    *(__global float8_anywhere *)p = v;
+}
+
+static inline void store_vector_16(float16 v, __global float *p)
+{
+    *(__global float16_anywhere *)p = v;
 }
 
 /* Loops that the compiler need not make fast: what vectors leave over, single results. */

@@ -21,7 +21,8 @@ static void make_plain(clg__epilogue *e)
     clg__str_add(&e->body[0], "EB0[EB0_at + e_row * e_columns + e_col] = ANCHOR; ");
     for (int i = 1; i < CLG__STORE_WIDTHS; i++)
         clg__str_addf(&e->body[i],
-                      "vstore%d(ANCHOR, 0, EB0 + EB0_at + e_row * e_columns + e_col); ", widths[i]);
+                      "store_vector_%d(ANCHOR, EB0 + EB0_at + e_row * e_columns + e_col); ",
+                      widths[i]);
 }
 
 void clg__epilogue_make(clg__epilogue *out, const clg__ir *ir, const clg__cluster *c)

@@ -306,8 +306,8 @@ static void emit_buffer_load(clg__generator *g, int l, const char *stride, bool 
     if (!is_float && width == 1) clg__str_add(g->out, "(float)(");
     if (width == 1) {
         clg__str_addf(g->out, "%ci%d[%s]", g->p, l, index);
-    } else if (unit && width == 4 && is_float) {
-        clg__str_addf(g->out, "load_vector(%ci%d + %s)", g->p, l, index);
+    } else if (unit && is_float) {
+        clg__str_addf(g->out, "load_vector_%d(%ci%d + %s)", width, g->p, l, index);
     } else if (unit) {
         clg__str_addf(g->out, "vload%d(0, %ci%d + %s)", width, g->p, l, index);
     } else if (!moves) {
@@ -483,8 +483,8 @@ static void emit_stores(clg__generator *g, const char *index, int width)
             clg__str_addf(g->out, "    %co%d[%co%d_at + (%s)] = ", g->p, i, g->p, i, index);
             emit_stored(g, ids[i], 1);
             clg__str_add(g->out, ";\n");
-        } else if (width == 4 && g->ir->values[ids[i]].node->dtype == CLG_F32) {
-            clg__str_add(g->out, "    store_vector(");
+        } else if (g->ir->values[ids[i]].node->dtype == CLG_F32) {
+            clg__str_addf(g->out, "    store_vector_%d(", width);
             emit_stored(g, ids[i], width);
             clg__str_addf(g->out, ", %co%d + %co%d_at + (%s));\n", g->p, i, g->p, i, index);
         } else {
