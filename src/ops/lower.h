@@ -10,8 +10,7 @@
  * The result of the operation is never written directly: kernels hand vectors of 1, 4, 8 or 16
  * adjacent output elements of one row to the generated epilogue,
  *
- *     ENTRY void k(WHERE_PARAMS __global const float *x, ulong x_offset, int rows ...
- * EPILOGUE_PARAMS)
+ *     ENTRY void k(WHERE_PARAMS __global const float *x, ulong x_offset ... EPILOGUE_PARAMS)
  *     ... STORE_16(acc, row, col);   STORE_1(value, row, col);
  *
  * with the output seen as a row-major matrix (rows, columns = the last dimension; a scalar output

@@ -76,7 +76,7 @@ struct clg_program {
 bool clg__entry_in(const char *text, const char *kernel);
 /** Says what ENTRY means on the device: in front of all text that has entries. */
 void clg__entry_define(clg__str *out, const clg_context *ctx);
-/** Writes the launch's kernel, which calls <kernel>_entry. `slots`: what epilogues share. */
+/** Writes the launch's kernel, which calls <kernel>_entry. `slots`: shared by the epilogues. */
 void clg__entry_kernel(clg__str *out, const clg__launch *launch, const clg__slots *slots);
 /** Arguments in front of the epilogue's. */
 int clg__own_arguments(const clg__launch *launch);
