@@ -4,9 +4,9 @@
  *     ENTRY void name(WHERE_PARAMS __global const float *x, ulong x_offset ... EPILOGUE_PARAMS)
  *     { ... WHERE_X, WHERE_Y and WHERE_Z: the global ids; WHERE_ITEMS: how many there are along x
  *
- * The kernel of the same name that calls one is written by the program (src/program/entry.c), as is
- * one that runs many of them in a row (src/program/strands.c). Only entries can be called so: a
- * kernel whose work-items meet, at barriers, is written as a kernel.
+ * Without further ado they are kernels. Where ENTRY is defined they are functions: of kernels that
+ * the program writes around them (src/program/entry.c), or of one that calls many of them in a row
+ * (src/program/strands.c). Kernels whose work-items meet at barriers cannot be entries.
  */
 #ifndef ENTRY_H
 #define ENTRY_H
@@ -17,7 +17,7 @@
 #define WHERE_Y where_y
 #define WHERE_Z where_z
 #define WHERE_ITEMS where_items
-#else // compiled alone
+#else
 #define ENTRY __kernel
 #define WHERE_PARAMS
 #define WHERE_X get_global_id(0)

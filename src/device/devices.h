@@ -44,4 +44,7 @@ bool clg__platform_caches(const clg_device_info *info);
 /** True if the platform must not build programs in several threads at a time. */
 bool clg__platform_builds_serially(const clg_device_info *info);
 
+/** True if the platform compiles a kernel's body several times, and that of a function once. */
+bool clg__platform_copies_kernels(const clg_device_info *info);
+
 #endif

@@ -16,31 +16,33 @@ typedef struct platform_quirk {
     double cpu_factor;     /* of the score of its CPU device */
     bool gpu_kernels;      /* its CPU device is built like a GPU: serve it with the GPU engine */
     bool serial;           /* crashes when two threads build programs */
-    const char *note;      /* for the devices that never, never_cpu or cpu_factor concern */
+    bool copies_kernels; /* compiles the body of a kernel several times, that of a function once */
+    const char *note;    /* for the devices that never, never_cpu or cpu_factor concern */
 } platform_quirk;
 
 /* NVIDIA: the binary is PTX, which the driver compiles again, through a cache of its own.
  * PoCL: its cache takes 20 ms a program where ours takes 2; but asked for a program's binary it
  * compiles each kernel once more, which doubles a first run (LeNet: 5.3 s to the first step, 12 to
- * the end of the process; without our cache 5.4). rusticl's CPU device (llvmpipe) needs 400 us a
+ * the end of the process; without our cache 5.4). It makes three functions of a kernel. rusticl's CPU device (llvmpipe) needs 400 us a
  * launch where PoCL needs 2-25, and takes minutes to compile vectors of 16, which its compiler
  * splits into scalars. Oclgrind (an interpreter that checks memory accesses): its compiler shares
  * state between threads.
  */
 static const platform_quirk quirks[] = {
-    {"nvidia", 128, true, false, false, 1, false, false, ""},
-    {"amd", 64, false, false, false, 1, false, false, ""},
-    {"intel", 8, false, false, false, 1, false, false, ""},
-    {"arm platform", 16, false, false, false, 1, false, false, ""},
-    {"qualcomm", 128, false, false, false, 1, false, false, ""},
-    {"clover", 64, false, true, false, 1, false, false,
+    {"nvidia", 128, true, false, false, 1, false, false, false, ""},
+    {"amd", 64, false, false, false, 1, false, false, false, ""},
+    {"intel", 8, false, false, false, 1, false, false, false, ""},
+    {"arm platform", 16, false, false, false, 1, false, false, false, ""},
+    {"qualcomm", 128, false, false, false, 1, false, false, false, ""},
+    {"clover", 64, false, true, false, 1, false, false, false,
      "Clover is unmaintained: picked only when asked for"},
-    {"apple", 128, false, false, true, 1, false, false,
+    {"apple", 128, false, false, true, 1, false, false, false,
      "Apple's CPU device allows work-groups of 1 only: picked only when asked for"},
-    {"rusticl", 64, false, false, false, 0.1, true, false, "slow to launch kernels: ranked low"},
-    {"oclgrind", 32, false, false, false, 1, false, true, ""},
-    {"portable computing", 32, true, false, false, 1, false, false, ""},
-    {"", 32, false, false, false, 1, false, false, ""}, /* any other */
+    {"rusticl", 64, false, false, false, 0.1, true, false, false,
+     "slow to launch kernels: ranked low"},
+    {"oclgrind", 32, false, false, false, 1, false, true, false, ""},
+    {"portable computing", 32, true, false, false, 1, false, false, true, ""},
+    {"", 32, false, false, false, 1, false, false, false, ""}, /* any other */
 };
 
 static const platform_quirk *quirk_of(const clg_device_info *info)
@@ -58,6 +60,11 @@ bool clg__platform_caches(const clg_device_info *info)
 bool clg__platform_builds_serially(const clg_device_info *info)
 {
     return quirk_of(info)->serial;
+}
+
+bool clg__platform_copies_kernels(const clg_device_info *info)
+{
+    return quirk_of(info)->copies_kernels;
 }
 
 clg_engine clg__platform_engine(const clg_device_info *info)

@@ -266,10 +266,10 @@ static clg_status form_strands(builder *b)
 
 /* ---- building ---- */
 
-/* Of the group's kernels those that the text has as entries. */
-static void keep_entries(group *g, const char *text)
+/* Of the group's kernels those that are to be written around entries of the text. */
+static void keep_entries(group *g, const clg_context *ctx, const char *text)
 {
-    const size_t all = g->n_launches;
+    const size_t all = clg__entry_apart(ctx) ? g->n_launches : 0;
     g->n_launches = 0;
     for (size_t i = 0; i < all; i++)
         if (clg__entry_in(text, g->launches[i]->kernel))
@@ -282,8 +282,8 @@ static clg_status write_source(const clg_program *p, group *g)
 {
     const char *text = g->file ? clg__kernel_source(g->file) : "";
     if (!text) return clg__fail(CLG_ERROR_INTERNAL, "no kernel file %s.cl", g->file);
-    keep_entries(g, g->file ? text : clg__str_text(&g->generated));
-    clg__entry_define(&g->source, p->ctx);
+    keep_entries(g, p->ctx, g->file ? text : clg__str_text(&g->generated));
+    if (g->strands || g->n_launches) clg__entry_define(&g->source, p->ctx);
     for (size_t i = 0; i < g->n_launches; i++)
         clg__str_addf(&g->source, "#define %s %s_entry\n", g->launches[i]->kernel,
                       g->launches[i]->kernel);

@@ -1,10 +1,7 @@
 /*
- * Kernels around entries (cl/entry.h). A kernel file's text, or a generated one, has an entry; the
- * kernel that a program launches is written here, from the launch's arguments, and only calls it.
- *
- * Why not let the entry be the kernel: drivers of CPU devices make several functions of a kernel, a
- * copy of its body in each (PoCL: three). As an entry that is not inlined, the body is compiled
- * once. Elsewhere calls are dear and the compiler may inline it.
+ * Kernels around entries (cl/entry.h). Mostly an entry is the kernel. But some drivers make several
+ * functions of a kernel, a copy of its body in each: there the kernel is written here, from the
+ * launch's arguments, and only calls the entry, which is compiled once.
  */
 #include "device/devices.h"
 #include "program/program.h"
@@ -18,10 +15,15 @@ bool clg__entry_in(const char *text, const char *kernel)
     return strstr(text, opening) != NULL;
 }
 
+bool clg__entry_apart(const clg_context *ctx)
+{
+    return clg__platform_copies_kernels(&ctx->info);
+}
+
 void clg__entry_define(clg__str *out, const clg_context *ctx)
 {
-    const bool cheap_calls = clg__platform_engine(&ctx->info) == CLG_ENGINE_CPU;
-    clg__str_addf(out, "#define ENTRY %sstatic\n", cheap_calls ? "__attribute__((noinline)) " : "");
+    clg__str_addf(out, "#define ENTRY %sstatic\n",
+                  clg__entry_apart(ctx) ? "__attribute__((noinline)) " : "");
 }
 
 int clg__own_arguments(const clg__launch *launch)

@@ -72,9 +72,11 @@ struct clg_program {
     uint64_t last_step; /* what the last run gave to kernels as the step; 0: there was none */
 };
 
-/** Whether a kernel is in the text as an entry (cl/entry.h): entry.c. */
+/** Whether kernels shall be apart from entries (cl/entry.h) on the device: entry.c. */
+bool clg__entry_apart(const clg_context *ctx);
+/** Whether a kernel is in the text as an entry. */
 bool clg__entry_in(const char *text, const char *kernel);
-/** Says what ENTRY means on the device: in front of all text that has entries. */
+/** Makes entries functions: in front of all text that has any. */
 void clg__entry_define(clg__str *out, const clg_context *ctx);
 /** Writes the launch's kernel, which calls <kernel>_entry. `slots`: shared by the epilogues. */
 void clg__entry_kernel(clg__str *out, const clg__launch *launch, const clg__slots *slots);
