@@ -23,10 +23,10 @@ typedef struct platform_quirk {
 /* NVIDIA: the binary is PTX, which the driver compiles again, through a cache of its own.
  * PoCL: its cache takes 20 ms a program where ours takes 2; but asked for a program's binary it
  * compiles each kernel once more, which doubles a first run (LeNet: 5.3 s to the first step, 12 to
- * the end of the process; without our cache 5.4). It makes three functions of a kernel. rusticl's CPU device (llvmpipe) needs 400 us a
- * launch where PoCL needs 2-25, and takes minutes to compile vectors of 16, which its compiler
- * splits into scalars. Oclgrind (an interpreter that checks memory accesses): its compiler shares
- * state between threads.
+ * the end of the process; without our cache 5.4). It makes three functions of a kernel. rusticl's
+ * CPU device (llvmpipe) needs 400 us a launch where PoCL needs 2-25, and takes minutes to compile
+ * vectors of 16, which its compiler splits into scalars. Oclgrind (an interpreter that checks
+ * memory accesses): its compiler shares state between threads.
  */
 static const platform_quirk quirks[] = {
     {"nvidia", 128, true, false, false, 1, false, false, false, ""},
