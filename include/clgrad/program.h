@@ -28,6 +28,13 @@ typedef struct clg_program_params {
     size_t n_outputs;
     clg_program_mode mode;
     int64_t batch; /* largest batch this program will see; 0: the graph's */
+    /**
+     * Bytes that activations, gradients and scratch (clg_program_stats.arena_bytes) may take; 0: as
+     * many as they do. Where they would take more, values are let go and steps are run again for
+     * them, which costs time and changes no bit of the results. If that is not enough compiling
+     * fails with CLG_ERROR_MEMORY and the message says what would be.
+     */
+    uint64_t memory_budget;
 } clg_program_params;
 #define clg_program_options(...) (&(clg_program_params){__VA_ARGS__})
 
@@ -64,6 +71,7 @@ typedef struct clg_program_stats {
     uint64_t arena_bytes;  /* activations, gradients, scratch: one plan */
     uint64_t values_bytes; /* what the same values would take without sharing */
     double flops;          /* per run, as counted by the operations */
+    size_t repeated_steps; /* that run again for the memory budget */
 } clg_program_stats;
 CLG_API void clg_program_query(const clg_program *program, clg_program_stats *out);
 

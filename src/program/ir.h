@@ -4,8 +4,8 @@
  * for each stored value.
  *
  * Passes, in order: ir.c (prune, simplify) -> fuse.c (clusters, who is stored) -> chain.c (rows) ->
- * place.c (aliases, order, memory plan). codegen.c turns a cluster into kernel text, bind.c into
- * launches.
+ * place.c (aliases, order) -> rematerialize.c (steps that run again, where memory is limited) ->
+ * plan.c (memory). codegen.c turns a cluster into kernel text, bind.c into launches.
  *
  * Nothing here may depend on the batch size: a program is bound again for another batch without
  * compiling anything. Decisions about shapes are therefore taken on shapes at two batch sizes.
@@ -40,7 +40,6 @@ typedef struct clg__value {
     int parent;      /* value whose memory this one is part of; -1: memory of its own */
     int64_t offset;  /* elements into the parent, at the graph's batch size */
     bool follows;    /* the offset scales with the batch */
-    int first, last; /* steps between which the memory is in use (roots) */
     int chunk;       /* of the arena; -1: not in the arena */
     int64_t address; /* elements into the chunk (roots in the arena) */
 } clg__value;
@@ -69,7 +68,8 @@ typedef struct clg__cluster {
     const clg__algorithm *algorithm; /* KERNEL */
     bool constant;                   /* the same in every run: see constant.c */
     bool fuses;                      /* KERNEL: results go through the epilogue */
-    int order;                       /* step number */
+    int order;                       /* number of the step that runs it first, as clg__ir_order
+                                        leaves it */
     int head, place, next; /* of its chain: first cluster, its place, the one behind it or -1 */
 } clg__cluster;
 
@@ -84,7 +84,7 @@ typedef struct clg__ir {
     clg__cluster *clusters;
     int n_clusters;
     clg__before before; /* which must run before which */
-    int *order;         /* clusters in execution order */
+    int *order;         /* clusters in execution order; one may run again (rematerialize.c) */
     int n_order;
     /* assignments: value id that becomes the variable; copied at the end unless placed there */
     struct clg__assignment {
@@ -123,13 +123,29 @@ clg_status clg__ir_chain(clg__ir *ir, const bool *needed);
 /** A single number that a pointwise kernel over many elements computes for itself (recompute.c). */
 bool clg__is_invariant(const clg__ir *ir, const clg__cluster *c, int id);
 
-/** Orders the clusters, resolves aliases, and plans memory; `scratch` bytes per cluster. */
+/** Orders the clusters, and resolves aliases. */
 clg_status clg__ir_order(clg__ir *ir);
 clg_status clg__ir_alias(clg__ir *ir);
 
 /** Marks the clusters that compute the same in every run, as long as no variable changes, once they
  * are in order. Whether there are any. */
 bool clg__ir_find_constants(clg__ir *ir);
+
+/* What running a cluster's step once more takes. */
+typedef struct clg__step_work {
+    double cost;     /* in the time that a floating-point operation takes */
+    int64_t scratch; /* elements */
+} clg__step_work;
+/**
+ * Lets steps run again, so that values need no memory between their uses, until what is alive at
+ * any time is at most `budget` elements. `work` is per cluster. Fails with CLG_ERROR_MEMORY if that
+ * cannot be; *least is then what could be reached.
+ */
+clg_status clg__ir_rematerialize(clg__ir *ir, const clg__step_work *work, int64_t budget,
+                                 int64_t *least);
+
+/** Elements that a value takes in the arena at a batch size. */
+int64_t clg__ir_elements(const clg__ir *ir, int id, int64_t batch);
 
 /* Scratch areas take part in the plan like values that live for one step. */
 typedef struct clg__scratch_plan {
@@ -192,6 +208,15 @@ static inline const clg__cluster *clg__next_in_chain(const clg__ir *ir, const cl
 {
     return c->next < 0 ? NULL : &ir->clusters[c->next];
 }
+
+/**
+ * Calls visit for every value in memory that the chain of `head` reads (roots are for the callee to
+ * find). `space` is that of the stage which stores the results, element by element behind its
+ * loads; NULL for reads at other times.
+ */
+typedef void (*clg__visit_read)(const clg__ir *ir, int cluster, int value, const clg__space *space,
+                                int load, void *user);
+void clg__ir_visit_reads(const clg__ir *ir, int head, clg__visit_read visit, void *user);
 
 /** True if `value` is a result that this stage computes or (stage 1) is given. */
 bool clg__stage_has(const clg__cluster *cluster, int stage, int value);

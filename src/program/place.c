@@ -1,19 +1,8 @@
 /*
- * Order and memory: in which order clusters run, which values share memory because one is part of
- * another (reshapes, parts of a concatenation, new values of variables), and where in the arena
- * every other stored value lives.
- *
- * The plan is greedy, largest first: each value takes the lowest address that no value alive at the
- * same time occupies. In training graphs this is within a few per cent of the lower bound.
+ * Order and aliases: in which order clusters run, and which values share memory because one is part
+ * of another (reshapes, parts of a concatenation, new values of variables).
  */
-#include <stdlib.h>
-
-#include "memory/buffer.h"
 #include "program/ir.h"
-
-enum {
-    ALIGNMENT = 64
-}; /* elements: 256 bytes, a cache line pair and every device's vector width */
 
 int clg__ir_root(const clg__ir *ir, int id, int64_t *offset)
 {
@@ -87,15 +76,7 @@ clg_status clg__ir_alias(clg__ir *ir)
 
 /* ---- which memory a cluster reads ---- */
 
-typedef void (*visit_read)(clg__ir *ir, int cluster, int value, const clg__space *space, int load,
-                           void *user);
-
-/*
- * Calls visit for every value in memory that a cluster reads (roots are for the callee to find).
- * `space` is that of the stage which stores the results, element by element behind its loads; NULL
- * for reads at other times.
- */
-static void visit_cluster(clg__ir *ir, int cluster, visit_read visit, void *user)
+static void visit_cluster(const clg__ir *ir, int cluster, clg__visit_read visit, void *user)
 {
     const clg__cluster *c = &ir->clusters[cluster];
     clg__space space;
@@ -112,8 +93,7 @@ static void visit_cluster(clg__ir *ir, int cluster, visit_read visit, void *user
     for (int i = 0; i < v->n_inputs; i++) visit(ir, cluster, v->inputs[i], NULL, 0, user);
 }
 
-/* The same for a chain from its head on. */
-static void visit_reads(clg__ir *ir, int head, visit_read visit, void *user)
+void clg__ir_visit_reads(const clg__ir *ir, int head, clg__visit_read visit, void *user)
 {
     for (int k = head; k >= 0; k = ir->clusters[k].next) visit_cluster(ir, k, visit, user);
 }
@@ -127,8 +107,8 @@ typedef struct ordering {
     bool pushed; /* only one dependency at a time: others may wait for it */
 } ordering;
 
-static void push_dependency(clg__ir *ir, int cluster, int value, const clg__space *space, int load,
-                            void *user)
+static void push_dependency(const clg__ir *ir, int cluster, int value, const clg__space *space,
+                            int load, void *user)
 {
     ordering *o = user;
     int before = -1;
@@ -152,7 +132,7 @@ static void emit(clg__ir *ir, ordering *o, int cluster)
     while (o->depth > 0) {
         int top = o->stack[o->depth - 1];
         o->pushed = false;
-        visit_reads(ir, top, push_dependency, o);
+        clg__ir_visit_reads(ir, top, push_dependency, o);
         if (o->pushed) continue;
         o->depth--;
         o->state[top] = 2;
@@ -211,7 +191,7 @@ static bool is_kept_in_place(const clg__ir *ir, int cluster, int value, const ha
     return reads == 1 && kept == 1 && count_of(ir, value) == h->count;
 }
 
-static void check_read(clg__ir *ir, int cluster, int value, const clg__space *space, int load,
+static void check_read(const clg__ir *ir, int cluster, int value, const clg__space *space, int load,
                        void *user)
 {
     hazard *h = user;
@@ -240,7 +220,7 @@ static void place_assignment(clg__ir *ir, struct clg__assignment *a)
                 .count = count_of(ir, a->variable),
                 .step = ir->clusters[ir->values[root].cluster].order};
     for (int i = 0; i < ir->n_order && !h.conflict; i++)
-        visit_reads(ir, ir->order[i], check_read, &h);
+        clg__ir_visit_reads(ir, ir->order[i], check_read, &h);
     if (h.conflict) return;
     a->copied = false;
     ir->values[root].parent = a->variable;
@@ -264,164 +244,4 @@ clg_status clg__ir_order(clg__ir *ir)
     if (!ok) return CLG_ERROR_MEMORY;
     for (int i = 0; i < ir->n_assignments; i++) place_assignment(ir, &ir->assignments[i]);
     return CLG_OK;
-}
-
-/* ---- lifetimes ---- */
-
-static void touch(clg__ir *ir, int value, int step)
-{
-    clg__value *root = &ir->values[clg__ir_root(ir, value, NULL)];
-    if (step < root->first) root->first = step;
-    if (step > root->last) root->last = step;
-}
-
-static void touch_read(clg__ir *ir, int cluster, int value, const clg__space *space, int load,
-                       void *user)
-{
-    touch(ir, value, ir->clusters[cluster].order);
-}
-
-static void find_lifetimes(clg__ir *ir)
-{
-    for (int id = 0; id < ir->n_values; id++) {
-        ir->values[id].first = ir->n_order;
-        ir->values[id].last = -1;
-    }
-    for (int id = 0; id < ir->n_values; id++) {
-        const clg__value *v = &ir->values[id];
-        if (v->live && v->stored && v->cluster >= 0) touch(ir, id, ir->clusters[v->cluster].order);
-        if (v->live && v->output) touch(ir, id, ir->n_order);
-    }
-    for (int i = 0; i < ir->n_order; i++) visit_reads(ir, ir->order[i], touch_read, NULL);
-    for (int id = 0; id < ir->n_values; id++) { /* constants stay from run to run */
-        const clg__value *v = &ir->values[id];
-        if (!v->live || !v->stored || v->cluster < 0 || !ir->clusters[v->cluster].constant)
-            continue;
-        touch(ir, id, 0);
-        touch(ir, id, ir->n_order);
-    }
-    for (int i = 0; i < ir->n_assignments; i++)
-        if (ir->assignments[i].copied) touch(ir, ir->assignments[i].value, ir->n_order);
-}
-
-/* ---- addresses ---- */
-
-typedef struct item {
-    int64_t size; /* elements, aligned */
-    int first, last;
-    int chunk;
-    int64_t address;
-    int value;   /* -1: scratch */
-    int scratch; /* index, when value is -1 */
-} item;
-
-static int larger_first(const void *a, const void *b)
-{
-    const item *x = a, *y = b;
-    if (x->size != y->size) return x->size > y->size ? -1 : 1;
-    if (x->value != y->value) return x->value < y->value ? -1 : 1;
-    return x->scratch - y->scratch;
-}
-
-static int lower_address_first(const void *a, const void *b)
-{
-    const item *x = *(const item *const *)a, *y = *(const item *const *)b;
-    return x->address < y->address ? -1 : x->address > y->address;
-}
-
-/* Lowest free address of `chunk` for the whole life of `it`. `busy` is room for pointers. */
-static int64_t find_gap(const item *items, size_t n_placed, const item *it, int chunk,
-                        const item **busy)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < n_placed; i++)
-        if (items[i].chunk == chunk && items[i].first <= it->last && it->first <= items[i].last)
-            busy[n++] = &items[i];
-    qsort(busy, n, sizeof *busy, lower_address_first);
-    int64_t address = 0;
-    for (size_t i = 0; i < n; i++) {
-        if (busy[i]->address - address >= it->size) break;
-        address = clg__max_i64(address, busy[i]->address + busy[i]->size);
-    }
-    return address;
-}
-
-static clg_status assign_addresses(clg__ir *ir, item *items, size_t n, int64_t chunk_limit)
-{
-    const item **busy = clg__calloc(n + 1, sizeof *busy);
-    clg__free(ir->chunk_sizes);
-    ir->chunk_sizes = clg__calloc(n + 1, sizeof *ir->chunk_sizes);
-    ir->n_chunks = 0;
-    if (!busy || !ir->chunk_sizes) {
-        clg__free(busy);
-        return CLG_ERROR_MEMORY;
-    }
-    for (size_t i = 0; i < n; i++) {
-        item *it = &items[i];
-        for (it->chunk = 0;; it->chunk++) {
-            it->address = it->chunk < ir->n_chunks ? find_gap(items, i, it, it->chunk, busy) : 0;
-            if (it->chunk == ir->n_chunks || it->address + it->size <= chunk_limit) break;
-        }
-        if (it->chunk == ir->n_chunks) ir->n_chunks++;
-        int64_t *size = &ir->chunk_sizes[it->chunk];
-        *size = clg__max_i64(*size, it->address + it->size);
-    }
-    clg__free(busy);
-    return CLG_OK;
-}
-
-static int64_t aligned_count(const clg__ir *ir, int id, int64_t batch)
-{
-    clg_shape shape = clg__shape_at_batch(&ir->values[id].node->shape, ir->graph->batch, batch);
-    return clg__round_up(clg_shape_count(&shape), ALIGNMENT);
-}
-
-static size_t collect_items(clg__ir *ir, int64_t batch, const clg__scratch_plan *scratch,
-                            size_t n_scratch, item *items)
-{
-    size_t n = 0;
-    ir->unshared = 0;
-    for (int id = 0; id < ir->n_values; id++) {
-        const clg__value *v = &ir->values[id];
-        if (!v->live || v->cluster < 0 || v->parent >= 0 || v->last < 0) continue;
-        items[n++] = (item){
-            .size = aligned_count(ir, id, batch), .first = v->first, .last = v->last, .value = id};
-    }
-    for (size_t i = 0; i < n_scratch; i++)
-        items[n++] = (item){.size = clg__round_up(scratch[i].size, ALIGNMENT),
-                            .first = scratch[i].step,
-                            .last = scratch[i].step,
-                            .value = -1,
-                            .scratch = (int)i};
-    for (size_t i = 0; i < n; i++) ir->unshared += items[i].size;
-    return n;
-}
-
-clg_status clg__ir_plan(clg__ir *ir, int64_t batch, clg__scratch_plan *scratch, size_t n_scratch)
-{
-    find_lifetimes(ir);
-    item *items = clg__calloc((size_t)ir->n_values + n_scratch + 1, sizeof *items);
-    if (!items) return CLG_ERROR_MEMORY;
-    size_t n = collect_items(ir, batch, scratch, n_scratch, items);
-    qsort(items, n, sizeof *items, larger_first);
-    int64_t limit = (int64_t)(ir->ctx->info.max_allocation / sizeof(float));
-    clg_status status = assign_addresses(ir, items, n, limit);
-    for (size_t i = 0; status == CLG_OK && i < n; i++) {
-        if (items[i].value >= 0) {
-            ir->values[items[i].value].chunk = items[i].chunk;
-            ir->values[items[i].value].address = items[i].address;
-        } else {
-            scratch[items[i].scratch].chunk = items[i].chunk;
-            scratch[items[i].scratch].address = items[i].address;
-        }
-    }
-    clg__free(items);
-    return status;
-}
-
-uint64_t clg__ir_arena(const clg__ir *ir)
-{
-    uint64_t sum = 0;
-    for (int i = 0; i < ir->n_chunks; i++) sum += (uint64_t)ir->chunk_sizes[i];
-    return sum;
 }

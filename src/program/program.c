@@ -118,6 +118,17 @@ static clg_status create_feeds(clg_program *p)
 
 /* ---- compiling ---- */
 
+static void free_steps(clg_program *p)
+{
+    for (int i = 0; i < p->n_steps; i++) clg__lowering_free(&p->steps[i].lowering);
+    clg__free(p->steps);
+    clg__free(p->scratch);
+    p->steps = NULL;
+    p->scratch = NULL;
+    p->n_steps = 0;
+    p->n_prepared = 0; /* steps name each again */
+}
+
 static clg_status make_steps(clg_program *p)
 {
     p->steps = clg__calloc((size_t)p->ir.n_order + 1, sizeof *p->steps);
@@ -127,6 +138,15 @@ static clg_status make_steps(clg_program *p)
     return CLG_OK;
 }
 
+clg_status clg__program_plan(clg_program *p)
+{
+    free_steps(p);
+    CLG_TRY(make_steps(p));
+    CLG_TRY(clg__program_lower(p, p->max_batch));
+    CLG_TRY(collect_scratch(p));
+    return clg__ir_plan(&p->ir, p->max_batch, p->scratch, p->n_scratch);
+}
+
 static clg_status compile(clg_program *p, const clg_program_params *params)
 {
     CLG_TRY(clg__ir_build(&p->ir, p->ctx, p->graph, params, !p->replayed));
@@ -134,10 +154,8 @@ static clg_status compile(clg_program *p, const clg_program_params *params)
     CLG_TRY(clg__ir_alias(&p->ir));
     CLG_TRY(clg__ir_order(&p->ir));
     p->has_constants = clg__ir_find_constants(&p->ir);
-    CLG_TRY(make_steps(p));
-    CLG_TRY(clg__program_lower(p, p->max_batch));
-    CLG_TRY(collect_scratch(p));
-    CLG_TRY(clg__ir_plan(&p->ir, p->max_batch, p->scratch, p->n_scratch));
+    CLG_TRY(clg__program_plan(p));
+    if (params->memory_budget) CLG_TRY(clg__program_fit(p, params->memory_budget));
     CLG_TRY(create_arena(p));
     CLG_TRY(clg__prepared_create(p));
     CLG_TRY(create_feeds(p));
@@ -224,13 +242,11 @@ void clg_program_destroy(clg_program *p)
     for (int i = 0; i < p->n_chunks; i++) clg__buffer_destroy(p->chunks[i]);
     clg__strands_free(p);
     clg__prepared_free(p);
-    for (int i = 0; i < p->n_steps; i++) clg__lowering_free(&p->steps[i].lowering);
+    free_steps(p);
     clg__ir_free(&p->ir);
-    clg__free(p->steps);
     clg__free(p->kernels);
     clg__free(p->places);
     clg__free(p->chunks);
-    clg__free(p->scratch);
     clg__free(p->feeds);
     clg__context_release(p->ctx);
     clg__free(p);

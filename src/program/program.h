@@ -104,6 +104,10 @@ clg_status clg__program_create(clg_program **out, clg_context *ctx, clg_graph *g
 /** Gives the graph's variables device memory and their first values, on this context. */
 clg_status clg__variables_realize(clg_context *ctx, clg_graph *graph);
 
+/** The steps in the order that the IR has, their launches, and where everything is in memory. */
+clg_status clg__program_plan(clg_program *p);
+/** Repeats steps until the plan takes at most `budget` bytes (budget.c). */
+clg_status clg__program_fit(clg_program *p, uint64_t budget);
 /** Records the launches of all steps for a batch size (bind.c). */
 clg_status clg__program_lower(clg_program *p, int64_t batch);
 /** Builds the kernels that the recorded launches name (build.c). */

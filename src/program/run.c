@@ -135,10 +135,19 @@ clg_status clg_program_run(clg_program *p)
 
 /* ---- counts ---- */
 
+static size_t repeated_steps(const clg__ir *ir)
+{
+    size_t once = 0;
+    for (int c = 0; c < ir->n_clusters; c++)
+        once += !ir->clusters[c].dead && ir->clusters[c].head == c;
+    return (size_t)ir->n_order - once;
+}
+
 void clg_program_query(const clg_program *p, clg_program_stats *out)
 {
     *out = (clg_program_stats){.arena_bytes = clg__ir_arena(&p->ir) * sizeof(float),
-                               .values_bytes = (uint64_t)p->ir.unshared * sizeof(float)};
+                               .values_bytes = (uint64_t)p->ir.unshared * sizeof(float),
+                               .repeated_steps = repeated_steps(&p->ir)};
     for (int id = 0; id < p->ir.n_values; id++)
         out->nodes += p->ir.values[id].live && !p->ir.values[id].uniform;
     const bool constants_last = clg__constants_last(p);

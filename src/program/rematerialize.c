@@ -1,0 +1,364 @@
+/*
+ * Rematerialization: where memory is limited, steps run again. A value that is alive at the peak
+ * only because somebody reads it much later is let go, and the step that computes it is repeated
+ * just before that reader, together with those whose results it needs and that are gone by then. It
+ * is the same kernel with the same arguments, so results are the same to the bit.
+ *
+ * The choice is greedy: at the step where most memory is alive, the value that saves most for the
+ * work of computing it again. Repetitions that later ones made unnecessary are taken back in the
+ * end. Source: Kusumoto et al. 2019 and Jain et al. 2020 (Checkmate) treat the same problem
+ * exactly; a greedy choice is enough here, because the steps are few and the plan is measured.
+ */
+#include "program/lifetime.h"
+
+enum {
+    MOST_TOGETHER = 24, /* steps repeated for one value */
+    MOST_LONGER = 4,    /* times as many steps as without repetitions */
+    SMALL = 16          /* a value so many times smaller than another is rather kept for it */
+};
+
+enum { NOBODY = -1 };
+
+/* What is known of a value in memory, by its root. */
+typedef struct site {
+    int64_t size;                  /* elements in the arena; 0: elsewhere */
+    int first_writer, last_writer; /* heads of the chains that write it, in order; NOBODY */
+    int previous, next; /* steps that touch it at or before the peak, and behind it; NOBODY */
+    bool renewed;       /* the next one writes it again */
+    bool rejected;      /* letting it go has made the peak no lower */
+} site;
+
+typedef struct search {
+    clg__ir *ir;
+    const clg__step_work *work;
+    clg__lifetimes lives;
+    site *sites;
+    bool *repeatable; /* per head */
+    int *place;       /* per head: the step that runs it first */
+    int64_t *alive;   /* per step: elements in use */
+    int room;         /* of ir->order */
+    int peak;
+    int64_t height; /* at the peak */
+} search;
+
+/* Steps to be repeated in front of step `at`. */
+typedef struct repetition {
+    int at;
+    int heads[MOST_TOGETHER]; /* in order */
+    int n;
+    int64_t kept; /* elements that stay alive over the peak for it */
+    double cost;
+} repetition;
+
+#define FOR_EACH_ACCESS(a, s, head)                                                                \
+    for (const clg__access *a = (s)->lives.accesses + (s)->lives.first_access[head],               \
+                           *a##_end = (s)->lives.accesses + (s)->lives.first_access[(head) + 1];   \
+         a < a##_end; a++)
+
+/* ---- what stays the same whatever runs again ---- */
+
+static void note_writer(site *v, int head)
+{
+    if (v->first_writer == NOBODY) v->first_writer = head;
+    v->last_writer = head;
+}
+
+static bool overlap(const clg_tensor *x, const clg_tensor *y)
+{
+    if (!clg__is_variable_node(x) || !clg__is_variable_node(y)) return false;
+    const clg__variable_attr *a = x->attr, *b = y->attr;
+    return a->storage == b->storage && a->offset < b->offset + clg_shape_count(&y->shape) &&
+           b->offset < a->offset + clg_shape_count(&x->shape);
+}
+
+/* Whoever writes a variable writes those that share elements with it. */
+static void note_overlaps(search *s, int variable, int head)
+{
+    for (int id = 0; id < s->ir->n_values; id++)
+        if (s->ir->values[id].live && overlap(s->ir->values[id].node, s->ir->values[variable].node))
+            note_writer(&s->sites[id], head);
+}
+
+static void note_writers(search *s)
+{
+    for (int id = 0; id < s->ir->n_values; id++) {
+        s->sites[id].first_writer = s->sites[id].last_writer = NOBODY;
+        if (clg__in_arena(s->ir, id)) s->sites[id].size = clg__ir_elements(s->ir, id, s->ir->batch);
+    }
+    for (int i = 0; i < s->ir->n_order; i++) {
+        const int head = s->ir->order[i];
+        FOR_EACH_ACCESS(a, s, head)
+        {
+            if (!a->writes) continue;
+            note_writer(&s->sites[a->value], head);
+            if (clg__is_variable_node(s->ir->values[a->value].node))
+                note_overlaps(s, a->value, head);
+        }
+    }
+}
+
+/* The only chain that writes a value; or NOBODY. */
+static int sole_writer(const site *v)
+{
+    return v->first_writer == v->last_writer ? v->first_writer : NOBODY;
+}
+
+/* All that it writes is in the arena, whole, and its own. */
+static bool is_repeatable(const search *s, int head)
+{
+    if (s->ir->clusters[head].constant) return false;
+    FOR_EACH_ACCESS(a, s, head)
+    {
+        const site *v = &s->sites[a->value];
+        if (a->writes && (sole_writer(v) != head || v->size == 0)) return false;
+    }
+    return true;
+}
+
+/* ---- the peak ---- */
+
+static void measure(search *s)
+{
+    const clg__ir *ir = s->ir;
+    for (int i = 0; i <= ir->n_order + 1; i++) s->alive[i] = 0;
+    for (int id = 0; id < ir->n_values; id++) {
+        for (int k = s->lives.latest[id]; k >= 0; k = s->lives.spans[k].earlier) {
+            s->alive[s->lives.spans[k].first] += s->sites[id].size;
+            s->alive[s->lives.spans[k].last + 1] -= s->sites[id].size;
+        }
+    }
+    s->height = 0;
+    for (int i = 0; i < ir->n_order; i++) {
+        if (i > 0) s->alive[i] += s->alive[i - 1];
+        const int64_t height = s->alive[i] + s->work[ir->order[i]].scratch;
+        if (height <= s->height) continue;
+        s->height = height;
+        s->peak = i;
+    }
+}
+
+static void note_touch(search *s, const clg__access *a, int step, bool again)
+{
+    site *v = &s->sites[a->value];
+    if (step <= s->peak) {
+        v->previous = step;
+    } else if (v->next == NOBODY) {
+        v->next = step;
+        v->renewed = again && a->writes;
+    }
+}
+
+/* Who touches what last before the peak, and first behind it. */
+static void note_touches(search *s)
+{
+    const clg__ir *ir = s->ir;
+    for (int id = 0; id < ir->n_values; id++) {
+        s->sites[id].previous = s->sites[id].next = NOBODY;
+        s->sites[id].renewed = false;
+    }
+    for (int c = 0; c < ir->n_clusters; c++) s->place[c] = NOBODY;
+    for (int i = 0; i < ir->n_order; i++) {
+        const int head = ir->order[i];
+        const bool again = s->place[head] != NOBODY;
+        if (!again) s->place[head] = i;
+        FOR_EACH_ACCESS(a, s, head) note_touch(s, a, i, again);
+    }
+}
+
+/* Follows a change of the order. */
+static clg_status update(search *s)
+{
+    CLG_TRY(clg__lifetimes_follow(&s->lives, s->ir));
+    measure(s);
+    return CLG_OK;
+}
+
+/* ---- what to repeat ---- */
+
+/* Nobody writes a value between the first run of a step and a repetition. */
+static bool is_unchanged(const search *s, int value, int head, int at)
+{
+    const site *v = &s->sites[value];
+    return v->first_writer == NOBODY || s->place[v->last_writer] < s->place[head] ||
+           s->place[v->first_writer] >= at;
+}
+
+/* Is a value there at a step behind the peak, or could be without being alive at the peak for it?
+ */
+static bool is_available(const search *s, int value, int at)
+{
+    int k = s->lives.latest[value];
+    while (k >= 0 && s->lives.spans[k].first >= at) k = s->lives.spans[k].earlier;
+    return k >= 0 && (s->lives.spans[k].last >= at || s->lives.spans[k].last >= s->peak);
+}
+
+static bool add_step(const search *s, repetition *r, int head, int64_t size);
+
+/* What a repeated step reads: there, computed again, or kept for it. */
+static bool add_input(const search *s, repetition *r, int value, int64_t size)
+{
+    const site *v = &s->sites[value];
+    if (v->size == 0 || is_available(s, value, r->at)) return true;
+    const int writer = sole_writer(v);
+    if (v->size * SMALL > size && writer != NOBODY && s->repeatable[writer])
+        return add_step(s, r, writer, size);
+    r->kept += v->size;
+    return true;
+}
+
+static bool add_step(const search *s, repetition *r, int head, int64_t size)
+{
+    for (int i = 0; i < r->n; i++)
+        if (r->heads[i] == head) return true;
+    FOR_EACH_ACCESS(a, s, head)
+    {
+        if (a->writes || sole_writer(&s->sites[a->value]) == head) continue;
+        if (!is_unchanged(s, a->value, head, r->at) || !add_input(s, r, a->value, size))
+            return false;
+    }
+    if (r->n == MOST_TOGETHER) return false;
+    r->heads[r->n++] = head;
+    r->cost += s->work[head].cost;
+    return true;
+}
+
+/* Alive at the peak, for a step at `at` or later. */
+static bool is_idle(const search *s, int value, int at)
+{
+    const site *v = &s->sites[value];
+    return v->previous != NOBODY && v->previous < s->peak && v->next >= at && !v->renewed;
+}
+
+/* Elements that are not alive at the peak any more. */
+static int64_t freed(const search *s, int head, int at)
+{
+    int64_t sum = 0;
+    FOR_EACH_ACCESS(a, s, head)
+    if (a->writes && is_idle(s, a->value, at)) sum += s->sites[a->value].size;
+    return sum;
+}
+
+/* How to let a value go at the peak: what it frees for its cost; 0: it cannot. */
+static double consider(const search *s, int value, repetition *r)
+{
+    const site *v = &s->sites[value];
+    const int head = sole_writer(v);
+    *r = (repetition){.at = v->next};
+    if (v->rejected || v->size == 0 || head == NOBODY || !s->repeatable[head] ||
+        v->next == NOBODY || !is_idle(s, value, v->next) || !add_step(s, r, head, v->size))
+        return 0;
+    const int64_t gain = freed(s, head, r->at) - r->kept;
+    return gain > 0 ? (double)gain / (r->cost + 1) : 0;
+}
+
+/* The value to let go; NOBODY if none helps. */
+static int choose(const search *s, repetition *best)
+{
+    int chosen = NOBODY;
+    double most = 0;
+    for (int id = 0; id < s->ir->n_values; id++) {
+        repetition r;
+        const double worth = consider(s, id, &r);
+        if (worth <= most) continue;
+        most = worth;
+        chosen = id;
+        *best = r;
+    }
+    return chosen;
+}
+
+/* ---- changing the order ---- */
+
+static void insert(clg__ir *ir, const int *heads, int n, int at)
+{
+    memmove(ir->order + at + n, ir->order + at, (size_t)(ir->n_order - at) * sizeof *ir->order);
+    memcpy(ir->order + at, heads, (size_t)n * sizeof *heads);
+    ir->n_order += n;
+}
+
+static void take_out(clg__ir *ir, int n, int at)
+{
+    ir->n_order -= n;
+    memmove(ir->order + at, ir->order + at + n, (size_t)(ir->n_order - at) * sizeof *ir->order);
+}
+
+/* One value less at the peak; *done: there is none that would lower it. */
+static clg_status lower_peak(search *s, bool *done)
+{
+    repetition r;
+    const int64_t before = s->height;
+    note_touches(s);
+    const int value = choose(s, &r);
+    *done = value == NOBODY || s->ir->n_order + r.n > s->room;
+    if (*done) return CLG_OK;
+    insert(s->ir, r.heads, r.n, r.at);
+    CLG_TRY(update(s));
+    if (s->height <= before) return CLG_OK;
+    s->sites[value].rejected = true;
+    take_out(s->ir, r.n, r.at);
+    return update(s);
+}
+
+/* Takes repetitions back that are not needed for the budget. */
+static clg_status clean_up(search *s, int64_t budget)
+{
+    for (int c = 0; c < s->ir->n_clusters; c++) s->place[c] = NOBODY;
+    for (int i = 0; i < s->ir->n_order; i++) {
+        const int head = s->ir->order[i];
+        if (s->place[head] == NOBODY) {
+            s->place[head] = i;
+            continue;
+        }
+        take_out(s->ir, 1, i);
+        CLG_TRY(update(s));
+        if (s->height <= budget) {
+            i--;
+            continue;
+        }
+        insert(s->ir, &head, 1, i);
+        CLG_TRY(update(s));
+    }
+    return CLG_OK;
+}
+
+/* ---- the pass ---- */
+
+static clg_status start(search *s, clg__ir *ir, const clg__step_work *work)
+{
+    const size_t clusters = (size_t)ir->n_clusters + 1;
+    *s = (search){.ir = ir, .work = work, .room = MOST_LONGER * ir->n_clusters + MOST_TOGETHER};
+    CLG_TRY(clg__lifetimes_make(&s->lives, ir));
+    s->sites = clg__calloc((size_t)ir->n_values + 1, sizeof *s->sites);
+    s->repeatable = clg__calloc(clusters, sizeof *s->repeatable);
+    s->place = clg__calloc(clusters, sizeof *s->place);
+    s->alive = clg__calloc((size_t)s->room + 2, sizeof *s->alive);
+    int *order = clg__realloc(ir->order, (size_t)(s->room + 1) * sizeof *ir->order);
+    if (order) ir->order = order;
+    if (!order || !s->sites || !s->repeatable || !s->place || !s->alive) return CLG_ERROR_MEMORY;
+    note_writers(s);
+    for (int i = 0; i < ir->n_order; i++)
+        s->repeatable[ir->order[i]] = is_repeatable(s, ir->order[i]);
+    return update(s);
+}
+
+static clg_status rematerialize(search *s, int64_t budget)
+{
+    bool done = false;
+    while (s->height > budget && !done) CLG_TRY(lower_peak(s, &done));
+    return s->height > budget ? CLG_ERROR_MEMORY : clean_up(s, budget);
+}
+
+clg_status clg__ir_rematerialize(clg__ir *ir, const clg__step_work *work, int64_t budget,
+                                 int64_t *least)
+{
+    search s;
+    clg_status status = start(&s, ir, work);
+    if (status == CLG_OK) status = rematerialize(&s, budget);
+    *least = s.height;
+    clg__lifetimes_free(&s.lives);
+    clg__free(s.sites);
+    clg__free(s.repeatable);
+    clg__free(s.place);
+    clg__free(s.alive);
+    return status;
+}

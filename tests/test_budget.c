@@ -1,0 +1,206 @@
+/*
+ * Programs within a memory budget: steps run again, the plan keeps to the budget, and no bit of
+ * what is computed changes; what cannot be done is said.
+ */
+#include "evaluate.h"
+
+enum { ROWS = 6, SIDE = 10, CHANNELS = 8, CLASSES = 5, STEPS = 3 };
+
+/* ---- networks: the builder gives a loss from x and label ---- */
+
+typedef clg_tensor *(*builder)(clg_tensor *x, clg_tensor *label);
+
+static clg_tensor *convolution(clg_tensor *x, const char *name, int layer)
+{
+    char full[32];
+    snprintf(full, sizeof full, "%s%d", name, layer);
+    return clg_conv2d_layer(x, full, CHANNELS, 3,
+                            clg_conv2d_layer_options(.conv = {.padding = CLG_PADDING_SAME}));
+}
+
+/* Batch statistics, whose running means are state; random numbers; and sums that skip layers. */
+static clg_tensor *residual(clg_tensor *x, clg_tensor *label)
+{
+    clg_tensor *h = convolution(x, "stem", 0);
+    for (int i = 0; i < 5; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "norm%d", i);
+        clg_tensor *inner = clg_relu(clg_batch_norm_layer(convolution(h, "conv", i), name, NULL));
+        h = clg_add(h, clg_dropout(clg_gelu(convolution(inner, "out", i)), 0.2));
+    }
+    h = clg_global_average_pool2d(h);
+    return clg_softmax_cross_entropy(clg_linear_layer(h, "fc", CLASSES, NULL), label, NULL);
+}
+
+/* Products of which each reads the one before: nothing but products can be repeated. */
+static clg_tensor *deep(clg_tensor *x, clg_tensor *label)
+{
+    clg_tensor *h = x;
+    for (int i = 0; i < 24; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "fc%d", i);
+        h = clg_tanh(clg_linear_layer(h, name, CHANNELS, NULL));
+    }
+    h = clg_global_average_pool2d(h);
+    return clg_softmax_cross_entropy(clg_linear_layer(h, "last", CLASSES, NULL), label, NULL);
+}
+
+/* Parts that are written in place of a whole. */
+static clg_tensor *dense(clg_tensor *x, clg_tensor *label)
+{
+    clg_tensor *h = convolution(x, "stem", 0);
+    for (int i = 0; i < 4; i++) {
+        clg_tensor *parts[2] = {h, clg_relu(convolution(h, "conv", i))};
+        h = clg_concat(parts, 2, 3);
+    }
+    h = clg_global_average_pool2d(h);
+    return clg_softmax_cross_entropy(clg_linear_layer(h, "fc", CLASSES, NULL), label, NULL);
+}
+
+/* ---- training ---- */
+
+typedef struct training {
+    clg_context *ctx;
+    clg_graph *graph;
+    array x;
+    int32_t labels[ROWS];
+    clg_tensor *label, *loss;
+    clg_program *program;
+    clg_program_stats stats;
+} training;
+
+static training make_training(const char *engine, builder build)
+{
+    training t = {.ctx = engine_context(engine),
+                  .graph = clg_graph_create(clg_graph_options(.batch = ROWS, .seed = 3)),
+                  .x = array_random(ROWS * SIDE * SIDE * CHANNELS, 1)};
+    for (int i = 0; i < ROWS; i++) t.labels[i] = i % CLASSES;
+    t.x.tensor = clg_input(t.graph, "x", CLG_F32, CLG_SHAPE(CLG_BATCH, SIDE, SIDE, CHANNELS));
+    t.label = clg_input(t.graph, "label", CLG_I32, CLG_SHAPE(CLG_BATCH));
+    t.loss = build(t.x.tensor, t.label);
+    TEST_OK(clg_minimize(t.loss, clg_optimizer_options(.kind = CLG_ADAM, .lr = 1e-2), NULL));
+    return t;
+}
+
+static clg_status compile(training *t, uint64_t budget)
+{
+    clg_status status =
+        clg_program_compile(&t->program, t->ctx, t->graph,
+                            clg_program_options(.outputs = &t->loss, .n_outputs = 1,
+                                                .mode = CLG_TRAINING, .memory_budget = budget));
+    if (status == CLG_OK) clg_program_query(t->program, &t->stats);
+    return status;
+}
+
+/* A step with the first `rows` samples; its loss. */
+static float run_step(training *t, int rows)
+{
+    float loss;
+    TEST_OK(clg_program_set_batch(t->program, rows));
+    TEST_OK(clg_program_feed(t->program, t->x.tensor, t->x.data,
+                             (size_t)(t->x.count / ROWS * rows) * sizeof(float)));
+    TEST_OK(clg_program_feed(t->program, t->label, t->labels, (size_t)rows * sizeof(int32_t)));
+    TEST_OK(clg_program_run(t->program));
+    TEST_OK(clg_program_read(t->program, t->loss, &loss, sizeof loss));
+    return loss;
+}
+
+static void free_training(training *t)
+{
+    clg_program_destroy(t->program);
+    clg_graph_destroy(t->graph);
+    clg_context_destroy(t->ctx);
+    free(t->x.data);
+}
+
+/* ---- comparing ---- */
+
+static void expect_equal_variable(const clg_tensor *a, const clg_tensor *b)
+{
+    int64_t count = clg_shape_count(clg_tensor_shape(a));
+    float *one = malloc((size_t)count * sizeof *one), *other = malloc((size_t)count * sizeof *one);
+    TEST_OK(clg_variable_read(a, one, count));
+    TEST_OK(clg_variable_read(b, other, count));
+    ck_assert_msg(memcmp(one, other, (size_t)count * sizeof *one) == 0, "%s differs",
+                  clg_tensor_name(a));
+    free(one);
+    free(other);
+}
+
+/* Parameters, running statistics and the optimizer's moments. */
+static void expect_equal_variables(const training *a, const training *b)
+{
+    size_t n = 0;
+    for (; clg_graph_variable(a->graph, n); n++)
+        expect_equal_variable(clg_graph_variable(a->graph, n), clg_graph_variable(b->graph, n));
+    ck_assert_uint_gt(n, 10);
+}
+
+/* Trains with `part` of the memory, and without a budget; the last batch is smaller. */
+static void expect_same_training(const char *engine, builder build, double part)
+{
+    training all = make_training(engine, build), little = make_training(engine, build);
+    TEST_OK(compile(&all, 0));
+    ck_assert_uint_eq(all.stats.repeated_steps, 0);
+    const uint64_t budget = (uint64_t)(part * (double)all.stats.arena_bytes);
+    TEST_OK(compile(&little, budget));
+    ck_assert_uint_le(little.stats.arena_bytes, budget);
+    ck_assert_uint_gt(little.stats.repeated_steps, 0);
+    for (int i = 0; i < STEPS; i++) {
+        const int rows = i < STEPS - 1 ? ROWS : ROWS - 1;
+        const float expected = run_step(&all, rows), loss = run_step(&little, rows);
+        ck_assert_msg(expected == loss, "step %d: %.9g, not %.9g", i, loss, expected);
+    }
+    expect_equal_variables(&all, &little);
+    free_training(&all);
+    free_training(&little);
+}
+
+START_TEST(repeated_steps_change_no_bit)
+{
+    for (int engine = 0; engine < 2; engine++) {
+        const char *name = engine ? "gpu" : "cpu";
+        expect_same_training(name, residual, 0.6);
+        expect_same_training(name, deep, 0.5);
+        expect_same_training(name, dense, 0.8);
+    }
+}
+END_TEST
+
+START_TEST(a_budget_that_suffices_changes_nothing)
+{
+    training t = make_training("cpu", residual);
+    TEST_OK(compile(&t, 0));
+    const clg_program_stats stats = t.stats;
+    clg_program_destroy(t.program);
+    TEST_OK(compile(&t, stats.arena_bytes));
+    ck_assert_uint_eq(t.stats.repeated_steps, 0);
+    ck_assert_uint_eq(t.stats.launches, stats.launches);
+    clg_program_destroy(t.program);
+    TEST_OK(compile(&t, UINT64_MAX));
+    ck_assert_uint_eq(t.stats.arena_bytes, stats.arena_bytes);
+    free_training(&t);
+}
+END_TEST
+
+/* The message names what would do, and that does. */
+START_TEST(a_budget_that_cannot_be_kept_to_is_refused)
+{
+    training t = make_training("cpu", residual);
+    TEST_FAILS(compile(&t, 1), CLG_ERROR_MEMORY, "the memory budget is 1 bytes");
+    ck_assert_ptr_null(t.program);
+    TEST_FAILS(compile(&t, 20000), CLG_ERROR_MEMORY, "however many of its steps run again");
+    free_training(&t);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("budget");
+    TCase *budget = testing_case(suite, "budget");
+    tcase_set_timeout(budget, 300);
+    tcase_add_test(budget, repeated_steps_change_no_bit);
+    tcase_add_test(budget, a_budget_that_suffices_changes_nothing);
+    tcase_add_test(budget, a_budget_that_cannot_be_kept_to_is_refused);
+    return testing_run(suite);
+}
