@@ -19,7 +19,7 @@ _cltrain() {
         words='constant step multi_step exponential power polynomial cosine cosine_restarts one_cycle'
         ;;
     --device) words=':cpu :gpu :accelerator' ;;
-    --folds | --epochs | --batch | --accumulate | --lr | --weight-decay | --seed | --limit | --checkpoint-every | --points | --range | --samples | --length | --temperature | --prompt | \
+    --folds | --epochs | --batch | --accumulate | --memory-budget | --lr | --weight-decay | --seed | --limit | --checkpoint-every | --points | --range | --samples | --length | --temperature | --prompt | \
         --dimension | --window | --negative | --sample | --min-count | --vocabulary | --count) return ;;
     esac
     if [[ $words ]]; then
@@ -29,7 +29,7 @@ _cltrain() {
     fi
     case ${COMP_WORDS[1]} in
     train)
-        options="$common --data --folds --epochs --batch --accumulate --lr --lr-find
+        options="$common --data --folds --epochs --batch --accumulate --memory-budget --lr --lr-find
             --optimizer --weight-decay --schedule --seed --checkpoint-every
             --init-from --fresh --freeze --out --resume $models"
         ;;
@@ -49,7 +49,7 @@ _cltrain() {
     summary) options="--batch --json --help $models" ;;
     models) options="--json --help $models" ;;
     bench)
-        options="$common --list --profile --trace"
+        options="$common --list --profile --trace --memory-budget"
         [[ $word == -* ]] || options+=" $(cltrain bench --list 2>/dev/null)"
         ;;
     tune)

@@ -14,6 +14,7 @@
 
 struct bench_options {
     const char *device, *trace;
+    int64_t memory_budget; /* MiB */
     bool json, profile, list;
 };
 
@@ -25,6 +26,8 @@ static const struct option_row options[] = {
      "print the kernels of the cases by time"},
     {"trace", "FILE", OPTION_TEXT, offsetof(struct bench_options, trace),
      "with --profile and one case: also write a trace for chrome://tracing"},
+    {"memory-budget", "MIB", OPTION_COUNT, offsetof(struct bench_options, memory_budget),
+     "for activations and gradients of a case; kernels run again where it asks for it"},
     OPTION_JSON(struct bench_options),
     OPTION_ROWS_END};
 
@@ -76,13 +79,14 @@ static int print_as_json(const struct bench *bench, const char *name, double flo
 {
     const char *device = clg_context_device(bench->context)->name;
     return print_json(json_pack(
-        "{ss so so so so so sI sI so so sI sI}", "case", name, "device", json_text(device),
+        "{ss so so so so so sI sI sI sI so so sI sI}", "case", name, "device", json_text(device),
         "median_ms", json_number(r->seconds * 1e3), "gflops", json_number(flops / r->seconds / 1e9),
         "gb_per_s", json_number(bytes / r->seconds / 1e9), "share",
         json_positive(bench_share(&bench->limits, flops, bytes, r->seconds)), "launches",
-        (json_int_t)r->stats.launches, "memory_bytes", (json_int_t)r->memory, "compile_s",
-        json_positive(r->compile), "first_run_s", json_positive(r->first), "programs_compiled",
-        (json_int_t)r->compiled, "programs_loaded", (json_int_t)r->loaded));
+        (json_int_t)r->stats.launches, "memory_bytes", (json_int_t)r->memory, "arena_bytes",
+        (json_int_t)r->stats.arena_bytes, "repeated_steps", (json_int_t)r->stats.repeated_steps,
+        "compile_s", json_positive(r->compile), "first_run_s", json_positive(r->first),
+        "programs_compiled", (json_int_t)r->compiled, "programs_loaded", (json_int_t)r->loaded));
 }
 
 static int print_result(const struct bench *bench, const char *name, double flops, double bytes,
@@ -127,10 +131,10 @@ static int run_case(struct bench *bench, const char *name)
 {
     const struct bench_case *row = find_case(name);
     if (!row) return run_limit(bench, name);
+    struct bench_run run = {.context = bench->context,
+                            .memory_budget = (uint64_t)bench->given->memory_budget << 20};
     if (bench->given->profile)
-        return bench_profile(bench->context, row, &bench->limits, bench->given->trace,
-                             bench->given->json);
-    struct bench_run run = {.context = bench->context};
+        return bench_profile(&run, row, &bench->limits, bench->given->trace, bench->given->json);
     struct bench_result result = {0};
     int code = bench_open(&run, row, &result);
     clg_status status = code == DONE ? bench_time(&run, &result) : CLG_OK;

@@ -56,6 +56,7 @@ struct bench_result {
 
 struct bench_run {
     clg_context *context;
+    uint64_t memory_budget; /* of the program, in bytes; 0: none */
     struct bench_setup setup;
     clg_program *program;
 };
@@ -84,10 +85,10 @@ struct bench_limits {
 /** Share of the limits that a piece of work reaches: the larger one of both, 0 .. 1. */
 double bench_share(const struct bench_limits *limits, double flops, double bytes, double seconds);
 
-/** Runs a case with every kernel timed apart (the context needs .profiling) and prints the kernels
- * by time; writes a trace for chrome://tracing to `trace` unless that is NULL. DONE, or an exit
- * code. */
-int bench_profile(clg_context *context, const struct bench_case *row,
+/** Opens the case in `run`, runs it with every kernel timed apart (the context needs .profiling),
+ * prints the kernels by time, and closes it; writes a trace for chrome://tracing to `trace` unless
+ * that is NULL. DONE, or an exit code. */
+int bench_profile(struct bench_run *run, const struct bench_case *row,
                   const struct bench_limits *limits, const char *trace, bool json);
 
 #endif

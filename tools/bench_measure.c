@@ -127,10 +127,10 @@ static clg_status compile(struct bench_run *run, struct bench_result *result)
     uint64_t before, after, peak;
     clg_context_memory(run->context, &before, &peak);
     double started = seconds_now();
-    clg_status status = clg_program_compile(&run->program, run->context, setup->graph,
-                                            clg_program_options(.outputs = setup->outputs,
-                                                                .n_outputs = setup->n_outputs,
-                                                                .mode = setup->mode));
+    clg_status status = clg_program_compile(
+        &run->program, run->context, setup->graph,
+        clg_program_options(.outputs = setup->outputs, .n_outputs = setup->n_outputs,
+                            .mode = setup->mode, .memory_budget = run->memory_budget));
     result->compile = seconds_now() - started;
     if (status == CLG_OK) status = bench_feed(setup, run->program);
     if (status != CLG_OK) return status;

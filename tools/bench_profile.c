@@ -108,25 +108,24 @@ static int print_profile(const struct bench_case *row, const struct bench_limits
     return code;
 }
 
-int bench_profile(clg_context *context, const struct bench_case *row,
+int bench_profile(struct bench_run *run, const struct bench_case *row,
                   const struct bench_limits *limits, const char *trace, bool json)
 {
-    struct bench_run run = {.context = context};
     struct bench_result result = {0};
     clg_profile_row *rows = NULL;
     size_t count = 0;
     FILE *to = trace ? fopen(trace, "w") : NULL; /* before anything is measured in vain */
     if (trace && !to) return report_error(FAILED, "cannot write '%s': %s", trace, strerror(errno));
-    int code = bench_open(&run, row, &result);
+    int code = bench_open(run, row, &result);
     clg_status status = CLG_OK;
     for (int i = 0; i < WARM_RUNS && code == DONE && status == CLG_OK; i++)
-        status = clg_program_run(run.program);
-    if (code == DONE && status == CLG_OK) status = clg_program_profile(run.program, &rows, &count);
+        status = clg_program_run(run->program);
+    if (code == DONE && status == CLG_OK) status = clg_program_profile(run->program, &rows, &count);
     if (status != CLG_OK) code = report_status(status, row->name);
     if (code == DONE) code = print_profile(row, limits, rows, count, json);
     if (code == DONE && to) code = write_trace(to, trace, rows, count);
     if (to) fclose(to);
     clg_free(rows);
-    bench_close(&run);
+    bench_close(run);
     return code;
 }

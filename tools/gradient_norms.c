@@ -43,7 +43,8 @@ static clg_status build(struct gradient_norms *norms, const struct network *netw
 }
 
 clg_status gradient_norms_prepare(struct gradient_norms *norms, clg_context *context,
-                                  const struct network *network, const clg_dataset *train)
+                                  const struct network *network, const clg_dataset *train,
+                                  uint64_t memory_budget)
 {
     int64_t batch = clg_tensor_shape(network->image)->dim[0];
     *norms = (struct gradient_norms){0};
@@ -55,7 +56,8 @@ clg_status gradient_norms_prepare(struct gradient_norms *norms, clg_context *con
         status = clg_program_compile(
             &norms->program, context, network->graph,
             clg_program_options(.outputs = norms->norms, .n_outputs = norms->count,
-                                .mode = CLG_TRAINING_FORWARD, .batch = norms->samples.count));
+                                .mode = CLG_TRAINING_FORWARD, .batch = norms->samples.count,
+                                .memory_budget = memory_budget));
     if (status != CLG_OK) gradient_norms_clear(norms);
     return status;
 }

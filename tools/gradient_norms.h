@@ -21,11 +21,12 @@ struct gradient_norms {
 };
 
 /**
- * Compiles the program, and takes the first samples of `train`: a batch, but at most 128. On
- * failure it is off.
+ * Compiles the program, and takes the first samples of `train`: a batch, but at most 128.
+ * `memory_budget` as in clg_program_params. On failure it is off.
  */
 clg_status gradient_norms_prepare(struct gradient_norms *norms, clg_context *context,
-                                  const struct network *network, const clg_dataset *train);
+                                  const struct network *network, const clg_dataset *train,
+                                  uint64_t memory_budget);
 /** {"conv1.weight": 0.25, ...}; NULL in *out if it is off. */
 clg_status gradient_norms_measure(json_t **out, struct gradient_norms *norms,
                                   const struct network *network);

@@ -47,6 +47,7 @@ enum { MAX_NAME = 200, MAX_FULL_NAME = 190 }; /* characters of a word; of a laye
     REAL(clip_tensor_norm, 0, 0, 1e30, "")                                                         \
     REAL(clip_norm, 0, 0, 1e30, "")                                                                \
     WHOLE(accumulate, 1, 1, 65536, "")                                                             \
+    WHOLE(memory_budget, 0, 0, 1 << 30, "")                                                        \
     REAL(ema, 0, 0, 0.999999999, "")                                                               \
     TEXT(schedule, "cosine", "")                                                                   \
     REAL(lr_min, 0, 0, 1e6, "polynomial cosine cosine_restarts")                                   \

@@ -15,8 +15,8 @@
 #include "transfer.h"
 
 struct train_options {
-    const char *data, *folds, *epochs, *batch, *accumulate, *lr, *optimizer, *weight_decay,
-        *schedule;
+    const char *data, *folds, *epochs, *batch, *accumulate, *memory_budget, *lr, *optimizer,
+        *weight_decay, *schedule;
     const char *seed, *checkpoint_every;
     const char *init_from, *fresh, *freeze;
     const char *out, *resume, *device;
@@ -34,6 +34,8 @@ static const struct option_row options[] = {
     OPTION("epochs", epochs, "N", "passes over the training data"),
     OPTION("batch", batch, "N", "samples per step"),
     OPTION("accumulate", accumulate, "N", "batches per step of the optimizer"),
+    OPTION("memory-budget", memory_budget, "MIB",
+           "for activations and gradients; kernels run again where it asks for it (0: none)"),
     OPTION("lr", lr, "X", "learning rate"),
     {"lr-find", NULL, OPTION_FLAG, offsetof(struct train_options, lr_find),
      "do not train: try growing rates for some steps and suggest one"},
@@ -66,6 +68,7 @@ static const struct {
     {"epochs", offsetof(struct train_options, epochs), true},
     {"batch", offsetof(struct train_options, batch), false},
     {"accumulate", offsetof(struct train_options, accumulate), false},
+    {"memory_budget", offsetof(struct train_options, memory_budget), true},
     {"lr", offsetof(struct train_options, lr), false},
     {"optimizer", offsetof(struct train_options, optimizer), false},
     {"weight_decay", offsetof(struct train_options, weight_decay), false},

@@ -273,8 +273,9 @@ static clg_status prepare_gradient_norms(struct trainer *trainer)
     trainer->gradients_tried = true;
     if (!*trainer->file->content->training.gradient_norms) return CLG_OK;
     slow_begin(&notice, "Compiling the kernels that measure gradients ...");
-    clg_status status = gradient_norms_prepare(&trainer->gradient_norms, trainer->context,
-                                               &trainer->network, trainer->data.train);
+    clg_status status =
+        gradient_norms_prepare(&trainer->gradient_norms, trainer->context, &trainer->network,
+                               trainer->data.train, trainer_memory_budget(trainer));
     slow_end(&notice);
     if (status != CLG_ERROR_MEMORY) return status;
     report_note("Gradient norms are not recorded: %s", clg_last_error());

@@ -76,6 +76,8 @@ clg_status trainer_reset_sum(struct trainer *trainer);
 /** Adds the optimizer of trainer->file to the graph. */
 clg_status trainer_add_optimizer(struct trainer *trainer, const clg_parameter_group *groups,
                                  size_t n_groups);
+/** Bytes that a program with gradients may take for them and activations; 0: as many as it does. */
+uint64_t trainer_memory_budget(const struct trainer *trainer);
 /** Compiles the program, or both programs, of a training step for batches of up to `batch`. */
 clg_status trainer_compile_step(struct trainer *trainer, int64_t batch);
 /** Optimizer steps in an epoch: batches, or groups of them if gradients are accumulated. */

@@ -25,13 +25,19 @@ clg_status trainer_add_optimizer(struct trainer *trainer, const clg_parameter_gr
     return status == CLG_OK ? trainer_watch_loss(trainer) : status;
 }
 
+uint64_t trainer_memory_budget(const struct trainer *trainer)
+{
+    return (uint64_t)*trainer->file->content->training.memory_budget << 20;
+}
+
 clg_status trainer_compile_step(struct trainer *trainer, int64_t batch)
 {
     bool accumulates = parts_of(trainer) > 1;
     clg_status status = clg_program_compile(
         &trainer->train, trainer->context, trainer->network.graph,
         clg_program_options(.outputs = &trainer->network.loss, .n_outputs = 1, .batch = batch,
-                            .mode = accumulates ? CLG_ACCUMULATION : CLG_TRAINING));
+                            .mode = accumulates ? CLG_ACCUMULATION : CLG_TRAINING,
+                            .memory_budget = trainer_memory_budget(trainer)));
     if (status != CLG_OK || !accumulates) return status;
     return clg_program_compile(&trainer->update, trainer->context, trainer->network.graph,
                                clg_program_options(.mode = CLG_UPDATE));

@@ -125,9 +125,11 @@ char *clg_program_text(const clg_program *p)
     }
     clg_program_stats stats;
     clg_program_query(p, &stats);
-    clg__str_addf(&out, "arena %.2f MiB (unshared %.2f MiB), %zu launches\n",
+    clg__str_addf(&out, "arena %.2f MiB (unshared %.2f MiB), %zu launches",
                   (double)stats.arena_bytes / 1048576, (double)stats.values_bytes / 1048576,
                   stats.launches);
+    if (stats.repeated_steps) clg__str_addf(&out, ", %zu steps again", stats.repeated_steps);
+    clg__str_add(&out, "\n");
     if (out.failed) clg__str_free(&out);
     return out.text;
 }
