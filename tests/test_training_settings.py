@@ -245,6 +245,26 @@ SHARED = pathlib.Path(os.environ.get("CLGRAD_SHARED_DATA") or
                       pathlib.Path(os.environ.get("CLGRAD_SOURCE_ROOT", ".")) / ".." / "shared" / "data")
 
 
+class MemoryBudget(Case):
+    """Steps run again, which changes no bit of the weights; what cannot be kept to ends before training."""
+    MODEL = ("model:\n  name: deep\n  input: [2]\n  classes: 2\n  layers:\n" +
+             "    - {kind: linear, units: 128}\n    - {kind: tanh}\n" * 6 + "    - {kind: linear, units: 2}\n"
+             "training: {batch: 1024, epochs: 1, validation: 0}\n")
+
+    def test_weights(self):
+        rng = random.Random(5)
+        self.write("".join(f"{rng.random()},{rng.random()},{i % 2}\n" for i in range(2048)), "t.csv")
+        self.write(self.MODEL)
+        train = ("train", "model.yaml", "--data", "t.csv")
+        self.cltrain(*train, "--out", "all")
+        self.cltrain(*train, "--out", "little", "--memory-budget", 3)
+        self.assertEqual(self.variables("all"), self.variables("little"))
+        self.assertRegex(self.cltrain("train", "--resume", "little", "--epochs", 2, "--memory-budget", 4).stdout, "epoch  2/2")
+        self.assertIn("the memory budget is 1.0 MiB",
+                      self.cltrain(*train, "--out", "none", "--memory-budget", 1, code=5).stderr)
+        self.assertFalse((self.folder / "none").exists())
+
+
 class RealTables(Case):
     """The models for real tables are as good as they are said to be (docs/model-files.md)."""
 

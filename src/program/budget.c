@@ -20,15 +20,15 @@ static clg__step_work work_of(const clg_program *p, const clg__step *step)
     return work;
 }
 
-/* Until what is alive at once is at most `goal` bytes; *least: what could be reached. */
-static clg_status repeat_steps(clg_program *p, int64_t goal, int64_t *least)
+/* Until what is alive at once is at most `goal` bytes, or as few as can be: *reached. */
+static clg_status repeat_steps(clg_program *p, int64_t goal, int64_t *reached)
 {
     clg__step_work *work = clg__calloc((size_t)p->ir.n_clusters + 1, sizeof *work);
     if (!work) return CLG_ERROR_MEMORY;
     for (int i = 0; i < p->n_steps; i++) work[p->steps[i].cluster] = work_of(p, &p->steps[i]);
     const int64_t unit = (int64_t)sizeof(float);
-    clg_status status = clg__ir_rematerialize(&p->ir, work, goal / unit, least);
-    *least *= unit;
+    clg_status status = clg__ir_rematerialize(&p->ir, work, goal / unit, reached);
+    *reached *= unit;
     clg__free(work);
     return status;
 }
@@ -49,10 +49,9 @@ clg_status clg__program_fit(clg_program *p, uint64_t budget)
         const uint64_t arena = clg__ir_arena(&p->ir) * sizeof(float);
         if (arena <= budget) return CLG_OK;
         if (again) goal -= (int64_t)(arena - budget);
-        int64_t least = 0;
-        clg_status status = repeat_steps(p, goal, &least);
-        if (least > goal) return explain(p, budget, budget + (uint64_t)(least - goal));
-        CLG_TRY(status);
+        int64_t reached;
+        CLG_TRY(repeat_steps(p, goal, &reached));
+        if (reached > goal) return explain(p, budget, budget + (uint64_t)(reached - goal));
         CLG_TRY(clg__program_plan(p));
     }
 }

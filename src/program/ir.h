@@ -138,11 +138,10 @@ typedef struct clg__step_work {
 } clg__step_work;
 /**
  * Lets steps run again, so that values need no memory between their uses, until what is alive at
- * any time is at most `budget` elements. `work` is per cluster. Fails with CLG_ERROR_MEMORY if that
- * cannot be; *least is then what could be reached.
+ * any time is at most `budget` elements, or as few as can be: *reached. `work` is per cluster.
  */
 clg_status clg__ir_rematerialize(clg__ir *ir, const clg__step_work *work, int64_t budget,
-                                 int64_t *least);
+                                 int64_t *reached);
 
 /** Elements that a value takes in the arena at a batch size. */
 int64_t clg__ir_elements(const clg__ir *ir, int id, int64_t batch);

@@ -345,16 +345,16 @@ static clg_status rematerialize(search *s, int64_t budget)
 {
     bool done = false;
     while (s->height > budget && !done) CLG_TRY(lower_peak(s, &done));
-    return s->height > budget ? CLG_ERROR_MEMORY : clean_up(s, budget);
+    return s->height > budget ? CLG_OK : clean_up(s, budget);
 }
 
 clg_status clg__ir_rematerialize(clg__ir *ir, const clg__step_work *work, int64_t budget,
-                                 int64_t *least)
+                                 int64_t *reached)
 {
     search s;
     clg_status status = start(&s, ir, work);
     if (status == CLG_OK) status = rematerialize(&s, budget);
-    *least = s.height;
+    *reached = s.height;
     clg__lifetimes_free(&s.lives);
     clg__free(s.sites);
     clg__free(s.repeatable);
