@@ -10,9 +10,10 @@
  *       of images (a run = the channels under one row of a convolution's kernel). Or packed:
  *       tile t, step k, row r at a[(t * steps + k) * TILE_ROWS + r].
  *   B   panels of PANEL columns: panel p, row k at b[(p * rows + k) * PANEL], zero-padded; packed
- * by each work-group for itself, or once in global memory for all of them (PANELS) C   (panel, row,
- * PANEL) in local memory: results pass through it, so that the reduction may be cut into chunks and
- * the epilogue's code appears once instead of once per accumulator.
+ *       by each work-group for itself, or once in global memory for all of them (PANELS)
+ *
+ *   C   (panel, row, PANEL) in local memory: results pass through it, so that the reduction may be
+ *       cut into chunks and the epilogue's code appears once instead of once per accumulator.
  */
 #include "entry.h"
 #include "prefetch_cpu.h"
