@@ -115,7 +115,10 @@ ENTRY void matmul(WHERE_PARAMS __global const float *a, ulong a_offset, __global
         for (int i = 0; i < panels * tiles; i++) {
             const int panel = i / tiles, tile = i % tiles;
             __local float *c = local_c + (count == k ? 0 : i * TILE_ROWS * PANEL);
-            if (few)
+            if (here.rows == 1)
+                tile_multiply_row(c, k0 > here.first, a_rows, step, b_panels + panel * panel_stride,
+                                  count);
+            else if (few)
                 tile_multiply_few(c, k0 > here.first, a_rows, row, step, here.rows,
                                   b_panels + panel * panel_stride, count);
             else

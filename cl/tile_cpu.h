@@ -141,6 +141,17 @@ static void tile_multiply_few(__local float *c, int accumulate, __global const f
     TILE_STORE(acc, FEW_ROWS, c, accumulate);
 }
 
+/* One row: no multiply-adds for rows that are not there, so that B's memory alone is the limit. */
+static void tile_multiply_row(__local float *c, int accumulate, __global const float *a, ulong step,
+                              PANELS const float *b, int steps)
+{
+    VECTOR acc[1][VECTORS];
+    TILE_ZERO(acc, 1);
+#define OF_ROW(r) a[i * step]
+    for (int i = 0; i < steps; i++, b += PANEL) TILE_STEP(acc, 1, OF_ROW, b)
+    TILE_STORE(acc, 1, c, accumulate);
+}
+
 /*
  * Memory that will be copied soon, `rows` rows of `columns` floats. A core waits for memory about
  * as long while copying as it computes in a tenth of a block; asked for little by little while the
