@@ -198,6 +198,21 @@ class Folds(Case):
         self.assertIn("cannot change", self.cltrain("train", "--resume", "run", "--folds", "2", code=2).stderr)
 
 
+class Rates(Case):
+    def test_zero_is_zero(self):
+        """A rate of 0 is not taken for none given, on the command line, in a file and in a resumed run."""
+        self.write("".join(f"{i % 7},{i % 5},{'abc'[i % 3]}\n" for i in range(60)), "t.csv")
+        self.write(TABLE.replace("lr: 0.1", "lr: 0"))
+        self.write(TABLE, "other.yaml")
+        for run, more in ("file", ["model.yaml"]), ("option", ["other.yaml", "--lr", "0"]):
+            lines = self.lines("train", *more, "--data", "t.csv", "--out", run)
+            self.assertEqual([line["lr"] for line in lines[:2]], [0, 0])
+            weights = self.variables(run)["linear1.weight"]
+            self.assertEqual(self.lines("train", "--resume", run, "--epochs", 3)[0]["lr"], 0)
+            self.assertEqual(self.variables(run)["linear1.weight"], weights)
+        self.cltrain("train", "model.yaml", "--lr", "-1", code=2)
+
+
 class ClassWeights(Case):
     """A feature that is always 0: what is learned is how often the classes are, times their weights."""
     SHARE = 0.1  # of the second class

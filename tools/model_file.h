@@ -17,8 +17,8 @@ enum { MAX_NAME = 200, MAX_FULL_NAME = 190 }; /* characters of a word; of a laye
 
 /*
  * TEXT(name, default, of), FLAG(name, default, of), WHOLE and REAL(name, default, lowest, highest,
- * of). `of` lists the optimizers or schedules that take the setting; "" is for all. Defaults of -1,
- * and of 0 for lr, depend on the optimizer (optimizer_settings.c).
+ * of). `of` lists the optimizers or schedules that take the setting; "" is for all. Defaults of -1
+ * depend on the optimizer (optimizer_settings.c).
  */
 #define ADAM_FAMILY "adam adamax nadam radam adamw lamb"
 #define SETTING_ROWS(TEXT, WHOLE, REAL, FLAG)                                                      \
@@ -27,7 +27,7 @@ enum { MAX_NAME = 200, MAX_FULL_NAME = 190 }; /* characters of a word; of a laye
     WHOLE(batch, 64, 1, 1 << 24, "")                                                               \
     WHOLE(seed, 1, 0, INT64_MAX, "")                                                               \
     TEXT(optimizer, "adam", "")                                                                    \
-    REAL(lr, 0, 0, 1e6, "")                                                                        \
+    REAL(lr, -1, 0, 1e6, "")                                                                       \
     REAL(momentum, -1, 0, 0.999999, "sgd rmsprop lars")                                            \
     REAL(dampening, 0, 0, 1, "sgd")                                                                \
     FLAG(nesterov, false, "sgd rmsprop lars")                                                      \

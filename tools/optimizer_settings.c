@@ -43,7 +43,7 @@ static clg_optimizer_params defaults_of(clg_optimizer_kind kind)
 void optimizer_settings_resolve(struct settings *settings)
 {
     clg_optimizer_params standard = defaults_of(kind_of(settings));
-    if (*settings->lr == 0) *settings->lr = standard.lr;
+    if (*settings->lr < 0) *settings->lr = standard.lr;
 #define RESOLVE(name)                                                                              \
     if (settings->name && *settings->name < 0) *settings->name = standard.name;
     NUMBERS(RESOLVE)
