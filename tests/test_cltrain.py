@@ -118,6 +118,10 @@ class Usage(Case):
         closed = subprocess.run(f"exec '{CLTRAIN}' ops >&-", shell=True, capture_output=True, text=True)
         self.assertEqual(closed.returncode, 1)
         self.assertIn("could not be written", closed.stderr)
+        limited = subprocess.run(f"ulimit -f 1; '{CLTRAIN}' ops > out", shell=True, capture_output=True, text=True,
+                                 cwd=self.folder)
+        self.assertEqual(limited.returncode, 1)
+        self.assertIn("File too large", limited.stderr)
         gone = subprocess.run(["bash", "-c", f"'{CLTRAIN}' ops --json | true; echo ${{PIPESTATUS[0]}}"],
                               capture_output=True, text=True)
         self.assertIn(gone.stdout.strip(), ("0", "1"))
