@@ -128,3 +128,8 @@ clg_schedule schedule_of(const struct settings *settings, int64_t steps_per_epoc
     for (int i = 0; i < count; i++) s.milestones[i] = in_steps(milestones[i], steps_per_epoch);
     return s;
 }
+
+bool schedule_spans_run(const struct settings *settings)
+{
+    return word_in("polynomial cosine one_cycle", settings->schedule);
+}
