@@ -217,6 +217,8 @@ struct model_file {
  */
 int model_file_load(struct model_file *file, const char *name);
 void model_file_clear(struct model_file *file);
+/** Whether a model of this name comes with the tool. */
+bool model_file_is_builtin(const char *name);
 
 /** Replaces a setting by text from the command line. BAD_USAGE if it is not one of its values. */
 int model_file_override(struct model_file *file, const char *setting, const char *text);

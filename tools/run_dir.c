@@ -16,6 +16,7 @@
 
 #include "clgrad/data.h"
 #include "cltrain.h"
+#include "model_file.h"
 #include "progress.h"
 #include "run_events.h"
 
@@ -327,8 +328,14 @@ int run_find_config(const char *path, struct run_path *config)
 {
     struct run_path place;
     struct stat info;
-    if (strlen(path) > RUN_PATH_SIZE - 100 || stat(path, &info))
+    if (strlen(path) > RUN_PATH_SIZE - 100 || stat(path, &info)) {
+        if (model_file_is_builtin(path))
+            return report_error(BAD_INPUT,
+                                "%s is a model; what is wanted is a run or a checkpoint, such as "
+                                "'cltrain train %s' makes",
+                                path, path);
         return report_error(BAD_INPUT, "%.200s: %s", path, strerror(errno));
+    }
     snprintf(place.text, sizeof place.text, "%s", S_ISDIR(info.st_mode) ? path : ".");
     const char *slash = strrchr(path, '/');
     if (!S_ISDIR(info.st_mode) && slash)
