@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import unittest.mock
 import zlib
 
 CLTRAIN = str(pathlib.Path(sys.argv[1]).resolve())
@@ -109,6 +110,8 @@ class Usage(Case):
         for arguments in (["--epochs", "0"], ["--batch", "x"], ["--lr", "nan"], ["--optimizer", "adm"],
                           ["a.yaml", "b.yaml"], ["--resume", "x", "m"], ["--resume", "x", "--out", "y"]):
             self.cltrain("train", *arguments, code=2)
+        self.assertIn("whole number in 0 .. 9223372036854775807,", self.cltrain("train", "--seed", "-1", code=2).stderr)
+        self.assertIn("lenet is a model", self.cltrain("eval", "lenet", code=3).stderr)
         self.cltrain("cache", "clera", code=2)
         self.cltrain("bench", "matmul-1", code=2)
         self.cltrain("eval", code=2)
@@ -118,6 +121,10 @@ class Usage(Case):
         closed = subprocess.run(f"exec '{CLTRAIN}' ops >&-", shell=True, capture_output=True, text=True)
         self.assertEqual(closed.returncode, 1)
         self.assertIn("could not be written", closed.stderr)
+        limited = subprocess.run(f"ulimit -f 1; '{CLTRAIN}' ops > out", shell=True, capture_output=True, text=True,
+                                 cwd=self.folder)
+        self.assertEqual(limited.returncode, 1)
+        self.assertIn("File too large", limited.stderr)
         gone = subprocess.run(["bash", "-c", f"'{CLTRAIN}' ops --json | true; echo ${{PIPESTATUS[0]}}"],
                               capture_output=True, text=True)
         self.assertIn(gone.stdout.strip(), ("0", "1"))
@@ -131,8 +138,13 @@ class Usage(Case):
         self.assertTrue(devices[0]["default"] and devices[0]["name"])
         info, = self.lines("cache", "info")
         self.assertEqual(set(info), {"directory", "note", "entries", "bytes", "limit_bytes"})
-        empty = {"CLGRAD_CACHE": "1", "CLGRAD_CACHE_DIR": str(self.folder / "no kernels")}
-        self.assertIn("Drivers that keep compiled kernels", self.cltrain("cache", env=empty).stdout)
+        self.write("", "file")
+        for name, place, wanted in (("XDG_CACHE_HOME", "none", r": 0 programs.*\nDrivers that keep compiled kernels"),
+                                    ("CLGRAD_CACHE_DIR", "none", r": 0 programs.*\n$"),
+                                    ("CLGRAD_CACHE_DIR", "file", r"^The kernel cache is off: .*file: .*directory\n$")):
+            with unittest.mock.patch.dict(os.environ, {"CLGRAD_CACHE": "1"}):
+                os.environ.pop("CLGRAD_CACHE_DIR", None)
+                self.assertRegex(self.cltrain("cache", env={name: str(self.folder / place)}).stdout, wanted)
 
     def test_no_device(self):
         for selector in ("no such thing", "::9"):

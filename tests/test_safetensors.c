@@ -251,7 +251,7 @@ static const struct {
     {"{" TENSOR("a", "F32", "[2305843009213693952,8]", "0", "1") "}", 1, "overflows"},
     {"{" TENSOR("a", "F4", "[3]", "0", "1") "}", 1, "whole number of bytes"},
     {"{" TENSOR("a", "F32", "[2]", "0", "4") "}", 4, "takes 8 bytes"},
-    {"{" TENSOR("a", "F32", "[2]", "0", "8") "}", 4, "in 4 bytes of data"},
+    {"{" TENSOR("a", "F32", "[2]", "0", "8") "}", 4, "in 4 bytes of data: the file is cut short"},
     {"{" TENSOR("a", "U8", "[0]", "2", "1") "}", 2, "data_offsets 2 .. 1"},
     {"{" TENSOR("a", "U8", "[1]", "-1", "0") "}", 1, "not two sizes"},
     {"{" TENSOR("a", "U8", "[1]", "0", "1.0") "}", 1, "not two sizes"},
@@ -287,7 +287,7 @@ START_TEST(lengths_are_compared_with_the_file)
     TEST_FAILS(clg_safetensors_open(&file, path, NULL), CLG_ERROR_FORMAT, "has 7 bytes");
     scratch_write("x", "\x03\0\0\0\0\0\0\0{}", 10);
     TEST_FAILS(clg_safetensors_open(&file, path, NULL), CLG_ERROR_FORMAT,
-               "claims a header of 3 bytes but has 10");
+               "claims a header of 3 bytes but has 10: it is cut short");
     scratch_write("x", "\xff\xff\xff\xff\xff\xff\xff\xff{}", 10);
     TEST_FAILS(clg_safetensors_open(&file, path, NULL), CLG_ERROR_FORMAT, "18446744073709551615");
     scratch_write("x", "\x01\0\x80\0\0\0\0\0{}", 10); /* 8 MiB + 1, in a file with a hole */

@@ -198,6 +198,57 @@ class Folds(Case):
         self.assertIn("cannot change", self.cltrain("train", "--resume", "run", "--folds", "2", code=2).stderr)
 
 
+class Rates(Case):
+    def test_zero_is_zero(self):
+        """A rate of 0 is not taken for none given, on the command line, in a file and in a resumed run."""
+        self.write("".join(f"{i % 7},{i % 5},{'abc'[i % 3]}\n" for i in range(60)), "t.csv")
+        self.write(TABLE.replace("lr: 0.1", "lr: 0"))
+        self.write(TABLE, "other.yaml")
+        for run, more in ("file", ["model.yaml"]), ("option", ["other.yaml", "--lr", "0"]):
+            lines = self.lines("train", *more, "--data", "t.csv", "--out", run)
+            self.assertEqual([line["lr"] for line in lines[:2]], [0, 0])
+            weights = self.variables(run)["linear1.weight"]
+            self.assertEqual(self.lines("train", "--resume", run, "--epochs", 3)[0]["lr"], 0)
+            self.assertEqual(self.variables(run)["linear1.weight"], weights)
+        self.cltrain("train", "model.yaml", "--lr", "-1", code=2)
+
+
+class Runs(Case):
+    """What becomes of the folder of a run: who may train it, and what resuming it says."""
+
+    def setUp(self):
+        super().setUp()
+        self.write("".join(f"{i % 7},{i % 5},{'abc'[i % 3]}\n" for i in range(60)), "t.csv")
+        self.write(TABLE)
+
+    def train(self, *more, code=0):
+        return self.cltrain("train", "model.yaml", "--data", "t.csv", *more, code=code)
+
+    def test_one_process_at_a_time(self):
+        first = subprocess.Popen([CLTRAIN, "train", "model.yaml", "--data", "t.csv", "--out", "run", "--epochs", "1000000",
+                                  "--json"], cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        try:
+            first.stdout.readline()
+            for result in self.cltrain("train", "--resume", "run", code=1), self.train("--out", "run", code=1):
+                self.assertIn("run is being trained by another process", result.stderr)
+        finally:
+            first.kill()
+            first.communicate()
+        self.cltrain("train", "--resume", "run", "--epochs", "1")
+
+    def test_resuming_says_what_it_does(self):
+        stretched = "The cosine schedule, made for 2 epochs, is stretched to 3 from here on"
+        self.train("--out", "run", "--epochs", "2")
+        again = self.cltrain("train", "--resume", "run")
+        self.assertIn("run is complete: step 6, epoch 2 of 2; more --epochs would go on", again.stderr)
+        self.assertNotRegex(again.stderr, "Resuming|stretched")
+        self.assertIn(stretched, self.cltrain("train", "--resume", "run", "--epochs", "3").stderr)
+        self.train("--out", "constant", "--epochs", "2", "--schedule", "constant")
+        on = self.cltrain("train", "--resume", "constant", "--epochs", "3").stderr
+        self.assertIn("Resuming constant at step 6 (epoch 3)", on)
+        self.assertNotIn("stretched", on)
+
+
 class ClassWeights(Case):
     """A feature that is always 0: what is learned is how often the classes are, times their weights."""
     SHARE = 0.1  # of the second class

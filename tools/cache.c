@@ -2,6 +2,7 @@
  * cltrain cache: where compiled kernels are kept, and removing them.
  */
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "clgrad/device.h"
@@ -24,12 +25,12 @@ static int show(const struct cache_options *given)
                                     "note", info.note, "entries", (json_int_t)info.entries, "bytes",
                                     (json_int_t)info.bytes, "limit_bytes",
                                     (json_int_t)info.limit_bytes));
-    if (!*info.directory)
+    if (*info.note)
         printf("The kernel cache is off: %s\n", info.note);
     else
         printf("%s: %" PRIu64 " programs, %.1f of %.0f MiB\n", info.directory, info.entries,
                (double)info.bytes / (1 << 20), (double)info.limit_bytes / (1 << 20));
-    if (*info.directory && info.entries == 0)
+    if (!*info.note && info.entries == 0 && !getenv("CLGRAD_CACHE_DIR"))
         printf("Drivers that keep compiled kernels themselves are left to it, unless "
                "CLGRAD_CACHE_DIR names a folder.\n");
     return DONE;

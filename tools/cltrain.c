@@ -79,6 +79,7 @@ int main(int argc, char **argv)
 {
     occupy_standard_descriptors();
     signal(SIGPIPE, SIG_IGN); /* a reader that left is a write error, not a reason to die */
+    signal(SIGXFSZ, SIG_IGN); /* and so is a limit on the size of files */
     setlocale(LC_CTYPE, "");
     report_library_warnings();
     int code = dispatch(argc, argv), written = finish_stdout();

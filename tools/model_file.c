@@ -6,6 +6,7 @@
 #include "model_file.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -100,6 +101,11 @@ static const struct embedded_text *find_builtin(const char *name)
     for (const struct embedded_text *model = builtin_models; model->name; model++)
         if (!strcmp(model->name, name)) return model;
     return NULL;
+}
+
+bool model_file_is_builtin(const char *name)
+{
+    return find_builtin(name) != NULL;
 }
 
 static int read_source(struct model_file *file, const char *name)
@@ -241,6 +247,16 @@ static int replace_kind(struct settings *settings, const char *setting, const ch
     return DONE;
 }
 
+static char *range_text(const struct key_row *row, char text[64])
+{
+    if (row->type == KEY_WHOLE)
+        snprintf(text, 64, "%" PRId64 " .. %" PRId64, (int64_t)row->low,
+                 row->high < 0x1p63 ? (int64_t)row->high : INT64_MAX);
+    else
+        snprintf(text, 64, "%.10g .. %.10g", row->low, row->high);
+    return text;
+}
+
 int model_file_override(struct model_file *file, const char *setting, const char *text)
 {
     const struct key_row *row = find_setting(setting);
@@ -251,13 +267,13 @@ int model_file_override(struct model_file *file, const char *setting, const char
     if (!value) return report_error(NO_MEMORY, "out of memory");
     if (row->type != KEY_TEXT &&
         (!key_types[row->type].parse(text, value) || !in_range(row, value))) {
-        char option[64];
+        char option[64], range[64];
         free(value);
         snprintf(option, sizeof option, "%s", setting);
         for (char *at = option; *at; at++)
             if (*at == '_') *at = '-';
-        return report_error(BAD_USAGE, "--%s takes %s in %.10g .. %.10g, not '%s'", option,
-                            key_types[row->type].wanted, row->low, row->high, text);
+        return report_error(BAD_USAGE, "--%s takes %s in %s, not '%s'", option,
+                            key_types[row->type].wanted, range_text(row, range), text);
     }
     free(*slot_of(settings, row));
     *slot_of(settings, row) = value;
@@ -286,8 +302,8 @@ static int setting_error(struct model_file *file, const struct key_row *row, con
 static int check_range(struct model_file *file, const struct key_row *row)
 {
     if (in_range(row, *slot_of(&file->content->training, row))) return DONE;
-    char problem[96];
-    snprintf(problem, sizeof problem, "must be in %.10g .. %.10g", row->low, row->high);
+    char problem[96], range[64];
+    snprintf(problem, sizeof problem, "must be in %s", range_text(row, range));
     return setting_error(file, row, problem);
 }
 

@@ -17,8 +17,8 @@ enum { MAX_NAME = 200, MAX_FULL_NAME = 190 }; /* characters of a word; of a laye
 
 /*
  * TEXT(name, default, of), FLAG(name, default, of), WHOLE and REAL(name, default, lowest, highest,
- * of). `of` lists the optimizers or schedules that take the setting; "" is for all. Defaults of -1,
- * and of 0 for lr, depend on the optimizer (optimizer_settings.c).
+ * of). `of` lists the optimizers or schedules that take the setting; "" is for all. Defaults of -1
+ * depend on the optimizer (optimizer_settings.c).
  */
 #define ADAM_FAMILY "adam adamax nadam radam adamw lamb"
 #define SETTING_ROWS(TEXT, WHOLE, REAL, FLAG)                                                      \
@@ -27,7 +27,7 @@ enum { MAX_NAME = 200, MAX_FULL_NAME = 190 }; /* characters of a word; of a laye
     WHOLE(batch, 64, 1, 1 << 24, "")                                                               \
     WHOLE(seed, 1, 0, INT64_MAX, "")                                                               \
     TEXT(optimizer, "adam", "")                                                                    \
-    REAL(lr, 0, 0, 1e6, "")                                                                        \
+    REAL(lr, -1, 0, 1e6, "")                                                                       \
     REAL(momentum, -1, 0, 0.999999, "sgd rmsprop lars")                                            \
     REAL(dampening, 0, 0, 1, "sgd")                                                                \
     FLAG(nesterov, false, "sgd rmsprop lars")                                                      \
@@ -217,6 +217,8 @@ struct model_file {
  */
 int model_file_load(struct model_file *file, const char *name);
 void model_file_clear(struct model_file *file);
+/** Whether a model of this name comes with the tool. */
+bool model_file_is_builtin(const char *name);
 
 /** Replaces a setting by text from the command line. BAD_USAGE if it is not one of its values. */
 int model_file_override(struct model_file *file, const char *setting, const char *text);

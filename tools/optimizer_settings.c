@@ -43,7 +43,7 @@ static clg_optimizer_params defaults_of(clg_optimizer_kind kind)
 void optimizer_settings_resolve(struct settings *settings)
 {
     clg_optimizer_params standard = defaults_of(kind_of(settings));
-    if (*settings->lr == 0) *settings->lr = standard.lr;
+    if (*settings->lr < 0) *settings->lr = standard.lr;
 #define RESOLVE(name)                                                                              \
     if (settings->name && *settings->name < 0) *settings->name = standard.name;
     NUMBERS(RESOLVE)
@@ -127,4 +127,9 @@ clg_schedule schedule_of(const struct settings *settings, int64_t steps_per_epoc
     int count = settings->milestones ? read_milestones(settings->milestones, milestones) : 0;
     for (int i = 0; i < count; i++) s.milestones[i] = in_steps(milestones[i], steps_per_epoch);
     return s;
+}
+
+bool schedule_spans_run(const struct settings *settings)
+{
+    return word_in("polynomial cosine one_cycle", settings->schedule);
 }

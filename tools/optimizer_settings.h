@@ -19,4 +19,7 @@ int milestones_check(struct model_file *file);
 /** The schedule for a run of so many steps per epoch; settings in epochs become steps. */
 clg_schedule schedule_of(const struct settings *settings, int64_t steps_per_epoch);
 
+/** Whether the rates of all steps depend on how many there will be. */
+bool schedule_spans_run(const struct settings *settings);
+
 #endif

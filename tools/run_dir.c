@@ -5,15 +5,18 @@
 #include "run_dir.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "clgrad/data.h"
 #include "cltrain.h"
+#include "model_file.h"
 #include "progress.h"
 #include "run_events.h"
 
@@ -55,6 +58,20 @@ static int set_path(struct run_dir *run, const char *path)
     return run->path ? DONE : report_error(NO_MEMORY, "out of memory");
 }
 
+/*
+ * One process at a time trains a run. The lock is on the directory itself, so that it leaves no
+ * file and ends with the process, however that ends. Where the file system has no such locks, there
+ * is none.
+ */
+static int lock(struct run_dir *run)
+{
+    int directory = open(run->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (directory < 0) return DONE;
+    run->lock = directory;
+    if (!flock(directory, LOCK_EX | LOCK_NB) || errno != EWOULDBLOCK) return DONE;
+    return report_error(FAILED, "%s is being trained by another process", run->path);
+}
+
 static int create_named(struct run_dir *run, const char *out)
 {
     int code = set_path(run, out);
@@ -62,7 +79,8 @@ static int create_named(struct run_dir *run, const char *out)
     if (code != DONE) return code;
     if (mkdir(out, 0777) && errno != EEXIST)
         return report_error(FAILED, "%s: %s", out, strerror(errno));
-    if (access(run_file(run, "config.yaml").text, F_OK)) return DONE;
+    code = lock(run);
+    if (code != DONE || access(run_file(run, "config.yaml").text, F_OK)) return code;
     return report_error(BAD_USAGE,
                         "%s already holds a run: go on with --resume %s, or choose another "
                         "--out",
@@ -82,7 +100,10 @@ int run_create(struct run_dir *run, const char *out, const char *name)
     for (int i = 1; i < MAX_RUNS; i++) {
         char path[96];
         snprintf(path, sizeof path, "runs/%s-%d", stem, i);
-        if (!mkdir(path, 0777)) return set_path(run, path);
+        if (!mkdir(path, 0777)) {
+            int code = set_path(run, path);
+            return code == DONE ? lock(run) : code;
+        }
         if (errno != EEXIST) return report_error(FAILED, "%s: %s", path, strerror(errno));
     }
     return report_error(FAILED, "runs: no free name for %s", stem);
@@ -96,6 +117,7 @@ static void drop_records(struct run_dir *run, size_t count)
 void run_close(struct run_dir *run)
 {
     drop_records(run, 0);
+    if (run->lock) close(run->lock);
     free(run->path);
     free(run->records);
     *run = (struct run_dir){0};
@@ -189,12 +211,17 @@ static int write_records(struct run_dir *run, const char *mode, size_t first)
     return failed ? report_error(FAILED, "%s: %s", path.text, strerror(errno)) : DONE;
 }
 
-int run_open(struct run_dir *run, const char *path)
+static int open_existing(struct run_dir *run, const char *path)
 {
     int code = set_path(run, path);
-    if (code != DONE) return code;
-    if (access(run_file(run, "config.yaml").text, R_OK))
-        return report_error(BAD_INPUT, "%s is not a run: config.yaml: %s", path, strerror(errno));
+    if (code == DONE && access(run_file(run, "config.yaml").text, R_OK))
+        code = report_error(BAD_INPUT, "%s is not a run: config.yaml: %s", path, strerror(errno));
+    return code;
+}
+
+static int read_records(struct run_dir *run)
+{
+    int code = DONE;
     FILE *file = fopen(run_file(run, "metrics.jsonl").text, "r");
     if (!file) return DONE; /* stopped in the first epoch */
     /* A torn last line is what a crash leaves: it ends the reading, and the epoch is made again. */
@@ -206,6 +233,19 @@ int run_open(struct run_dir *run, const char *path)
     }
     fclose(file);
     return code;
+}
+
+int run_open(struct run_dir *run, const char *path)
+{
+    int code = open_existing(run, path);
+    return code == DONE ? read_records(run) : code;
+}
+
+int run_open_to_train(struct run_dir *run, const char *path)
+{
+    int code = open_existing(run, path);
+    if (code == DONE) code = lock(run);
+    return code == DONE ? read_records(run) : code;
 }
 
 int run_truncate(struct run_dir *run, int64_t epochs)
@@ -288,8 +328,14 @@ int run_find_config(const char *path, struct run_path *config)
 {
     struct run_path place;
     struct stat info;
-    if (strlen(path) > RUN_PATH_SIZE - 100 || stat(path, &info))
+    if (strlen(path) > RUN_PATH_SIZE - 100 || stat(path, &info)) {
+        if (model_file_is_builtin(path))
+            return report_error(BAD_INPUT,
+                                "%s is a model; what is wanted is a run or a checkpoint, such as "
+                                "'cltrain train %s' makes",
+                                path, path);
         return report_error(BAD_INPUT, "%.200s: %s", path, strerror(errno));
+    }
     snprintf(place.text, sizeof place.text, "%s", S_ISDIR(info.st_mode) ? path : ".");
     const char *slash = strrchr(path, '/');
     if (!S_ISDIR(info.st_mode) && slash)

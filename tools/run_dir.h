@@ -25,6 +25,7 @@ struct run_dir {
     char *path;
     struct epoch_record *records; /* what metrics.jsonl holds */
     size_t count;
+    int lock; /* descriptor; 0: none */
 };
 
 enum { RUN_PATH_SIZE = 4096 };
@@ -36,12 +37,14 @@ struct run_path run_file(const struct run_dir *run, const char *file);
 
 /**
  * Makes the directory `out` (and its parents), or runs/NAME-N with the first free N if out is NULL.
- * An `out` that holds a run already is refused. All functions: DONE, or an exit code after a
- * message.
+ * An `out` that holds a run already is refused. Nobody else can train the run until run_close. All
+ * functions: DONE, or an exit code after a message.
  */
 int run_create(struct run_dir *run, const char *out, const char *name);
 /** Opens an existing run and reads its metrics. */
 int run_open(struct run_dir *run, const char *path);
+/** The same for going on with it: refused while another process trains it. */
+int run_open_to_train(struct run_dir *run, const char *path);
 void run_close(struct run_dir *run);
 
 /** Replaces a small file of the run, atomically. */

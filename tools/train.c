@@ -2,12 +2,14 @@
  * cltrain train: what is to be trained comes from a model file and the command line, or, with
  * --resume, from the run directory; the rest is trainer.c.
  */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cltrain.h"
 #include "folds.h"
 #include "lr_find.h"
+#include "optimizer_settings.h"
 #include "options.h"
 #include "signals.h"
 #include "summary.h"
@@ -96,15 +98,28 @@ static int apply_overrides(struct model_file *file, const struct train_options *
     return code == DONE ? model_file_resolve(file) : code;
 }
 
+/* Rates of a stretched schedule are not those of a run that was to be this long from the start. */
+static void note_stretched(const struct settings *settings, int64_t before)
+{
+    if (*settings->epochs != before && schedule_spans_run(settings))
+        report_note("The %s schedule, made for %" PRId64 " epochs, is stretched to %" PRId64
+                    " from here on",
+                    settings->schedule, before, *settings->epochs);
+}
+
 static int load_settings(struct trainer *trainer, const struct train_options *given,
                          const char *model)
 {
     int code = DONE;
-    if (given->resume) code = run_open(&trainer->run, given->resume);
+    if (given->resume) code = run_open_to_train(&trainer->run, given->resume);
     if (code == DONE)
         code = model_file_load(trainer->file,
                                given->resume ? run_file(&trainer->run, "config.yaml").text : model);
-    if (code == DONE) code = apply_overrides(trainer->file, given);
+    if (code != DONE) return code;
+    const struct settings *settings = &trainer->file->content->training;
+    const int64_t before = settings->epochs ? *settings->epochs : 0;
+    code = apply_overrides(trainer->file, given);
+    if (code == DONE && given->resume) note_stretched(settings, before);
     return code == DONE && given->resume ? folds_refuse(given->resume, trainer->file) : code;
 }
 

@@ -37,7 +37,7 @@ static int report_too_large(struct trainer *trainer)
 static int compile_step(struct trainer *trainer)
 {
     struct slow_notice notice;
-    slow_begin(&notice, "Compiling kernels (first run on this device) ...");
+    slow_begin(&notice, "Compiling kernels that are new on this device ...");
     clg_status status = trainer_compile_step(trainer, 0);
     slow_end(&notice);
     if (status == CLG_ERROR_MEMORY) return report_too_large(trainer);

@@ -150,6 +150,18 @@ static clg_status restore(struct trainer *trainer, const char *directory, clg_gr
     return status;
 }
 
+static void note_resumed(const struct trainer *trainer, const clg_graph_state *state)
+{
+    const int64_t epochs = *trainer->file->content->training.epochs;
+    if (state->epoch < (uint64_t)epochs)
+        report_note("Resuming %s at step %" PRIu64 " (epoch %" PRIu64 ")", trainer->run.path,
+                    state->step, state->epoch + 1);
+    else
+        report_note("%s is complete: step %" PRIu64 ", epoch %" PRIu64 " of %" PRId64
+                    "; more --epochs would go on",
+                    trainer->run.path, state->step, state->epoch, epochs);
+}
+
 int trainer_resume(struct trainer *trainer)
 {
     clg_graph_state state;
@@ -158,7 +170,6 @@ int trainer_resume(struct trainer *trainer)
     if (status != CLG_OK) return report_status(status, trainer->run.path);
     trainer->epoch = state.epoch;
     trainer->batch = state.batch;
-    report_note("Resuming %s at step %" PRIu64 " (epoch %" PRIu64 ")", trainer->run.path,
-                state.step, state.epoch + 1);
+    note_resumed(trainer, &state);
     return run_truncate(&trainer->run, (int64_t)state.epoch);
 }

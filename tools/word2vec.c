@@ -159,7 +159,7 @@ static int compile(struct word2vec *w)
         clg_context_create(&w->context, clg_context_options(.device = w->given.device));
     if (status != CLG_OK) return report_status(status, NULL);
     report_note("Device: %s", clg_context_choice(w->context));
-    slow_begin(&notice, "Compiling kernels (first run on this device) ...");
+    slow_begin(&notice, "Compiling kernels that are new on this device ...");
     status = clg_program_compile(&w->program, w->context, w->graph,
                                  clg_program_options(.mode = CLG_TRAINING));
     if (status == CLG_OK)

@@ -79,6 +79,9 @@ static clg_status read_pointer(const char *directory, const char *pointer, bool 
     text[strcspn(text, "\r\n")] = '\0';
     *found = parse_name(text, step);
     clg__free(content);
+    if (!*found)
+        clg__log(CLG_LOG_WARNING, "%s/%s does not name a checkpoint and is ignored", directory,
+                 pointer);
     return CLG_OK;
 }
 

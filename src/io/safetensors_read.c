@@ -150,8 +150,9 @@ static clg_status parse_span(const json_t *object, uint64_t data_size, uint64_t 
         return clg__fail(CLG_ERROR_FORMAT, "data_offsets are not two sizes");
     unsigned long long begin = e->begin, end = e->end;
     if (end < begin || end > data_size)
-        return clg__fail(CLG_ERROR_FORMAT, "data_offsets %llu .. %llu in %llu bytes of data", begin,
-                         end, (unsigned long long)data_size);
+        return clg__fail(CLG_ERROR_FORMAT, "data_offsets %llu .. %llu in %llu bytes of data%s",
+                         begin, end, (unsigned long long)data_size,
+                         end > data_size ? ": the file is cut short" : "");
     if (end - begin != bytes)
         return clg__fail(CLG_ERROR_FORMAT,
                          "data_offsets %llu .. %llu for a shape that takes %llu bytes", begin, end,
@@ -267,7 +268,9 @@ static clg_status read_length(const clg__reader *reader, uint64_t max, uint64_t 
     CLG_TRY(clg__reader_at(reader, 0, bytes, sizeof bytes));
     for (int i = LENGTH_BYTES; i > 0; i--) length = length << 8 | bytes[i - 1];
     if (length > size - LENGTH_BYTES)
-        return clg__fail(CLG_ERROR_FORMAT, "%s claims a header of %llu bytes but has %llu",
+        return clg__fail(CLG_ERROR_FORMAT,
+                         "%s claims a header of %llu bytes but has %llu: it is cut short, or no "
+                         "safetensors file",
                          reader->path, (unsigned long long)length, size);
     if (length > max || length >= SIZE_MAX)
         return clg__fail(CLG_ERROR_FORMAT,

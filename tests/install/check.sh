@@ -28,7 +28,11 @@ echo "static: $(pkg-config --static --libs clgrad)"
     $(pkg-config --static --libs clgrad | sed 's/-lclgrad//')
 "$root/static" >/dev/null
 
-for file in share/doc/clgrad/LICENSE share/man/man1/cltrain.1 bin/cltrain; do
+# It finds its library by itself: the prefix need not be known to the loader.
+env -u LD_LIBRARY_PATH ldd "$(find "$root" -path '*/bin/cltrain')" | grep -q "libclgrad.*$root" ||
+    { echo "the installed cltrain does not find the installed library"; exit 1; }
+
+for file in share/doc/clgrad/LICENSE share/doc/clgrad/model-files.md share/man/man1/cltrain.1 bin/cltrain; do
     found=$(find "$root" -path "*/$file*")
     [ -n "$found" ] || { echo "not installed: $file"; exit 1; }
 done
