@@ -101,13 +101,9 @@ static bool joinable(clg_graph *g, const clg_shape *a, const clg_shape *b, int a
 static clg_tensor *concat_node(clg_tensor *const *x, int n, int axis)
 {
     clg_shape shape = x[0]->shape;
-    clg_tensor *inputs[CLG__MAX_INPUTS];
-    for (int i = 0; i < n; i++) {
-        if (i > 0) shape.dim[axis] += x[i]->shape.dim[axis];
-        inputs[i] = clg__as_f32(x[i]);
-    }
+    for (int i = 1; i < n; i++) shape.dim[axis] += x[i]->shape.dim[axis];
     concat_attr attr = {.axis = axis};
-    return clg__node(x[0]->graph, &clg__op_concat, CLG_F32, shape, &attr, n, inputs);
+    return clg__node(x[0]->graph, &clg__op_concat, CLG_F32, shape, &attr, n, x);
 }
 
 clg_tensor *clg_concat(clg_tensor *const *x, int n, int axis)
