@@ -108,6 +108,7 @@ static clg_tensor *concat_node(clg_tensor *const *x, int n, int axis)
 
 clg_tensor *clg_concat(clg_tensor *const *x, int n, int axis)
 {
+    CLG__NEEDS_OR(NULL, x || n < 1);
     for (int i = 0; i < n; i++)
         if (!x[i]) return NULL;
     if (n < 1) {
@@ -156,6 +157,7 @@ static clg_tensor *insert_axis(clg_tensor *x, int axis)
 
 clg_tensor *clg_stack(clg_tensor *const *x, int n, int axis)
 {
+    CLG__NEEDS_OR(NULL, x || n < 1);
     if (n < 1) {
         clg__fail(CLG_ERROR_ARGUMENT, "stack: no tensors to join"); /* no graph to keep it */
         return NULL;

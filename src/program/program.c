@@ -266,6 +266,7 @@ clg_status clg__program_create(clg_program **out, clg_context *ctx, clg_graph *g
 clg_status clg_program_compile(clg_program **out, clg_context *ctx, clg_graph *graph,
                                const clg_program_params *params)
 {
+    CLG__NEEDS(out && ctx && graph && params);
     return clg__program_create(out, ctx, graph, params, NULL);
 }
 
@@ -304,6 +305,7 @@ void clg_program_destroy(clg_program *p)
 
 clg_status clg_program_set_batch(clg_program *p, int64_t batch)
 {
+    CLG__NEEDS(p);
     if (batch == p->batch) return CLG_OK;
     if (batch < 1 || batch > p->max_batch)
         return clg__fail(CLG_ERROR_ARGUMENT, "program: batch %lld is not in 1 .. %lld",
@@ -340,7 +342,8 @@ static clg_status wait_and_release(cl_event *event)
 
 clg_status clg_program_feed(clg_program *p, clg_tensor *input, const void *data, size_t size)
 {
-    if (!input || input->graph != p->graph || input->op->class_ != CLG__SOURCE || !data)
+    CLG__NEEDS(p && input && data);
+    if (input->graph != p->graph || input->op->class_ != CLG__SOURCE)
         return clg__fail(CLG_ERROR_ARGUMENT, "feed: the tensor is not an input of this graph");
     size_t wanted = input_bytes(p, input, p->batch);
     if (size != wanted)
@@ -375,6 +378,7 @@ static clg_status find_output(const clg_program *p, const clg_tensor *t, int *id
 
 clg_status clg_program_read(clg_program *p, const clg_tensor *output, void *data, size_t size)
 {
+    CLG__NEEDS(p && output && data);
     int id = 0;
     CLG_TRY(find_output(p, output, &id));
     size_t wanted = input_bytes(p, p->ir.values[id].node, p->batch);
@@ -391,6 +395,7 @@ clg_status clg_program_read(clg_program *p, const clg_tensor *output, void *data
 clg_status clg_program_cl_mem(clg_program *p, const clg_tensor *t, void **cl_mem_handle,
                               size_t *offset)
 {
+    CLG__NEEDS(p && t && cl_mem_handle && offset);
     int id = 0;
     CLG_TRY(find_output(p, t, &id));
     clg__address at = clg__program_address(p, id);
