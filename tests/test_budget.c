@@ -194,6 +194,27 @@ START_TEST(a_budget_that_cannot_be_kept_to_is_refused)
 }
 END_TEST
 
+/* Inputs and weights are most of what this program takes. */
+START_TEST(a_batch_that_is_advised_fits)
+{
+    enum { FEATURES = 4096, UNITS = 32 };
+    clg_context *ctx = NULL;
+    clg_program *p = NULL;
+    TEST_OK(clg_context_create(&ctx, clg_context_options(.memory_limit = 2 << 20)));
+    clg_graph *g = clg_graph_create(clg_graph_options(.batch = 1024));
+    clg_tensor *x = clg_input(g, "x", CLG_F32, CLG_SHAPE(CLG_BATCH, FEATURES));
+    clg_tensor *y = clg_linear_layer(x, "fc", UNITS, NULL);
+    clg_program_params params = {.outputs = &y, .n_outputs = 1};
+    TEST_FAILS(clg_program_compile(&p, ctx, g, &params), CLG_ERROR_MEMORY, "; a batch of ");
+    params.batch = atoi(strstr(clg_last_error(), "; a batch of ") + strlen("; a batch of "));
+    ck_assert_int_gt(params.batch, 1);
+    TEST_OK(clg_program_compile(&p, ctx, g, &params));
+    clg_program_destroy(p);
+    clg_graph_destroy(g);
+    clg_context_destroy(ctx);
+}
+END_TEST
+
 /* Every so many-th allocation of a compilation that fits fails: nothing is left, or all is well. */
 START_TEST(allocations_fail_while_steps_are_chosen)
 {
@@ -288,6 +309,7 @@ int main(void)
     tcase_add_test(budget, repeated_steps_change_no_bit);
     tcase_add_test(budget, a_budget_that_suffices_changes_nothing);
     tcase_add_test(budget, a_budget_that_cannot_be_kept_to_is_refused);
+    tcase_add_test(budget, a_batch_that_is_advised_fits);
     tcase_add_test(budget, allocations_fail_while_steps_are_chosen);
     tcase_add_test(budget, what_read_a_variable_does_not_run_after_its_change);
     tcase_add_test(budget, what_changes_a_variable_runs_once);

@@ -48,6 +48,26 @@ static uint64_t built(const clg_context *ctx)
     return compiled + loaded;
 }
 
+/* ---- recording ---- */
+
+/* A kernel's row decides what its inputs are, whatever its builder forgets. */
+START_TEST(kernels_read_f32_but_for_what_their_rows_say)
+{
+    static const clg__op op = {
+        .name = "some_kernel", .class_ = CLG__KERNEL, .typed_inputs = 1u << 1};
+    clg_graph *g = clg_graph_create(NULL);
+    for (int type = 0; type < CLG_DTYPE_COUNT; type++) {
+        clg_tensor *x =
+            clg_input(g, clg_dtype_name((clg_dtype)type), (clg_dtype)type, CLG_SHAPE(3));
+        clg_tensor *y = clg__node(g, &op, CLG_F32, x->shape, NULL, 2, (clg_tensor *[]){x, x});
+        TEST_OK(clg_graph_status(g));
+        ck_assert_int_eq(y->inputs[0]->dtype, CLG_F32);
+        ck_assert_ptr_eq(y->inputs[1], x);
+    }
+    clg_graph_destroy(g);
+}
+END_TEST
+
 /* ---- building ---- */
 
 START_TEST(a_context_builds_each_kernel_once)
@@ -267,6 +287,7 @@ int main(void)
 {
     Suite *suite = suite_create("program");
     TCase *building = testing_case(suite, "building");
+    tcase_add_test(building, kernels_read_f32_but_for_what_their_rows_say);
     tcase_add_test(building, a_context_builds_each_kernel_once);
     tcase_add_test(building, kernels_that_differ_behind_their_results_are_one_module);
     tcase_add_test(building, the_table_of_kernels_grows_and_replaces);

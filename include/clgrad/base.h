@@ -2,7 +2,9 @@
  * Base layer: version, status codes, error messages, log callback.
  *
  * Every fallible function returns a clg_status; a human-readable message with the op, the shapes,
- * the device and what would help stays in the calling thread until the next failure there.
+ * the device and what would help stays in the calling thread until the next failure there. NULL for
+ * a pointer that is needed is CLG_ERROR_ARGUMENT; functions that return a value give NULL, "", 0 or
+ * false then, and leave the message too.
  * The library never prints, exits or aborts.
  */
 #ifndef CLGRAD_BASE_H

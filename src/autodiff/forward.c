@@ -41,6 +41,7 @@ void clg__forward_free(clg__forward *f)
 clg_status clg_jvp(clg_tensor *y, clg_tensor *const *wrt, clg_tensor *const *tangents, size_t n,
                    clg_tensor **product)
 {
+    CLG__NEEDS(product);
     const clg__tensors lists[] = {{&y, 1}, {wrt, n}, {tangents, n}};
     CLG_TRY(clg__check_tensors("jvp", lists, CLG__COUNT(lists)));
     for (size_t i = 0; i < n; i++)

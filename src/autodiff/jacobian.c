@@ -86,6 +86,7 @@ static clg_status check(const clg_tensor *y, const clg_tensor *x, clg_autodiff_m
 
 clg_status clg_jacobian(clg_tensor *y, clg_tensor *x, clg_autodiff_mode mode, clg_tensor **jacobian)
 {
+    CLG__NEEDS(jacobian);
     const clg__tensors lists[] = {{&y, 1}, {&x, 1}};
     CLG_TRY(clg__check_tensors("jacobian", lists, CLG__COUNT(lists)));
     mode = choose(y, x, mode);

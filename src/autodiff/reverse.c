@@ -117,6 +117,9 @@ static clg_graph *graph_of(const clg__tensors *lists, size_t n)
 
 clg_status clg__check_tensors(const char *name, const clg__tensors *lists, size_t n)
 {
+    for (size_t i = 0; i < n; i++)
+        if (lists[i].n > 0 && !lists[i].items)
+            return clg__fail(CLG_ERROR_ARGUMENT, "%s: a list of tensors is NULL", name);
     clg_graph *g = graph_of(lists, n);
     if (!g) return clg__fail(CLG_ERROR_ARGUMENT, "%s: all tensors are NULL", name);
     CLG_TRY(clg__graph_check(g)); /* a tensor is NULL because a builder failed: that is the news */
@@ -152,6 +155,7 @@ clg_status clg__check_number(const char *name, const clg_tensor *y, const char *
 clg_status clg_vjp(clg_tensor *y, clg_tensor *seed, clg_tensor *const *wrt, size_t n,
                    clg_tensor **grads)
 {
+    CLG__NEEDS(grads || n == 0);
     const clg__tensors lists[] = {{&y, 1}, {&seed, 1}, {wrt, n}};
     CLG_TRY(clg__check_tensors("gradients", lists, CLG__COUNT(lists)));
     CLG_TRY(clg__check_shape("gradients", "seed", seed, "y", y));
@@ -161,6 +165,7 @@ clg_status clg_vjp(clg_tensor *y, clg_tensor *seed, clg_tensor *const *wrt, size
 
 clg_status clg_gradients(clg_tensor *y, clg_tensor *const *wrt, size_t n, clg_tensor **grads)
 {
+    CLG__NEEDS(grads || n == 0);
     if (y)
         CLG_TRY(clg__check_number("gradients", y,
                                   "there are gradients (clg_vjp weights the elements)"));
@@ -170,6 +175,7 @@ clg_status clg_gradients(clg_tensor *y, clg_tensor *const *wrt, size_t n, clg_te
 clg_status clg_hvp(clg_tensor *y, clg_tensor *const *wrt, clg_tensor *const *vectors, size_t n,
                    clg_tensor **products)
 {
+    CLG__NEEDS(products || n == 0);
     const clg__tensors lists[] = {{&y, 1}, {wrt, n}, {vectors, n}};
     CLG_TRY(clg__check_tensors("hvp", lists, CLG__COUNT(lists)));
     CLG_TRY(clg__check_number("hvp", y, "there is a Hessian"));

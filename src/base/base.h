@@ -22,6 +22,18 @@ clg_status clg__fail(clg_status status, const char *format, ...) CLG_PRINTF(2, 3
 /** Puts "text: " in front of the thread's message; returns `status` unchanged. */
 clg_status clg__fail_context(clg_status status, const char *format, ...) CLG_PRINTF(2, 3);
 
+/** CLG_ERROR_ARGUMENT: an argument of this public function is NULL. */
+clg_status clg__fail_null(const char *function);
+/** Returns that status, or `result`, from the calling function unless the pointers are `given`. */
+#define CLG__NEEDS(given) CLG__NEEDS_OR(CLG_ERROR_ARGUMENT, given)
+#define CLG__NEEDS_OR(result, given)                                                               \
+    do {                                                                                           \
+        if (!(given)) {                                                                            \
+            clg__fail_null(__func__);                                                              \
+            return result;                                                                         \
+        }                                                                                          \
+    } while (0)
+
 /** Returns from the calling function if `expression` is not CLG_OK. */
 #define CLG_TRY(expression)                                                                        \
     do {                                                                                           \

@@ -59,6 +59,11 @@ clg_status clg__fail_context(clg_status status, const char *format, ...)
     return status;
 }
 
+clg_status clg__fail_null(const char *function)
+{
+    return clg__fail(CLG_ERROR_ARGUMENT, "%s: an argument is NULL", function);
+}
+
 void clg_log_set(clg_log_fn fn, void *user)
 {
     log_user = user;

@@ -258,31 +258,37 @@ clg_status clg_context_from_cl(clg_context **out, void *cl_context_handle, void 
 
 const clg_device_info *clg_context_device(const clg_context *ctx)
 {
+    CLG__NEEDS_OR(NULL, ctx);
     return &ctx->info;
 }
 
 clg_engine clg_context_engine(const clg_context *ctx)
 {
+    CLG__NEEDS_OR(CLG_ENGINE_CPU, ctx);
     return ctx->engine;
 }
 
 const char *clg_context_choice(const clg_context *ctx)
 {
+    CLG__NEEDS_OR("", ctx);
     return ctx->choice;
 }
 
 void *clg_context_cl(const clg_context *ctx)
 {
+    CLG__NEEDS_OR(NULL, ctx);
     return ctx->cl;
 }
 
 void *clg_context_cl_queue(const clg_context *ctx)
 {
+    CLG__NEEDS_OR(NULL, ctx);
     return ctx->queue;
 }
 
 clg_status clg_context_finish(clg_context *ctx)
 {
+    CLG__NEEDS(ctx);
     /* Not clFinish: Mesa's rusticl (22.3) returns from it while kernels still run. */
     cl_event event = NULL;
     CLG_TRY(CLG__CL(clEnqueueMarkerWithWaitList(ctx->queue, 0, NULL, &event)));
@@ -293,12 +299,18 @@ clg_status clg_context_finish(clg_context *ctx)
 
 void clg_context_memory(const clg_context *ctx, uint64_t *used, uint64_t *peak)
 {
+    if (used) *used = 0;
+    if (peak) *peak = 0;
+    CLG__NEEDS_OR(, ctx);
     if (used) *used = ctx->memory_used;
     if (peak) *peak = ctx->memory_peak;
 }
 
 void clg_context_builds(const clg_context *ctx, uint64_t *compiled, uint64_t *loaded)
 {
+    if (compiled) *compiled = 0;
+    if (loaded) *loaded = 0;
+    CLG__NEEDS_OR(, ctx);
     if (compiled) *compiled = ctx->builds_compiled;
     if (loaded) *loaded = ctx->builds_loaded;
 }

@@ -93,6 +93,7 @@ static clg_status build(clg_huffman *h, const uint64_t *counts)
 
 clg_status clg_huffman_create(clg_huffman **out, const uint64_t *counts, int64_t n)
 {
+    CLG__NEEDS(out);
     uint64_t total = 0;
     bool fits = counts && n >= 2 && n <= 1 << 30;
     for (int64_t i = 0; i < n && fits; i++)
@@ -127,11 +128,13 @@ void clg_huffman_destroy(clg_huffman *h)
 
 int clg_huffman_length(const clg_huffman *h)
 {
+    CLG__NEEDS_OR(0, h);
     return h->length;
 }
 
 clg_status clg_huffman_code(const clg_huffman *h, int64_t word, int32_t *path, float *code)
 {
+    CLG__NEEDS(h && path && code);
     if (word < 0 || word >= h->n)
         return clg__fail(CLG_ERROR_ARGUMENT, "huffman: there is no word %lld among %lld",
                          (long long)word, (long long)h->n);

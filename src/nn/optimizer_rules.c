@@ -369,6 +369,7 @@ const char *clg_optimizer_name(clg_optimizer_kind kind)
 
 bool clg_optimizer_find(const char *name, clg_optimizer_kind *out)
 {
+    CLG__NEEDS_OR(false, name && out);
     for (int i = 0; i < CLG_OPTIMIZER_COUNT; i++)
         if (strcmp(name, rows[i].name) == 0) return *out = (clg_optimizer_kind)i, true;
     return false;

@@ -56,6 +56,7 @@ static void fill_columns(clg_sampler *s, int32_t *todo)
 
 clg_status clg_sampler_create(clg_sampler **out, const double *weights, int64_t n, double power)
 {
+    CLG__NEEDS(out);
     if (!weights || n < 1 || n > INT32_MAX)
         return clg__fail(CLG_ERROR_ARGUMENT, "sampler: %lld weights", (long long)n);
     clg_sampler *s = clg__calloc(1, sizeof *s);

@@ -104,6 +104,7 @@ static const struct schedule_row {
 
 double clg_schedule_lr(const clg_schedule *schedule, uint64_t step)
 {
+    CLG__NEEDS_OR(0, schedule);
     const clg_schedule *s = schedule;
     if (step < s->warmup) return s->lr * (double)(step + 1) / (double)s->warmup;
     if ((unsigned)s->kind >= CLG_SCHEDULE_COUNT) return s->lr;
@@ -117,6 +118,7 @@ const char *clg_schedule_name(clg_schedule_kind kind)
 
 bool clg_schedule_find(const char *name, clg_schedule_kind *out)
 {
+    CLG__NEEDS_OR(false, name && out);
     for (int i = 0; i < CLG_SCHEDULE_COUNT; i++)
         if (strcmp(name, rows[i].name) == 0) return *out = (clg_schedule_kind)i, true;
     return false;
@@ -134,6 +136,7 @@ static bool improves(const clg_plateau *p, double measure)
 
 double clg_plateau_update(clg_plateau *p, double measure)
 {
+    CLG__NEEDS_OR(0, p);
     if (p->scale == 0.0) p->scale = 1.0;
     if (improves(p, measure)) {
         p->best = measure;
@@ -171,6 +174,7 @@ static double number_of(unsigned long long bits)
 
 char *clg_plateau_text(const clg_plateau *p, char *text, size_t size)
 {
+    CLG__NEEDS_OR(text, p && text);
     snprintf(text, size, "%016llx %016llx %lld %lld %lld", bits_of(or_default(p->scale, 1.0)),
              bits_of(p->best), (long long)p->measures, (long long)p->bad, (long long)p->cooling);
     return text;
@@ -178,6 +182,7 @@ char *clg_plateau_text(const clg_plateau *p, char *text, size_t size)
 
 clg_status clg_plateau_parse(clg_plateau *p, const char *text)
 {
+    CLG__NEEDS(p && text);
     unsigned long long scale, best;
     long long measures, bad, cooling;
     int end = 0, fields = sscanf(text, "%16llx %16llx %lld %lld %lld%n", &scale, &best, &measures,

@@ -183,6 +183,7 @@ LAYER(gru, CLG__GRU)
 
 clg_status clg_recurrent_reset(clg_graph *g, const char *name)
 {
+    CLG__NEEDS(g && name);
     static const char *const states[] = {"h", "c"};
     int found = 0;
     for (int i = 0; i < 2 * CLG_MAX_RECURRENT_LAYERS; i++) {

@@ -72,6 +72,7 @@ typedef struct clg__op {
     const char *load;
     const clg__pointwise *pointwise;  /* CLG__POINTWISE */
     const clg__algorithm *algorithms; /* CLG__KERNEL: first that applies; ended by name NULL */
+    uint32_t typed_inputs; /* CLG__KERNEL: bit i: it reads input i by its type; others are f32 */
     /**
      * CLG__VIEW: offset and strides (in elements, per output axis) into the input's memory. Sources
      * with `load`: the same for the index (in is NULL).
@@ -124,7 +125,10 @@ typedef struct clg__reduce_attr {
 
 /* ---- recording ---- */
 
-/** Records a node; attr is op->attr_size bytes (zero the padding). NULL if any input is NULL. */
+/**
+ * Records a node; attr is op->attr_size bytes (zero the padding). NULL if any input is NULL. What
+ * kernels read is converted to f32, but for the row's `typed_inputs`.
+ */
 clg_tensor *clg__node(clg_graph *g, const clg__op *op, clg_dtype dtype, clg_shape shape,
                       const void *attr, int n_inputs, clg_tensor *const *inputs);
 

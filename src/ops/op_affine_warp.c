@@ -78,7 +78,7 @@ clg_tensor *clg_affine_warp(clg_tensor *x, clg_tensor *matrix, const clg_affine_
     warp_attr a;
     memset(&a, 0, sizeof a);
     if (!check_image(x) || !check_matrix(x, matrix) || !resolve_params(&a, x, params)) return NULL;
-    clg_tensor *inputs[] = {clg__as_f32(x), clg_stop_gradient(clg__as_f32(matrix))};
+    clg_tensor *inputs[] = {x, clg_stop_gradient(matrix)};
     return clg__node(x->graph, &clg__op_affine_warp, CLG_F32, sized(&x->shape, a.size), &a, 2,
                      inputs);
 }

@@ -101,17 +101,14 @@ static bool joinable(clg_graph *g, const clg_shape *a, const clg_shape *b, int a
 static clg_tensor *concat_node(clg_tensor *const *x, int n, int axis)
 {
     clg_shape shape = x[0]->shape;
-    clg_tensor *inputs[CLG__MAX_INPUTS];
-    for (int i = 0; i < n; i++) {
-        if (i > 0) shape.dim[axis] += x[i]->shape.dim[axis];
-        inputs[i] = clg__as_f32(x[i]);
-    }
+    for (int i = 1; i < n; i++) shape.dim[axis] += x[i]->shape.dim[axis];
     concat_attr attr = {.axis = axis};
-    return clg__node(x[0]->graph, &clg__op_concat, CLG_F32, shape, &attr, n, inputs);
+    return clg__node(x[0]->graph, &clg__op_concat, CLG_F32, shape, &attr, n, x);
 }
 
 clg_tensor *clg_concat(clg_tensor *const *x, int n, int axis)
 {
+    CLG__NEEDS_OR(NULL, x || n < 1);
     for (int i = 0; i < n; i++)
         if (!x[i]) return NULL;
     if (n < 1) {
@@ -160,6 +157,7 @@ static clg_tensor *insert_axis(clg_tensor *x, int axis)
 
 clg_tensor *clg_stack(clg_tensor *const *x, int n, int axis)
 {
+    CLG__NEEDS_OR(NULL, x || n < 1);
     if (n < 1) {
         clg__fail(CLG_ERROR_ARGUMENT, "stack: no tensors to join"); /* no graph to keep it */
         return NULL;

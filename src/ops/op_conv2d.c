@@ -32,7 +32,7 @@ static clg_tensor *record(const clg__op *op, const conv2d_attr *attr, clg_shape 
                           clg_tensor *a, clg_tensor *b)
 {
     if (!a || !b) return NULL;
-    clg_tensor *inputs[] = {clg__as_f32(a), clg__as_f32(b)};
+    clg_tensor *inputs[] = {a, b};
     return clg__node(a->graph, op, CLG_F32, shape, attr, 2, inputs);
 }
 

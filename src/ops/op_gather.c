@@ -54,6 +54,7 @@ static const clg__algorithm gather_algorithms[] = {
 const clg__op clg__op_gather = {.name = "gather",
                                 .formula = "y[i] = x[index[i]], rows of x",
                                 .class_ = CLG__KERNEL,
+                                .typed_inputs = 1u << 1,
                                 .attr_size = sizeof(gather_attr),
                                 .gradient = gather_gradient,
                                 .algorithms = gather_algorithms};
@@ -109,7 +110,7 @@ clg_tensor *clg__gather(clg_tensor *x, clg_tensor *index, bool zeros_outside)
         return clg__reshape_to(clg__gather(with_column(x), index, zeros_outside), &shape);
     gather_attr attr = {.zeros_outside = zeros_outside};
     return clg__node(x->graph, &clg__op_gather, CLG_F32, shape, &attr, 2,
-                     (clg_tensor *[]){clg__as_f32(x), index});
+                     (clg_tensor *[]){x, index});
 }
 
 clg_tensor *clg_gather(clg_tensor *x, clg_tensor *index)
@@ -172,6 +173,7 @@ static const clg__algorithm scatter_add_algorithms[] = {
 const clg__op clg__op_scatter_add = {.name = "scatter_add",
                                      .formula = "y[index[i]] += x[i], rows added to zeros",
                                      .class_ = CLG__KERNEL,
+                                     .typed_inputs = 1u << 0,
                                      .gradient = scatter_add_gradient,
                                      .algorithms = scatter_add_algorithms};
 
@@ -191,7 +193,7 @@ clg_tensor *clg__scatter_add(clg_tensor *index, clg_tensor *x, const clg_shape *
                                "scatter_add: 2^31 or more rows to add (%s)",
                                CLG__SHAPE_TEXT(&index->shape));
     return clg__node(x->graph, &clg__op_scatter_add, CLG_F32, *table, NULL, 2,
-                     (clg_tensor *[]){index, clg__as_f32(x)});
+                     (clg_tensor *[]){index, x});
 }
 
 clg_tensor *clg_scatter_add(clg_tensor *x, clg_tensor *index, clg_tensor *rows)

@@ -133,6 +133,5 @@ clg_tensor *clg_matmul(clg_tensor *a, clg_tensor *b, const clg_matmul_params *pa
     memset(&attr, 0, sizeof attr);
     attr.transpose_a = ta;
     attr.transpose_b = tb;
-    return clg__node(a->graph, &clg__op_matmul, CLG_F32, shape, &attr, 2,
-                     (clg_tensor *[]){clg__as_f32(a), clg__as_f32(b)});
+    return clg__node(a->graph, &clg__op_matmul, CLG_F32, shape, &attr, 2, (clg_tensor *[]){a, b});
 }

@@ -90,7 +90,6 @@ static clg_tensor *record(const clg__op *op, const pad_attr *attr, clg_tensor *x
     if (!x) return NULL;
     clg_shape shape = x->shape;
     shape.dim[attr->axis] = extent;
-    x = clg__as_f32(x);
     return clg__node(x->graph, op, CLG_F32, shape, attr, 1, &x);
 }
 

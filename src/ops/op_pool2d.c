@@ -102,8 +102,7 @@ static clg_tensor *pool(const clg__op *op, clg_tensor *x, const clg_pool2d_param
     if (!check_image(op->name, x)) return NULL;
     resolve_params(&a, x, params);
     if (!check_window(op->name, x, &a)) return NULL;
-    return clg__node(x->graph, op, CLG_F32, pooled_shape(&x->shape, &a), &a, 1,
-                     (clg_tensor *[]){clg__as_f32(x)});
+    return clg__node(x->graph, op, CLG_F32, pooled_shape(&x->shape, &a), &a, 1, &x);
 }
 
 clg_tensor *clg_max_pool2d(clg_tensor *x, const clg_pool2d_params *params)
@@ -142,8 +141,7 @@ static clg_tensor *adaptive_pool(const clg__op *op, const char *name, clg_tensor
         a.stride[i] = (int32_t)clg__ceil_div(d[1 + i], count);
         a.size[i] = a.stride[i] + !even; /* the largest that there can be */
     }
-    return clg__node(x->graph, op, CLG_F32, pooled_shape(&x->shape, &a), &a, 1,
-                     (clg_tensor *[]){clg__as_f32(x)});
+    return clg__node(x->graph, op, CLG_F32, pooled_shape(&x->shape, &a), &a, 1, &x);
 }
 
 clg_tensor *clg_adaptive_average_pool2d(clg_tensor *x, int height, int width)

@@ -58,6 +58,7 @@ const clg__op clg__op_row_index = {.name = "row_index",
                                    .formula =
                                        "row numbers joined; -1 for what is no row of the table",
                                    .class_ = CLG__KERNEL,
+                                   .typed_inputs = ~0u,
                                    .attr_size = sizeof(row_index_attr),
                                    .algorithms = ROWS_ALGORITHM("copy", row_index_lower, false)};
 
@@ -96,6 +97,7 @@ static clg_status first_equal_lower(clg__lowering *lo)
 const clg__op clg__op_first_equal = {.name = "first_equal",
                                      .formula = "y[i] = smallest j with index[j] = index[i]",
                                      .class_ = CLG__KERNEL,
+                                     .typed_inputs = 1u << 0,
                                      .algorithms =
                                          ROWS_ALGORITHM("search", first_equal_lower, false)};
 
@@ -127,6 +129,7 @@ const clg__op clg__op_sum_equal_rows = {
     .name = "sum_equal_rows",
     .formula = "at the first of equal indices the sum of their rows, else 0",
     .class_ = CLG__KERNEL,
+    .typed_inputs = 1u << 0,
     .algorithms = ROWS_ALGORITHM("chains", sum_equal_rows_lower, true)};
 
 clg_tensor *clg__sum_equal_rows(clg_tensor *first, clg_tensor *x)
@@ -194,6 +197,7 @@ static bool assign_rows_places(const clg_tensor *node, int input, int64_t *offse
 const clg__op clg__op_assign_rows = {.name = "assign_rows",
                                      .formula = "a table with x[i] in its row index[i]",
                                      .class_ = CLG__KERNEL,
+                                     .typed_inputs = 1u << 1 | 1u << 2,
                                      .places = assign_rows_places,
                                      .algorithms =
                                          ROWS_ALGORITHM("copy", assign_rows_lower, false)};

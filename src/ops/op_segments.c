@@ -52,7 +52,7 @@ static clg_tensor *build(const clg__op *op, clg_tensor *x, const clg__segments *
     attr.segments = *segments;
     attr.segments.table = NULL;
     attr.squared = squared;
-    clg_tensor *inputs[] = {clg__as_f32(x), segments->table};
+    clg_tensor *inputs[] = {x, segments->table};
     return clg__node(g, op, CLG_F32, CLG_SHAPE(to), &attr, 2, inputs);
 }
 

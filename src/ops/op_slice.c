@@ -157,6 +157,7 @@ clg_tensor *clg_slice_axes(clg_tensor *x, const clg_slice_params *params)
 
 clg_status clg_split(clg_tensor *x, int axis, int n, clg_tensor **out)
 {
+    CLG__NEEDS(out);
     if (!x) return CLG_ERROR_ARGUMENT;
     clg_graph *g = x->graph;
     if (!clg__axis(g, "split", &x->shape, &axis)) return clg__graph_check(g);

@@ -17,6 +17,11 @@ const clg__op clg__op_variable = {.name = "variable",
  */
 static bool resolve_batch(clg_graph *g, const char *op, const char *name, clg_shape *shape)
 {
+    if (!g)
+        clg__fail(CLG_ERROR_ARGUMENT, "%s: the graph is NULL", op);
+    else if (!name)
+        clg__graph_fail(g, CLG_ERROR_ARGUMENT, "%s: the name is NULL", op);
+    if (!g || !name) return false;
     for (int i = 0; i < shape->ndim && i < CLG_MAX_DIMS; i++) {
         if (shape->dim[i] != CLG_BATCH) continue;
         shape->dim[i] = g->batch;
@@ -31,7 +36,7 @@ static bool resolve_batch(clg_graph *g, const char *op, const char *name, clg_sh
 
 clg_tensor *clg_input(clg_graph *g, const char *name, clg_dtype dtype, clg_shape shape)
 {
-    if (!g || !resolve_batch(g, "input", name, &shape)) return NULL;
+    if (!resolve_batch(g, "input", name, &shape)) return NULL;
     if ((unsigned)dtype >= CLG_DTYPE_COUNT)
         return clg__graph_fail(g, CLG_ERROR_ARGUMENT, "input \"%s\": unknown type", name);
     if (clg_graph_find(g, name))
@@ -46,7 +51,7 @@ clg_tensor *clg_input(clg_graph *g, const char *name, clg_dtype dtype, clg_shape
 clg_tensor *clg_variable(clg_graph *g, const char *name, clg_shape shape, clg_init init,
                          bool trainable)
 {
-    if (!g || !resolve_batch(g, "variable", name, &shape)) return NULL;
+    if (!resolve_batch(g, "variable", name, &shape)) return NULL;
     if (shape.batched)
         return clg__graph_fail(g, CLG_ERROR_ARGUMENT,
                                "variable \"%s\": its shape cannot follow the batch", name);
@@ -55,7 +60,8 @@ clg_tensor *clg_variable(clg_graph *g, const char *name, clg_shape shape, clg_in
 
 clg_tensor *clg_constant(clg_graph *g, clg_shape shape, const float *data)
 {
-    if (!g || !resolve_batch(g, "constant", "", &shape)) return NULL;
+    if (!resolve_batch(g, "constant", "", &shape)) return NULL;
+    if (!data) return clg__graph_fail(g, CLG_ERROR_ARGUMENT, "constant: the data pointer is NULL");
     if (shape.batched)
         return clg__graph_fail(
             g, CLG_ERROR_ARGUMENT,
@@ -94,7 +100,7 @@ const clg__op clg__op_full = {.name = "full",
 
 clg_tensor *clg_full(clg_graph *g, clg_shape shape, double value)
 {
-    if (!g || !resolve_batch(g, "full", "", &shape)) return NULL;
+    if (!resolve_batch(g, "full", "", &shape)) return NULL;
     clg__full_attr attr;
     memset(&attr, 0, sizeof attr);
     attr.value = value;
@@ -197,5 +203,6 @@ clg_tensor *clg_random_uniform(clg_tensor *like)
 
 clg_tensor *clg_step_number(clg_graph *g)
 {
-    return g ? generated(g, &clg__op_step_number, CLG_SCALAR, 0, 0) : NULL;
+    CLG__NEEDS_OR(NULL, g);
+    return generated(g, &clg__op_step_number, CLG_SCALAR, 0, 0);
 }

@@ -140,6 +140,8 @@ const clg__op clg__op_transpose = {.name = "transpose",
 clg_tensor *clg_transpose(clg_tensor *x, const int *order)
 {
     if (!x) return NULL;
+    if (!order && x->shape.ndim)
+        return clg__graph_fail(x->graph, CLG_ERROR_ARGUMENT, "transpose: the order is NULL");
     transpose_attr attr = {{0}};
     clg_shape shape = {.ndim = x->shape.ndim};
     unsigned seen = 0;

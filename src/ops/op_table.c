@@ -106,6 +106,7 @@ static clg_op_info describe_composition(const composition_row *row)
 
 bool clg_op_query(size_t index, clg_op_info *out)
 {
+    CLG__NEEDS_OR(false, out);
     size_t operations = clg__op_count();
     if (index >= operations + CLG__COUNT(composition_rows)) return false;
     if (index < clg__pointwise_count)

@@ -66,6 +66,5 @@ clg_tensor *clg_window_sum(clg_tensor *x, int before, int after)
                                "of %s, which must not follow the batch size",
                                before, after, CLG__SHAPE_TEXT(&x->shape));
     window_sum_attr attr = {.before = before, .after = after};
-    x = clg__as_f32(x);
     return clg__node(x->graph, &clg__op_window_sum, CLG_F32, x->shape, &attr, 1, &x);
 }

@@ -3,9 +3,17 @@
  */
 #include "ops/record.h"
 
+/* What nodes of the row read: kernels take bits as they are, so that they get the type they know.
+ */
+static clg_tensor *as_read(const clg__op *op, int i, clg_tensor *x)
+{
+    return op->class_ == CLG__KERNEL && !(op->typed_inputs >> i & 1) ? clg__as_f32(x) : x;
+}
+
 clg_tensor *clg__node(clg_graph *g, const clg__op *op, clg_dtype dtype, clg_shape shape,
                       const void *attr, int n_inputs, clg_tensor *const *inputs)
 {
+    clg_tensor *read[CLG__MAX_INPUTS];
     for (int i = 0; i < n_inputs; i++) {
         if (!inputs[i]) return NULL;
         if (inputs[i]->graph != g)
@@ -17,7 +25,9 @@ clg_tensor *clg__node(clg_graph *g, const clg__op *op, clg_dtype dtype, clg_shap
                                "%s: the result's shape %s has an extent that is not positive, too "
                                "many axes (more than %d), or too many elements",
                                op->name, CLG__SHAPE_TEXT(&shape), CLG_MAX_DIMS);
-    return clg__graph_append(g, op, dtype, &shape, attr, op->attr_size, n_inputs, inputs);
+    for (int i = 0; i < n_inputs; i++)
+        if (!(read[i] = as_read(op, i, inputs[i]))) return NULL;
+    return clg__graph_append(g, op, dtype, &shape, attr, op->attr_size, n_inputs, read);
 }
 
 bool clg__broadcast_shapes(clg_graph *g, const char *op, const clg_shape *a, const clg_shape *b,

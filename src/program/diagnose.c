@@ -194,7 +194,8 @@ static clg_status look(search *s, clg_tensor **items)
 
 clg_status clg_program_find_nonfinite(clg_program *program, clg_nonfinite *out)
 {
-    if (!program || !out || !program->last_step)
+    CLG__NEEDS(program && out);
+    if (!program->last_step)
         return clg__fail(CLG_ERROR_ARGUMENT, "find_nonfinite: the program has not run");
     clg_nonfinite found = {.step = program->last_step & CLG__STEP_MASK};
     size_t n = (size_t)program->ir.n_values;

@@ -28,6 +28,7 @@ static char *finish(clg__str *text, bool *live)
 
 char *clg_graph_text(const clg_graph *g, clg_tensor *const *outputs, size_t n)
 {
+    CLG__NEEDS_OR(NULL, g && (outputs || n == 0));
     bool *live = mark_below(g, outputs, n);
     clg__str out = {.failed = !live};
     clg__str_add(&out, "");
@@ -56,6 +57,7 @@ static void add_label(clg__str *out, const char *text)
 
 char *clg_graph_dot(const clg_graph *g, clg_tensor *const *outputs, size_t n)
 {
+    CLG__NEEDS_OR(NULL, g && (outputs || n == 0));
     bool *live = mark_below(g, outputs, n);
     clg__str out = {.failed = !live};
     clg__str_add(&out, "digraph clgrad {\n  node [shape=box, fontname=\"sans-serif\"];\n");
@@ -108,6 +110,7 @@ static void add_launches(clg__str *out, const clg_program *p, const clg__step *s
 
 char *clg_program_text(const clg_program *p)
 {
+    CLG__NEEDS_OR(NULL, p);
     clg__str out = {0};
     clg__str_add(&out, "");
     for (int i = 0; i < p->n_steps; i++) {

@@ -21,38 +21,94 @@ static int largest_value(const clg__ir *ir)
     return largest;
 }
 
+static size_t input_bytes(const clg_program *p, const clg_tensor *input, int64_t batch)
+{
+    clg_shape shape = clg__shape_at_batch(&input->shape, p->graph->batch, batch);
+    return (size_t)clg_shape_count(&shape) * clg_dtype_size(input->dtype);
+}
+
+static bool is_live_input(const clg__value *v)
+{
+    return v->live && v->node->op->class_ == CLG__SOURCE && !v->node->op->load && !v->uniform &&
+           !clg__is_variable_node(v->node);
+}
+
+/* What the program has on the device. */
+static uint64_t bytes_held(const clg_program *p)
+{
+    uint64_t held = 0;
+    for (int i = 0; i < p->n_chunks; i++) held += p->chunks[i]->size;
+    for (size_t i = 0; i < p->n_prepared; i++)
+        if (p->prepared[i].buffer) held += p->prepared[i].buffer->size;
+    for (int i = 0; i < p->n_feeds; i++)
+        if (p->feeds[i].buffer) held += p->feeds[i].buffer->size;
+    return held;
+}
+
+/* What it takes at any batch size: rearranged weights, and the graph's variables that wait for
+ * their first program. */
+static uint64_t fixed_bytes(const clg_program *p)
+{
+    uint64_t fixed = 0;
+    for (size_t i = 0; i < p->n_prepared; i++) fixed += p->prepared[i].bytes;
+    for (size_t i = 0; i < p->graph->n_storages; i++)
+        if (!p->graph->storages[i]->buffer)
+            fixed += (uint64_t)p->graph->storages[i]->count * sizeof(float);
+    return fixed;
+}
+
+/* Takes `bytes` for one buffer from *room; false if they are not there. */
+static bool take(const clg_program *p, uint64_t bytes, uint64_t *room)
+{
+    if (bytes > p->ctx->info.max_allocation || bytes > *room) return false;
+    *room -= bytes;
+    return true;
+}
+
 /* Would this batch size fit, by a plan of its own? Scratch is counted as for the batch that did
  * not. */
 static bool batch_fits(clg_program *p, int64_t batch, uint64_t room)
 {
     if (clg__ir_plan(&p->ir, batch, p->scratch, p->n_scratch) != CLG_OK) return false;
-    for (int i = 0; i < p->ir.n_chunks; i++)
-        if ((uint64_t)p->ir.chunk_sizes[i] * sizeof(float) > p->ctx->info.max_allocation)
-            return false;
-    return clg__ir_arena(&p->ir) * sizeof(float) <= room;
+    bool fits = true;
+    for (int i = 0; fits && i < p->ir.n_chunks; i++)
+        fits = take(p, (uint64_t)p->ir.chunk_sizes[i] * sizeof(float), &room);
+    for (int id = 0; fits && id < p->ir.n_values; id++)
+        if (is_live_input(&p->ir.values[id]))
+            fits = take(p, input_bytes(p, p->ir.values[id].node, batch), &room);
+    return fits && fixed_bytes(p) <= room;
+}
+
+/* Half of the batch, or half of that ...: the first that fits; 0 if none does. */
+static int64_t batch_that_fits(clg_program *p)
+{
+    uint64_t used, peak;
+    clg_context_memory(p->ctx, &used, &peak);
+    used -= bytes_held(p); /* would be given back */
+    const uint64_t room = p->ctx->memory_limit > used ? p->ctx->memory_limit - used : 0;
+    int64_t batch = p->max_batch / 2;
+    while (batch > 0 && !batch_fits(p, batch, room)) batch /= 2;
+    return batch;
 }
 
 /* Names the largest value and, where halving the batch helps, a batch size that fits. */
 static clg_status explain_memory(clg_program *p, clg_status status)
 {
-    if (status != CLG_ERROR_MEMORY || p->ir.n_chunks == 0) return status;
-    uint64_t used, peak, need = clg__ir_arena(&p->ir) * sizeof(float);
-    clg_context_memory(p->ctx, &used, &peak);
-    for (int i = 0; i < p->n_chunks; i++) used -= p->chunks[i]->size; /* ours would be given back */
-    uint64_t room = p->ctx->memory_limit > used ? p->ctx->memory_limit - used : 0;
+    if (status != CLG_ERROR_MEMORY) return status;
+    const uint64_t need = clg__ir_arena(&p->ir) * sizeof(float);
     int largest = largest_value(&p->ir);
-    const clg_tensor *node = largest >= 0 ? p->ir.values[largest].node : NULL;
-    char message[1024], shape[128] = "", advice[96] = "";
+    char message[1024], value[224] = "", advice[96] = "";
     snprintf(message, sizeof message, "%s", clg_last_error()); /* planning again may replace it */
-    if (node) clg_shape_text(&node->shape, shape, sizeof shape);
-    int64_t batch = p->max_batch / 2;
-    while (batch > 0 && !batch_fits(p, batch, room)) batch /= 2;
+    if (largest >= 0) {
+        const clg_tensor *node = p->ir.values[largest].node;
+        snprintf(value, sizeof value, " (largest: %s %s)", node->op->name,
+                 clg_shape_text(&node->shape, (char[128]){0}, 128));
+    }
+    const int64_t batch = batch_that_fits(p);
     if (batch > 0) snprintf(advice, sizeof advice, "; a batch of %lld would fit", (long long)batch);
     return clg__fail(status,
-                     "a program at batch %lld needs %s for activations and gradients "
-                     "(largest: %s %s)%s: %s",
-                     (long long)p->max_batch, CLG__BYTES_TEXT(need), node ? node->op->name : "",
-                     shape, advice, message);
+                     "a program at batch %lld needs %s for activations and gradients%s%s: %s",
+                     (long long)p->max_batch, CLG__BYTES_TEXT(need), value, advice, message);
 }
 
 static clg_status collect_scratch(clg_program *p)
@@ -77,25 +133,12 @@ static clg_status create_arena(clg_program *p)
     p->chunks = clg__calloc((size_t)p->ir.n_chunks + 1, sizeof *p->chunks);
     if (!p->chunks) return CLG_ERROR_MEMORY;
     for (int i = 0; i < p->ir.n_chunks; i++) {
-        clg_status status =
-            clg__buffer_create(&p->chunks[i], p->ctx, (size_t)p->ir.chunk_sizes[i] * sizeof(float),
-                               "activations and gradients");
-        if (status != CLG_OK) return explain_memory(p, status);
+        CLG_TRY(clg__buffer_create(&p->chunks[i], p->ctx,
+                                   (size_t)p->ir.chunk_sizes[i] * sizeof(float),
+                                   "activations and gradients"));
         p->n_chunks++;
     }
     return CLG_OK;
-}
-
-static size_t input_bytes(const clg_program *p, const clg_tensor *input, int64_t batch)
-{
-    clg_shape shape = clg__shape_at_batch(&input->shape, p->graph->batch, batch);
-    return (size_t)clg_shape_count(&shape) * clg_dtype_size(input->dtype);
-}
-
-static bool is_live_input(const clg__value *v)
-{
-    return v->live && v->node->op->class_ == CLG__SOURCE && !v->node->op->load && !v->uniform &&
-           !clg__is_variable_node(v->node);
 }
 
 static clg_status create_feeds(clg_program *p)
@@ -114,6 +157,15 @@ static clg_status create_feeds(clg_program *p)
             if (!(feed->staging[i] = clg__alloc(bytes))) return CLG_ERROR_MEMORY;
     }
     return CLG_OK;
+}
+
+/* All that the program has on the device. */
+static clg_status create_memory(clg_program *p)
+{
+    CLG_TRY(create_arena(p));
+    CLG_TRY(clg__prepared_create(p));
+    CLG_TRY(create_feeds(p));
+    return clg__variables_realize(p->ctx, p->graph);
 }
 
 /* ---- compiling ---- */
@@ -156,10 +208,7 @@ static clg_status compile(clg_program *p, const clg_program_params *params)
     p->has_constants = clg__ir_find_constants(&p->ir);
     CLG_TRY(clg__program_plan(p));
     if (params->memory_budget) CLG_TRY(clg__program_fit(p, params->memory_budget));
-    CLG_TRY(create_arena(p));
-    CLG_TRY(clg__prepared_create(p));
-    CLG_TRY(create_feeds(p));
-    CLG_TRY(clg__variables_realize(p->ctx, p->graph));
+    CLG_TRY(explain_memory(p, create_memory(p)));
     CLG_TRY(clg__program_build(p));
     CLG_TRY(clg__program_bind(p));
     return clg__strands_bind(p);
@@ -217,6 +266,7 @@ clg_status clg__program_create(clg_program **out, clg_context *ctx, clg_graph *g
 clg_status clg_program_compile(clg_program **out, clg_context *ctx, clg_graph *graph,
                                const clg_program_params *params)
 {
+    CLG__NEEDS(out && ctx && graph && params);
     return clg__program_create(out, ctx, graph, params, NULL);
 }
 
@@ -255,6 +305,7 @@ void clg_program_destroy(clg_program *p)
 
 clg_status clg_program_set_batch(clg_program *p, int64_t batch)
 {
+    CLG__NEEDS(p);
     if (batch == p->batch) return CLG_OK;
     if (batch < 1 || batch > p->max_batch)
         return clg__fail(CLG_ERROR_ARGUMENT, "program: batch %lld is not in 1 .. %lld",
@@ -291,7 +342,8 @@ static clg_status wait_and_release(cl_event *event)
 
 clg_status clg_program_feed(clg_program *p, clg_tensor *input, const void *data, size_t size)
 {
-    if (!input || input->graph != p->graph || input->op->class_ != CLG__SOURCE || !data)
+    CLG__NEEDS(p && input && data);
+    if (input->graph != p->graph || input->op->class_ != CLG__SOURCE)
         return clg__fail(CLG_ERROR_ARGUMENT, "feed: the tensor is not an input of this graph");
     size_t wanted = input_bytes(p, input, p->batch);
     if (size != wanted)
@@ -326,6 +378,7 @@ static clg_status find_output(const clg_program *p, const clg_tensor *t, int *id
 
 clg_status clg_program_read(clg_program *p, const clg_tensor *output, void *data, size_t size)
 {
+    CLG__NEEDS(p && output && data);
     int id = 0;
     CLG_TRY(find_output(p, output, &id));
     size_t wanted = input_bytes(p, p->ir.values[id].node, p->batch);
@@ -342,6 +395,7 @@ clg_status clg_program_read(clg_program *p, const clg_tensor *output, void *data
 clg_status clg_program_cl_mem(clg_program *p, const clg_tensor *t, void **cl_mem_handle,
                               size_t *offset)
 {
+    CLG__NEEDS(p && t && cl_mem_handle && offset);
     int id = 0;
     CLG_TRY(find_output(p, t, &id));
     clg__address at = clg__program_address(p, id);

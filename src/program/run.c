@@ -123,6 +123,7 @@ static clg_status check_ready(clg_program *p)
 
 clg_status clg_program_run(clg_program *p)
 {
+    CLG__NEEDS(p);
     CLG_TRY(check_ready(p));
     for (int i = 0; i < p->n_steps; i++)
         for (size_t k = 0; k < p->steps[i].lowering.n_launches; k++)
@@ -145,6 +146,9 @@ static size_t repeated_steps(const clg__ir *ir)
 
 void clg_program_query(const clg_program *p, clg_program_stats *out)
 {
+    CLG__NEEDS_OR(, out);
+    *out = (clg_program_stats){0};
+    CLG__NEEDS_OR(, p);
     *out = (clg_program_stats){.arena_bytes = clg__ir_arena(&p->ir) * sizeof(float),
                                .values_bytes = (uint64_t)p->ir.unshared * sizeof(float),
                                .repeated_steps = repeated_steps(&p->ir)};
@@ -200,6 +204,7 @@ static clg_status profile_launch(clg_program *p, const clg__step *step, size_t i
 
 clg_status clg_program_profile(clg_program *p, clg_profile_row **out, size_t *count)
 {
+    CLG__NEEDS(p && out && count);
     CLG_TRY(check_ready(p));
     if (!p->ctx->profiling)
         return clg__fail(CLG_ERROR_ARGUMENT, "profile: create the context with .profiling = true");

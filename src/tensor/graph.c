@@ -153,7 +153,7 @@ static clg_tensor *append_variable(clg_graph *g, const struct clg__op *op, const
 
 bool clg_graph_share_variables(clg_graph *g, bool on)
 {
-    if (!g) return false;
+    CLG__NEEDS_OR(false, g);
     bool before = g->sharing;
     g->sharing = on;
     return before;
@@ -276,6 +276,7 @@ const char *clg_tensor_name(const clg_tensor *t)
 
 void clg_tensor_set_name(clg_tensor *t, const char *name)
 {
+    CLG__NEEDS_OR(, !t || name);
     if (!t) return;
     char *copy = clg__strdup(name);
     if (!copy) {
@@ -293,6 +294,7 @@ clg_graph *clg_tensor_graph(const clg_tensor *t)
 
 clg_tensor *clg_graph_variable(const clg_graph *g, size_t index)
 {
+    CLG__NEEDS_OR(NULL, g);
     for (size_t i = 0; i < g->n_variables; i++) {
         const clg__variable_attr *attr = g->variables[i]->attr;
         if (!attr->hidden && index-- == 0) return g->variables[i];
@@ -302,6 +304,7 @@ clg_tensor *clg_graph_variable(const clg_graph *g, size_t index)
 
 clg_tensor *clg_graph_find(const clg_graph *g, const char *name)
 {
+    CLG__NEEDS_OR(NULL, g && name);
     for (size_t i = 0; i < g->n_nodes; i++) {
         const clg_tensor *t = g->nodes[i];
         if (t->n_inputs == 0 && t->name && strcmp(t->name, name) == 0) return g->nodes[i];
@@ -313,21 +316,25 @@ clg_tensor *clg_graph_find(const clg_graph *g, const char *name)
 
 uint64_t clg_graph_steps(const clg_graph *g)
 {
+    CLG__NEEDS_OR(0, g);
     return g->steps;
 }
 
 void clg_graph_set_steps(clg_graph *g, uint64_t steps)
 {
+    CLG__NEEDS_OR(, g);
     g->steps = steps;
     g->accumulated = 0;
 }
 
 uint64_t clg_graph_accumulated(const clg_graph *g)
 {
+    CLG__NEEDS_OR(0, g);
     return g->accumulated;
 }
 
 void clg_graph_set_accumulated(clg_graph *g, uint64_t runs)
 {
+    CLG__NEEDS_OR(, g);
     g->accumulated = runs;
 }

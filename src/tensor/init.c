@@ -56,6 +56,7 @@ const char *clg_init_name(clg_init_kind kind)
 
 bool clg_init_find(const char *name, clg_init_kind *out)
 {
+    CLG__NEEDS_OR(false, name && out);
     for (int i = 0; i < CLG_INIT_COUNT; i++) {
         if (strcmp(names[i], name) != 0) continue;
         *out = (clg_init_kind)i;

@@ -28,12 +28,13 @@ clg_shape clg_shape_of(int ndim, const int64_t *dims)
 {
     clg_shape shape = {.ndim = ndim};
     /* Too many extents: keep the count, so that the builder that gets it can refuse it. */
-    for (int i = 0; i < ndim && i < CLG_MAX_DIMS; i++) shape.dim[i] = dims[i];
+    for (int i = 0; dims && i < ndim && i < CLG_MAX_DIMS; i++) shape.dim[i] = dims[i];
     return shape;
 }
 
 int64_t clg_shape_count(const clg_shape *shape)
 {
+    CLG__NEEDS_OR(0, shape);
     int64_t count = 1;
     for (int i = 0; i < shape->ndim; i++) count *= shape->dim[i];
     return count;
@@ -41,6 +42,7 @@ int64_t clg_shape_count(const clg_shape *shape)
 
 bool clg_shape_equal(const clg_shape *a, const clg_shape *b)
 {
+    CLG__NEEDS_OR(false, a && b);
     if (a->ndim != b->ndim) return false;
     for (int i = 0; i < a->ndim; i++)
         if (a->dim[i] != b->dim[i]) return false;
@@ -49,6 +51,9 @@ bool clg_shape_equal(const clg_shape *a, const clg_shape *b)
 
 char *clg_shape_text(const clg_shape *shape, char *text, size_t size)
 {
+    CLG__NEEDS_OR(text, text);
+    if (size) text[0] = '\0';
+    CLG__NEEDS_OR(text, shape);
     size_t used = (size_t)snprintf(text, size, "(");
     for (int i = 0; i < shape->ndim && i < CLG_MAX_DIMS && used < size; i++)
         used += (size_t)snprintf(text + used, size - used, "%s%lld", i ? ", " : "",

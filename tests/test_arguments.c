@@ -1,0 +1,150 @@
+/*
+ * NULL where a pointer is needed is refused with a message that names the function.
+ */
+#include "clgrad/clgrad.h"
+#include "testing_context.h"
+
+/* The call, which gives nothing, leaves a message with this text. */
+#define NOTHING(call, text)                                                                        \
+    do {                                                                                           \
+        clg__fail(CLG_OK, "none");                                                                 \
+        ck_assert_msg(!(call), "%s gives something", #call);                                       \
+        ck_assert_msg(strstr(clg_last_error(), text), "%s: \"%s\"", #call, clg_last_error());      \
+    } while (0)
+#define REFUSED(function, ...)                                                                     \
+    TEST_FAILS(function(__VA_ARGS__), CLG_ERROR_ARGUMENT, #function ": an argument is NULL")
+#define NO_VALUE(function, ...) NOTHING(function(__VA_ARGS__), #function ": an argument is NULL")
+
+typedef struct fixture {
+    clg_context *ctx;
+    clg_graph *g;
+    clg_tensor *x, *y;
+    clg_program *p;
+} fixture;
+
+static fixture make_fixture(void)
+{
+    fixture f = {.ctx = testing_context(), .g = clg_graph_create(NULL)};
+    f.x = clg_input(f.g, "x", CLG_F32, CLG_SHAPE(2));
+    f.y = clg_exp(f.x);
+    TEST_OK(clg_program_compile(&f.p, f.ctx, f.g,
+                                clg_program_options(.outputs = &f.y, .n_outputs = 1)));
+    return f;
+}
+
+static void free_fixture(fixture *f)
+{
+    clg_program_destroy(f->p);
+    clg_graph_destroy(f->g);
+    clg_context_destroy(f->ctx);
+}
+
+START_TEST(programs_and_contexts)
+{
+    fixture f = make_fixture();
+    float data[2] = {0};
+    void *handle;
+    size_t size = sizeof data;
+    clg_program *p = NULL;
+    clg_profile_row *rows;
+    clg_nonfinite found;
+    clg_program_stats stats = {.nodes = 1};
+    clg_program_params params = {.outputs = &f.y, .n_outputs = 1};
+    REFUSED(clg_program_compile, NULL, f.ctx, f.g, &params);
+    REFUSED(clg_program_compile, &p, NULL, f.g, &params);
+    REFUSED(clg_program_compile, &p, f.ctx, NULL, &params);
+    REFUSED(clg_program_compile, &p, f.ctx, f.g, NULL);
+    REFUSED(clg_program_run, NULL);
+    REFUSED(clg_program_set_batch, NULL, 1);
+    REFUSED(clg_program_feed, NULL, f.x, data, size);
+    REFUSED(clg_program_feed, f.p, NULL, data, size);
+    REFUSED(clg_program_feed, f.p, f.x, NULL, size);
+    REFUSED(clg_program_read, NULL, f.y, data, size);
+    REFUSED(clg_program_read, f.p, NULL, data, size);
+    REFUSED(clg_program_read, f.p, f.y, NULL, size);
+    REFUSED(clg_program_cl_mem, NULL, f.y, &handle, &size);
+    REFUSED(clg_program_cl_mem, f.p, f.y, NULL, &size);
+    REFUSED(clg_program_cl_mem, f.p, f.y, &handle, NULL);
+    REFUSED(clg_program_profile, NULL, &rows, &size);
+    REFUSED(clg_program_profile, f.p, NULL, &size);
+    REFUSED(clg_program_find_nonfinite, NULL, &found);
+    REFUSED(clg_program_find_nonfinite, f.p, NULL);
+    REFUSED(clg_context_finish, NULL);
+    NO_VALUE(clg_program_text, NULL);
+    NO_VALUE(clg_context_device, NULL);
+    NO_VALUE(clg_context_engine, NULL);
+    NOTHING(*clg_context_choice(NULL), "clg_context_choice: an argument is NULL");
+    NO_VALUE(clg_context_cl, NULL);
+    NO_VALUE(clg_context_cl_queue, NULL);
+    clg_program_query(NULL, &stats);
+    ck_assert_uint_eq(stats.nodes, 0);
+    clg_program_query(f.p, NULL);
+    clg_context_memory(NULL, NULL, NULL);
+    clg_context_builds(NULL, NULL, NULL);
+    free_fixture(&f);
+}
+END_TEST
+
+START_TEST(graphs_and_shapes)
+{
+    fixture f = make_fixture();
+    char text[8];
+    NO_VALUE(clg_graph_find, NULL, "x");
+    NO_VALUE(clg_graph_find, f.g, NULL);
+    NO_VALUE(clg_graph_variable, NULL, 0);
+    NO_VALUE(clg_graph_steps, NULL);
+    NO_VALUE(clg_graph_accumulated, NULL);
+    NO_VALUE(clg_graph_share_variables, NULL, true);
+    NO_VALUE(clg_graph_text, NULL, NULL, 0);
+    NO_VALUE(clg_graph_text, f.g, NULL, 1);
+    NO_VALUE(clg_graph_dot, NULL, NULL, 0);
+    NO_VALUE(clg_shape_count, NULL);
+    NO_VALUE(clg_shape_equal, NULL, NULL);
+    NO_VALUE(clg_step_number, NULL);
+    NO_VALUE(clg_init_find, NULL, NULL);
+    NO_VALUE(clg_optimizer_find, NULL, NULL);
+    NO_VALUE(clg_schedule_find, NULL, NULL);
+    NO_VALUE(clg_concat, NULL, 2, 0);
+    NO_VALUE(clg_stack, NULL, 2, 0);
+    REFUSED(clg_split, f.x, 0, 2, NULL);
+    REFUSED(clg_gradients, clg_sum(f.y, 0, false), &f.x, 1, NULL);
+    ck_assert_str_eq(clg_shape_text(NULL, text, sizeof text), "");
+    clg_graph_set_steps(NULL, 1);
+    clg_graph_set_accumulated(NULL, 1);
+    clg_tensor_set_name(f.x, NULL);
+    ck_assert_str_eq(clg_tensor_name(f.x), "x");
+    NOTHING(clg_input(NULL, "x", CLG_F32, CLG_SHAPE(1)), "input: the graph is NULL");
+    NOTHING(clg_full(NULL, CLG_SCALAR, 1), "full: the graph is NULL");
+    TEST_OK(clg_graph_status(f.g));
+    free_fixture(&f);
+}
+END_TEST
+
+/* Builders fail their graph: one for each. */
+START_TEST(builders)
+{
+    for (int i = 0; i < 5; i++) {
+        clg_graph *g = clg_graph_create(NULL);
+        clg_tensor *x = clg_input(g, "x", CLG_F32, CLG_SHAPE(2, 3));
+        if (i == 0) NOTHING(clg_input(g, NULL, CLG_F32, CLG_SHAPE(1)), "input: the name is NULL");
+        if (i == 1)
+            NOTHING(clg_variable(g, NULL, CLG_SHAPE(1), (clg_init){0}, true),
+                    "variable: the name is NULL");
+        if (i == 2) NOTHING(clg_constant(g, CLG_SHAPE(1), NULL), "constant: the data");
+        if (i == 3) NOTHING(clg_transpose(x, NULL), "transpose: the order is NULL");
+        if (i == 4) NOTHING(clg_broadcast(x, clg_shape_of(2, NULL)), "broadcast");
+        ck_assert_int_eq(clg_graph_status(g), CLG_ERROR_ARGUMENT);
+        clg_graph_destroy(g);
+    }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("arguments");
+    TCase *null = testing_case(suite, "null");
+    tcase_add_test(null, programs_and_contexts);
+    tcase_add_test(null, graphs_and_shapes);
+    tcase_add_test(null, builders);
+    return testing_run(suite);
+}
