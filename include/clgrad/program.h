@@ -47,7 +47,11 @@ CLG_API clg_status clg_program_compile(clg_program **out, clg_context *ctx, clg_
                                        const clg_program_params *params);
 CLG_API void clg_program_destroy(clg_program *program);
 
-/** Rebinds to another batch size, 1 .. params.batch, without compiling anything. */
+/**
+ * Rebinds to another batch size, 1 .. params.batch, without compiling anything. Inputs whose size
+ * changes with it must be fed again; what was fed to the others stays. If it fails in the middle
+ * (out of memory) runs are refused until a batch size was set, which may be the one before.
+ */
 CLG_API clg_status clg_program_set_batch(clg_program *program, int64_t batch);
 
 /**
