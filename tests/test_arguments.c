@@ -1,5 +1,6 @@
 /*
- * NULL where a pointer is needed is refused with a message that names the function.
+ * NULL where a pointer is needed is refused with a message that names the function; so are shapes
+ * and parameters that make no sense.
  */
 #include "clgrad/clgrad.h"
 #include "testing_context.h"
@@ -139,6 +140,28 @@ START_TEST(builders)
 }
 END_TEST
 
+/* Each message says what is wrong, and nothing else. */
+START_TEST(shapes_and_parameters)
+{
+    const int64_t large = (int64_t)1 << 40;
+    const clg_shape shapes[] = {CLG_SHAPE(large, large), CLG_SHAPE(3, 0),
+                                CLG_SHAPE(1, 1, 1, 1, 1, 1, 1)};
+    static const char *const wrong[] = {" has too many elements", " has an extent that is not pos",
+                                        " has not 0 to 6 axes",   "clamp: a <= b must hold",
+                                        "softplus: a != 0 must",  "celu: a != 0 must"};
+    for (int i = 0; i < (int)CLG__COUNT(wrong); i++) {
+        clg_graph *g = clg_graph_create(NULL);
+        clg_tensor *x = clg_input(g, "x", CLG_F32, CLG_SHAPE(2));
+        if (i < 3) NOTHING(clg_input(g, "y", CLG_F32, shapes[i]), wrong[i]);
+        if (i == 3) NOTHING(clg_clamp(x, 3, 1), wrong[i]);
+        if (i == 4) NOTHING(clg_softplus(x, 0), wrong[i]);
+        if (i == 5) NOTHING(clg_celu(x, 0), wrong[i]);
+        ck_assert_int_eq(clg_graph_status(g), CLG_ERROR_ARGUMENT);
+        clg_graph_destroy(g);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("arguments");
@@ -146,5 +169,6 @@ int main(void)
     tcase_add_test(null, programs_and_contexts);
     tcase_add_test(null, graphs_and_shapes);
     tcase_add_test(null, builders);
+    tcase_add_test(null, shapes_and_parameters);
     return testing_run(suite);
 }

@@ -144,6 +144,58 @@ START_TEST(kernels_that_differ_behind_their_results_are_one_module)
 }
 END_TEST
 
+/* ---- other batch sizes ---- */
+
+START_TEST(what_keeps_its_size_is_not_fed_again)
+{
+    clg_context *ctx = testing_context();
+    clg_graph *g = clg_graph_create(clg_graph_options(.batch = ROWS));
+    clg_tensor *x = clg_input(g, "x", CLG_F32, CLG_SHAPE(CLG_BATCH, FEATURES));
+    clg_tensor *y = clg_mul(x, clg_input(g, "w", CLG_F32, CLG_SHAPE(FEATURES)));
+    clg_program *p = compile(ctx, g, y, CLG_INFERENCE);
+    float data[FEATURES] = {0};
+    feed_filled(p, g, "x", 2);
+    feed_filled(p, g, "w", 3);
+    TEST_OK(clg_program_set_batch(p, 1));
+    TEST_FAILS(clg_program_run(p), CLG_ERROR_ARGUMENT, "input x was not fed");
+    TEST_OK(clg_program_feed(p, x, data, sizeof data));
+    TEST_OK(clg_program_run(p));
+    clg_program_destroy(p);
+    clg_graph_destroy(g);
+    clg_context_destroy(ctx);
+}
+END_TEST
+
+/* Whatever fails on the way to another batch size: the one before can be set, and computes. */
+START_TEST(a_failed_change_of_the_batch_size_is_mended_by_the_next)
+{
+    clg_context *ctx = testing_context();
+    clg_graph *g = clg_graph_create(clg_graph_options(.batch = ROWS));
+    clg_tensor *outputs[3];
+    clg_program *p = NULL;
+    different_epilogues(g, outputs);
+    TEST_OK(
+        clg_program_compile(&p, ctx, g, clg_program_options(.outputs = outputs, .n_outputs = 3)));
+    feed_filled(p, g, "w", 0.5f);
+    feed_filled(p, g, "wide", 3);
+    clg_status status = CLG_ERROR_MEMORY;
+    for (uint64_t point = 1; status != CLG_OK; point++) {
+        clg__fault_set(CLG__FAULT_ALLOC, point, false, 0);
+        status = clg_program_set_batch(p, 2);
+        clg__fault_set(CLG__FAULT_ALLOC, 0, false, 0);
+        if (status != CLG_OK) TEST_FAILS(clg_program_run(p), CLG_ERROR_ARGUMENT, "set a batch");
+        TEST_OK(clg_program_set_batch(p, ROWS));
+        feed_filled(p, g, "x", 2);
+        TEST_OK(clg_program_run(p));
+        expect_all(p, outputs[0], (float)(FEATURES * FEATURES));
+        expect_all(p, outputs[2], -(float)(6 * FEATURES));
+    }
+    clg_program_destroy(p);
+    clg_graph_destroy(g);
+    clg_context_destroy(ctx);
+}
+END_TEST
+
 START_TEST(the_table_of_kernels_grows_and_replaces)
 {
     clg__kernel_table *table = NULL;
@@ -290,6 +342,8 @@ int main(void)
     tcase_add_test(building, kernels_read_f32_but_for_what_their_rows_say);
     tcase_add_test(building, a_context_builds_each_kernel_once);
     tcase_add_test(building, kernels_that_differ_behind_their_results_are_one_module);
+    tcase_add_test(building, what_keeps_its_size_is_not_fed_again);
+    tcase_add_test(building, a_failed_change_of_the_batch_size_is_mended_by_the_next);
     tcase_add_test(building, the_table_of_kernels_grows_and_replaces);
     TCase *growth = testing_case(suite, "growth");
     tcase_add_test(growth, the_work_of_fusion_grows_with_the_depth_and_not_its_square);

@@ -57,7 +57,7 @@ typedef enum clg_status {
 /** Version of the library that is linked at run time, for example "0.1.0". */
 CLG_API const char *clg_version(void);
 
-/** Short description of a status, never NULL. */
+/** Short description of a status, not its identifier: "invalid argument or shape"; never NULL. */
 CLG_API const char *clg_status_name(clg_status status);
 
 /**
@@ -75,8 +75,10 @@ typedef enum clg_log_level { CLG_LOG_DEBUG, CLG_LOG_INFO, CLG_LOG_WARNING } clg_
 /** Receives log messages (one line, no newline). May be called from several threads at once. */
 typedef void (*clg_log_fn)(void *user, clg_log_level level, const char *message);
 
-/** Installs the process-wide log callback; NULL (the default) drops messages. Set it before
- * threads. */
+/**
+ * Installs the process-wide log callback; NULL (the default) drops messages. Not synchronized: set
+ * it while no other thread is in the library.
+ */
 CLG_API void clg_log_set(clg_log_fn fn, void *user);
 
 #ifdef __cplusplus

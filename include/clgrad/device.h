@@ -49,7 +49,8 @@ typedef struct clg_device_info {
 
 /**
  * Lists the devices of all platforms, best first. *out is one block: free it with
- * clg_device_list_free. No platform at all is CLG_ERROR_NO_DEVICE with the likely causes.
+ * clg_device_list_free, which is clg_free. No platform at all is CLG_ERROR_NO_DEVICE with the
+ * likely causes.
  */
 CLG_API clg_status clg_device_list(clg_device_info **out, size_t *count);
 CLG_API void clg_device_list_free(clg_device_info *list);
@@ -76,11 +77,15 @@ CLG_API clg_status clg_context_create(clg_context **out, const clg_context_param
 
 /**
  * Same, on OpenCL objects of the caller: `cl_context`, `cl_device_id` and (may be NULL)
- * `cl_command_queue`, which must be in-order. They are retained, and released by
- * clg_context_destroy.
+ * `cl_command_queue`, which must be in-order, and profiling if params->profiling is set. They are
+ * retained, and released with the context. params->device must be NULL: the device is given.
  */
 CLG_API clg_status clg_context_from_cl(clg_context **out, void *cl_context_handle, void *cl_device,
                                        void *cl_queue, const clg_context_params *params);
+/**
+ * Gives up the caller's reference; NULL is fine. The context goes when the last graph or program on
+ * it has gone.
+ */
 CLG_API void clg_context_destroy(clg_context *ctx);
 
 CLG_API const clg_device_info *clg_context_device(const clg_context *ctx);

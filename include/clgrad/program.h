@@ -1,5 +1,9 @@
 /*
  * Programs: a graph compiled for one device and a set of outputs. Running one only enqueues.
+ *
+ * Nothing here locks. A context is used by one thread at a time together with all graphs whose
+ * variables live on it and all its programs: they share its queue, its kernels and its accounting.
+ * Threads with contexts and graphs of their own do not disturb each other.
  */
 #ifndef CLGRAD_PROGRAM_H
 #define CLGRAD_PROGRAM_H
@@ -45,9 +49,14 @@ typedef struct clg_program_params {
  */
 CLG_API clg_status clg_program_compile(clg_program **out, clg_context *ctx, clg_graph *graph,
                                        const clg_program_params *params);
+/** Waits until everything enqueued on the context's queue is done. NULL is fine. */
 CLG_API void clg_program_destroy(clg_program *program);
 
-/** Rebinds to another batch size, 1 .. params.batch, without compiling anything. */
+/**
+ * Rebinds to another batch size, 1 .. params.batch, without compiling anything. Inputs whose size
+ * changes with it must be fed again; what was fed to the others stays. If it fails in the middle
+ * (out of memory) runs are refused until a batch size was set, which may be the one before.
+ */
 CLG_API clg_status clg_program_set_batch(clg_program *program, int64_t batch);
 
 /**
@@ -61,7 +70,11 @@ CLG_API clg_status clg_program_run(clg_program *program);
 /** Waits, and copies the value of an output (f32 elements, `size` bytes exactly). */
 CLG_API clg_status clg_program_read(clg_program *program, const clg_tensor *output, void *data,
                                     size_t size);
-/** The cl_mem that holds an output (or an input) and the byte offset in it; borrowed. */
+/**
+ * The cl_mem that holds an output (or an input) and the byte offset in it; borrowed. The handle
+ * holds as long as the program, that of a variable as long as its graph; the offset until
+ * clg_program_set_batch. An output's value is there after a run, until the next one.
+ */
 CLG_API clg_status clg_program_cl_mem(clg_program *program, const clg_tensor *t,
                                       void **cl_mem_handle, size_t *offset);
 
@@ -79,7 +92,9 @@ CLG_API void clg_program_query(const clg_program *program, clg_program_stats *ou
 
 /** The compiled steps as text, one per line. Free with clg_free. NULL when out of memory. */
 CLG_API char *clg_program_text(const clg_program *program);
-/** The graph below `outputs` (all nodes if n is 0): as text, and for Graphviz. Free with clg_free.
+/**
+ * The graph below `outputs` (all nodes if n is 0): as text, and for Graphviz. Free with clg_free.
+ * NULL when out of memory.
  */
 CLG_API char *clg_graph_text(const clg_graph *graph, clg_tensor *const *outputs, size_t n);
 CLG_API char *clg_graph_dot(const clg_graph *graph, clg_tensor *const *outputs, size_t n);

@@ -40,8 +40,8 @@ enum { CLG_MAX_DIMS = 6 };
 typedef struct clg_shape {
     int ndim;
     int64_t dim[CLG_MAX_DIMS];
-    uint32_t
-        batched; /* bit i: dim[i] is a multiple of the batch size and follows it (set by ops) */
+    /* Bit i: dim[i] is a multiple of the batch size and follows it. Set by builders. */
+    uint32_t batched;
 } clg_shape;
 
 /* As a dimension: "the graph's batch size" in clg_input, "whatever is left" in clg_reshape. */
@@ -52,6 +52,7 @@ typedef struct clg_shape {
     clg_shape_of((int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)),                        \
                  (int64_t[]){__VA_ARGS__})
 #define CLG_SCALAR clg_shape_of(0, NULL)
+/** Builders refuse shapes of more than CLG_MAX_DIMS axes; here only so many extents are read. */
 CLG_API clg_shape clg_shape_of(int ndim, const int64_t *dims);
 /** Number of elements (1 for a scalar). */
 CLG_API int64_t clg_shape_count(const clg_shape *shape);
@@ -85,7 +86,10 @@ CLG_API void clg_graph_set_accumulated(clg_graph *graph, uint64_t runs);
 
 /* ---- leaves ---- */
 
-/** A value fed before each run (clg_program_feed). */
+/**
+ * A value that is fed (clg_program_feed) and stays for all runs until it is fed again. `name` is
+ * not NULL, and no other input or variable of the graph has it.
+ */
 CLG_API clg_tensor *clg_input(clg_graph *graph, const char *name, clg_dtype dtype, clg_shape shape);
 /** A scalar constant. */
 CLG_API clg_tensor *clg_scalar(clg_graph *graph, double value);
@@ -165,7 +169,11 @@ CLG_API clg_tensor *clg_variable(clg_graph *graph, const char *name, clg_shape s
  * off at first.
  */
 CLG_API bool clg_graph_share_variables(clg_graph *graph, bool on);
-/** Copies f32 values into a variable / out of it. `count` must be its number of elements. */
+/**
+ * Copies f32 values into a variable / out of it. `count` must be its number of elements. Before the
+ * graph's first program there is no device memory: the values written wait on the host, and what is
+ * read are those or the initializer's. Later both wait until all runs enqueued before are done.
+ */
 CLG_API clg_status clg_variable_write(clg_tensor *variable, const float *data, int64_t count);
 CLG_API clg_status clg_variable_read(const clg_tensor *variable, float *data, int64_t count);
 
@@ -182,7 +190,10 @@ CLG_API bool clg_tensor_trainable(const clg_tensor *t);
 CLG_API bool clg_tensor_is_variable(const clg_tensor *t);
 /** The graph's variables in order of creation; `index` from 0, NULL past the end. */
 CLG_API clg_tensor *clg_graph_variable(const clg_graph *graph, size_t index);
-/** Finds a variable or input by name; NULL if there is none. */
+/**
+ * Finds a variable or input by name - or another leaf that clg_tensor_set_name gave one -, the
+ * first in order of creation; NULL if there is none.
+ */
 CLG_API clg_tensor *clg_graph_find(const clg_graph *graph, const char *name);
 
 #ifdef __cplusplus

@@ -31,7 +31,9 @@ typedef struct clg__pointwise {
     int arity, n_parameters;
     double lo, hi; /* interval that tests draw inputs from */
     double sample_a, sample_b;
-    const char *parameters;   /* "a = 0.01" */
+    const char *parameters;            /* "a = 0.01" */
+    bool (*valid)(double a, double b); /* what the parameters must meet; as text: condition */
+    const char *condition;
     const char *gradients[3]; /* the rules as written; "NONE" where the gradient is zero */
     double (*reference)(double x, double y, double z, double a, double b);
 } clg__pointwise;

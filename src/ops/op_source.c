@@ -27,10 +27,10 @@ static bool resolve_batch(clg_graph *g, const char *op, const char *name, clg_sh
         shape->dim[i] = g->batch;
         shape->batched |= 1u << i;
     }
-    if (clg__shape_valid(shape)) return true;
-    clg__graph_fail(g, CLG_ERROR_ARGUMENT,
-                    "%s \"%s\": shape %s has an extent that is not positive, or more than %d axes",
-                    op, name, CLG__SHAPE_TEXT(shape), CLG_MAX_DIMS);
+    const char *fault = clg__shape_fault(shape);
+    if (!fault) return true;
+    clg__graph_fail(g, CLG_ERROR_ARGUMENT, "%s \"%s\": shape %s %s", op, name,
+                    CLG__SHAPE_TEXT(shape), fault);
     return false;
 }
 

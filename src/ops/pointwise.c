@@ -23,8 +23,10 @@
         return expression;                                                                         \
     }
 #define CLG_UNARY(name, formula, lo, hi, expression, dx) REFERENCE(name, expression)
-#define CLG_UNARY_A(name, formula, lo, hi, da, sa, expression, dx) REFERENCE(name, expression)
-#define CLG_UNARY_AB(name, formula, lo, hi, sa, sb, expression, dx) REFERENCE(name, expression)
+#define CLG_UNARY_A(name, formula, lo, hi, da, sa, valid, expression, dx)                          \
+    REFERENCE(name, expression)
+#define CLG_UNARY_AB(name, formula, lo, hi, sa, sb, valid, expression, dx)                         \
+    REFERENCE(name, expression)
 #define CLG_BINARY(name, formula, lo, hi, expression, dx, dy) REFERENCE(name, expression)
 #define CLG_TERNARY(name, formula, lo, hi, expression, dx, dy, dz) REFERENCE(name, expression)
 #include "clgrad/pointwise.def"
@@ -104,8 +106,9 @@ static clg_tensor *clg__mish_gradient(clg_tensor *x, clg_tensor *g)
             if (gradients[i]) dx[i] = clg__sum_to(gradients[i], &out->inputs[i]->shape);           \
     }
 #define CLG_UNARY(name, formula, lo, hi, expression, d0) GRADIENT(name, 1, d0, NULL, NULL)
-#define CLG_UNARY_A(name, formula, lo, hi, da, sa, expression, d0) GRADIENT(name, 1, d0, NULL, NULL)
-#define CLG_UNARY_AB(name, formula, lo, hi, sa, sb, expression, d0)                                \
+#define CLG_UNARY_A(name, formula, lo, hi, da, sa, valid, expression, d0)                          \
+    GRADIENT(name, 1, d0, NULL, NULL)
+#define CLG_UNARY_AB(name, formula, lo, hi, sa, sb, valid, expression, d0)                         \
     GRADIENT(name, 1, d0, NULL, NULL)
 #define CLG_BINARY(name, formula, lo, hi, expression, d0, d1) GRADIENT(name, 2, d0, d1, NULL)
 #define CLG_TERNARY(name, formula, lo, hi, expression, d0, d1, d2) GRADIENT(name, 3, d0, d1, d2)
@@ -121,7 +124,12 @@ static clg_tensor *clg__mish_gradient(clg_tensor *x, clg_tensor *g)
 
 /* ---- rows ---- */
 
-#define DETAILS(name, text, count, n, low, high, sa, sb, names, ...)                               \
+#define DETAILS(name, text, count, n, low, high, sa, sb, names, holds, ...)                        \
+    static bool valid_##name(double a, double b)                                                   \
+    {                                                                                              \
+        (void)a, (void)b;                                                                          \
+        return holds;                                                                              \
+    }                                                                                              \
     static const clg__pointwise details_##name = {.expression = #text,                             \
                                                   .arity = count,                                  \
                                                   .n_parameters = n,                               \
@@ -130,18 +138,20 @@ static clg_tensor *clg__mish_gradient(clg_tensor *x, clg_tensor *g)
                                                   .sample_a = sa,                                  \
                                                   .sample_b = sb,                                  \
                                                   .parameters = names,                             \
+                                                  .valid = valid_##name,                           \
+                                                  .condition = #holds,                             \
                                                   .gradients = {__VA_ARGS__},                      \
                                                   .reference = reference_##name};
 #define CLG_UNARY(name, formula, lo, hi, expression, d0)                                           \
-    DETAILS(name, expression, 1, 0, lo, hi, 0, 0, "", #d0)
-#define CLG_UNARY_A(name, formula, lo, hi, da, sa, expression, d0)                                 \
-    DETAILS(name, expression, 1, 1, lo, hi, sa, 0, "a = " #da, #d0)
-#define CLG_UNARY_AB(name, formula, lo, hi, sa, sb, expression, d0)                                \
-    DETAILS(name, expression, 1, 2, lo, hi, sa, sb, "a, b", #d0)
+    DETAILS(name, expression, 1, 0, lo, hi, 0, 0, "", true, #d0)
+#define CLG_UNARY_A(name, formula, lo, hi, da, sa, valid, expression, d0)                          \
+    DETAILS(name, expression, 1, 1, lo, hi, sa, 0, "a = " #da, valid, #d0)
+#define CLG_UNARY_AB(name, formula, lo, hi, sa, sb, valid, expression, d0)                         \
+    DETAILS(name, expression, 1, 2, lo, hi, sa, sb, "a, b", valid, #d0)
 #define CLG_BINARY(name, formula, lo, hi, expression, d0, d1)                                      \
-    DETAILS(name, expression, 2, 0, lo, hi, 0, 0, "", #d0, #d1)
+    DETAILS(name, expression, 2, 0, lo, hi, 0, 0, "", true, #d0, #d1)
 #define CLG_TERNARY(name, formula, lo, hi, expression, d0, d1, d2)                                 \
-    DETAILS(name, expression, 3, 0, lo, hi, 0, 0, "", #d0, #d1, #d2)
+    DETAILS(name, expression, 3, 0, lo, hi, 0, 0, "", true, #d0, #d1, #d2)
 #include "clgrad/pointwise.def"
 #undef CLG_UNARY
 #undef CLG_UNARY_A
@@ -185,6 +195,9 @@ static clg_tensor *pointwise_node(const clg__op *op, clg_tensor *const *inputs, 
     for (int i = 0; i < n; i++)
         if (!inputs[i]) return NULL;
     clg_graph *g = inputs[0]->graph;
+    if (!op->pointwise->valid(a, b))
+        return clg__graph_fail(g, CLG_ERROR_ARGUMENT, "%s: %s must hold, but a is %g and b %g",
+                               op->name, op->pointwise->condition, a, b);
     clg_shape shape = inputs[0]->shape;
     for (int i = 1; i < n; i++)
         if (!clg__broadcast_shapes(g, op->name, &shape, &inputs[i]->shape, &shape)) return NULL;

@@ -20,11 +20,10 @@ clg_tensor *clg__node(clg_graph *g, const clg__op *op, clg_dtype dtype, clg_shap
             return clg__graph_fail(g, CLG_ERROR_ARGUMENT, "%s: inputs are of different graphs",
                                    op->name);
     }
-    if (!clg__shape_valid(&shape))
-        return clg__graph_fail(g, CLG_ERROR_ARGUMENT,
-                               "%s: the result's shape %s has an extent that is not positive, too "
-                               "many axes (more than %d), or too many elements",
-                               op->name, CLG__SHAPE_TEXT(&shape), CLG_MAX_DIMS);
+    const char *fault = clg__shape_fault(&shape);
+    if (fault)
+        return clg__graph_fail(g, CLG_ERROR_ARGUMENT, "%s: the result's shape %s %s", op->name,
+                               CLG__SHAPE_TEXT(&shape), fault);
     for (int i = 0; i < n_inputs; i++)
         if (!(read[i] = as_read(op, i, inputs[i]))) return NULL;
     return clg__graph_append(g, op, dtype, &shape, attr, op->attr_size, n_inputs, read);

@@ -211,7 +211,9 @@ static clg_status compile(clg_program *p, const clg_program_params *params)
     CLG_TRY(explain_memory(p, create_memory(p)));
     CLG_TRY(clg__program_build(p));
     CLG_TRY(clg__program_bind(p));
-    return clg__strands_bind(p);
+    CLG_TRY(clg__strands_bind(p));
+    p->bound = true;
+    return CLG_OK;
 }
 
 /* Work sizes follow the limit that the device states, or the lower one that this program needs. */
@@ -303,22 +305,38 @@ void clg_program_destroy(clg_program *p)
     clg__object_destroyed();
 }
 
-clg_status clg_program_set_batch(clg_program *p, int64_t batch)
+/* Launches and arguments for a batch size. */
+static clg_status rebind(clg_program *p, int64_t batch)
 {
-    CLG__NEEDS(p);
-    if (batch == p->batch) return CLG_OK;
-    if (batch < 1 || batch > p->max_batch)
-        return clg__fail(CLG_ERROR_ARGUMENT, "program: batch %lld is not in 1 .. %lld",
-                         (long long)batch, (long long)p->max_batch);
-    int64_t before = p->batch;
+    p->batch = batch; /* addresses of parts follow it */
     const size_t work_group = set_work_group(p->ctx, p->work_group);
     clg_status status = clg__program_lower(p, batch);
     set_work_group(p->ctx, work_group);
-    p->batch = batch; /* addresses of parts follow it */
     if (status == CLG_OK) status = clg__program_bind(p);
     if (status == CLG_OK) status = clg__strands_bind(p);
-    if (status != CLG_OK) p->batch = before;
-    for (int i = 0; i < p->n_feeds; i++) p->feeds[i].fed = false; /* their sizes changed */
+    p->bound = status == CLG_OK;
+    return status;
+}
+
+/* What was fed stays where its size did. */
+static void forget_feeds(clg_program *p, int64_t before)
+{
+    for (int i = 0; i < p->n_feeds; i++) {
+        clg__feed *feed = &p->feeds[i];
+        feed->fed &= input_bytes(p, feed->input, before) == input_bytes(p, feed->input, p->batch);
+    }
+}
+
+clg_status clg_program_set_batch(clg_program *p, int64_t batch)
+{
+    CLG__NEEDS(p);
+    if (batch == p->batch && p->bound) return CLG_OK;
+    if (batch < 1 || batch > p->max_batch)
+        return clg__fail(CLG_ERROR_ARGUMENT, "program: batch %lld is not in 1 .. %lld",
+                         (long long)batch, (long long)p->max_batch);
+    const int64_t before = p->batch;
+    const clg_status status = rebind(p, batch);
+    forget_feeds(p, before);
     return status;
 }
 

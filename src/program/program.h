@@ -48,6 +48,7 @@ struct clg_program {
     clg_graph *graph;
     clg__ir ir;
     int64_t max_batch, batch;
+    bool bound;        /* launches and arguments are those of `batch` */
     size_t work_group; /* work-items that its kernels were lowered for at most */
     size_t allowed;    /* by the kernel that allows the least, if that is fewer; 0 otherwise */
     clg__step *steps;

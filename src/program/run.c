@@ -109,6 +109,9 @@ static clg_status copy_assignments(clg_program *p)
 
 static clg_status check_ready(clg_program *p)
 {
+    if (!p->bound)
+        return clg__fail(CLG_ERROR_ARGUMENT,
+                         "run: clg_program_set_batch failed; set a batch size again");
     clg__constants_check(p);
     if (p->ir.mode == CLG_UPDATE && p->graph->accumulated == 0 && !p->replayed)
         return clg__fail(CLG_ERROR_ARGUMENT,

@@ -121,7 +121,7 @@ clg_tensor *clg__graph_pack(clg_graph *g, const char *name, clg_tensor *const *v
 /** shape with batched extents scaled from batch size `from` to `to`. */
 clg_shape clg__shape_at_batch(const clg_shape *shape, int64_t from, int64_t to);
 
-/** Fits in 64 bits and every extent is positive; otherwise false. */
-bool clg__shape_valid(const clg_shape *shape);
+/** What is wrong with the shape, "has too many elements"; NULL if nothing is. */
+const char *clg__shape_fault(const clg_shape *shape);
 
 #endif

@@ -62,13 +62,15 @@ char *clg_shape_text(const clg_shape *shape, char *text, size_t size)
     return text;
 }
 
-bool clg__shape_valid(const clg_shape *shape)
+const char *clg__shape_fault(const clg_shape *shape)
 {
-    if (shape->ndim < 0 || shape->ndim > CLG_MAX_DIMS) return false;
+    if (shape->ndim < 0 || shape->ndim > CLG_MAX_DIMS) return "has not 0 to 6 axes";
+    for (int i = 0; i < shape->ndim; i++)
+        if (shape->dim[i] <= 0) return "has an extent that is not positive";
     int64_t bytes = 8;
     for (int i = 0; i < shape->ndim; i++)
-        if (shape->dim[i] <= 0 || !clg__mul_i64(bytes, shape->dim[i], &bytes)) return false;
-    return true;
+        if (!clg__mul_i64(bytes, shape->dim[i], &bytes)) return "has too many elements";
+    return NULL;
 }
 
 clg_shape clg__shape_at_batch(const clg_shape *shape, int64_t from, int64_t to)
