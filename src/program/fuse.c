@@ -198,7 +198,7 @@ static int best_candidate(const clg__ir *ir, int id, const bool *tried, int *sta
     return best;
 }
 
-static clg_status place_pointwise(clg__ir *ir, int id)
+static clg_status cluster_pointwise(clg__ir *ir, int id)
 {
     const clg__value *v = &ir->values[id];
     bool tried[CLG__MAX_INPUTS] = {false};
@@ -287,7 +287,7 @@ static bool join_reduction(clg__ir *ir, int id)
     return false;
 }
 
-static clg_status place_reduce(clg__ir *ir, int id)
+static clg_status cluster_reduce(clg__ir *ir, int id)
 {
     if (join_reduction(ir, id)) return CLG_OK;
     int index;
@@ -352,7 +352,7 @@ static clg_status choose_algorithm(const clg__ir *ir, const clg_tensor *node,
     return CLG_OK;
 }
 
-static clg_status place_kernel(clg__ir *ir, int id)
+static clg_status cluster_kernel(clg__ir *ir, int id)
 {
     int index;
     clg__value *v = &ir->values[id];
@@ -382,7 +382,7 @@ static void find_materialized(clg__ir *ir, bool *needed)
     for (int i = 0; i < ir->n_assignments; i++) needed[ir->assignments[i].value] = true;
 }
 
-static clg_status place_value(clg__ir *ir, int id, bool needed)
+static clg_status cluster_value(clg__ir *ir, int id, bool needed)
 {
     const clg__value *v = &ir->values[id];
     const clg__op *op = v->node->op;
@@ -393,11 +393,11 @@ static clg_status place_value(clg__ir *ir, int id, bool needed)
     case CLG__VIEW:
         return needed ? start_pointwise(ir, id) : CLG_OK;
     case CLG__POINTWISE:
-        return place_pointwise(ir, id);
+        return cluster_pointwise(ir, id);
     case CLG__REDUCE:
-        return place_reduce(ir, id);
+        return cluster_reduce(ir, id);
     case CLG__KERNEL:
-        return place_kernel(ir, id);
+        return cluster_kernel(ir, id);
     case CLG__ALIAS:
     case CLG__ASSIGN:
     case CLG__MODE:
@@ -438,7 +438,7 @@ clg_status clg__ir_fuse(clg__ir *ir)
     if (status == CLG_OK) status = clg__before_make(&ir->before, live);
     if (status == CLG_OK) find_materialized(ir, needed);
     for (int id = 0; status == CLG_OK && id < ir->n_values; id++)
-        if (ir->values[id].live) status = place_value(ir, id, needed[id]);
+        if (ir->values[id].live) status = cluster_value(ir, id, needed[id]);
     if (ir->before.failed) status = CLG_ERROR_MEMORY;
     if (status == CLG_OK) {
         mark_stored(ir, needed);
