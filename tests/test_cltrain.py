@@ -511,22 +511,6 @@ class Training(Case):
         self.assertRegex((self.folder / "rmsprop" / "config.yaml").read_text(), "momentum: 0\n  nesterov")
         self.assertRegex((self.folder / "lamb" / "config.yaml").read_text(), "epsilon: 1e-06")
 
-    def test_schedules(self):
-        # Rates of the last step of each of three epochs, of 19 steps each.
-        for schedule, more, rates in (
-                ("step", "every: 1, gamma: 0.5", (1, 0.5, 0.25)),
-                ("multi_step", "milestones: '0.5 2', gamma: 0.1", (0.1, 0.1, 0.01)),
-                ("polynomial", "power: 2, lr_min: 0", ((1 - 18 / 57) ** 2, (1 - 37 / 57) ** 2, (1 - 56 / 57) ** 2)),
-                ("one_cycle", "up: 0.5", (None, None, 1 / 25 / 10000))):
-            text = MODEL + f"  schedule: {schedule}\n" + "".join(f"  {setting.strip()}\n" for setting in more.split(","))
-            self.write(text, f"{schedule}.yaml")
-            lines = self.lines("train", f"{schedule}.yaml", "--data", "data", "--out", schedule, "--epochs", "3")
-            for line, rate in zip(lines, rates):
-                if rate is not None:
-                    self.assertAlmostEqual(line["lr"] / 0.01, rate, 6, schedule)
-        self.cltrain("train", "step.yaml", "--data", "data", "--schedule", "cosine", "--out", "c")
-        self.assertNotIn("gamma", (self.folder / "c" / "config.yaml").read_text())
-
     def test_steps_of_several_batches(self):
         """Accumulated gradients, averaged weights and a plateau, stopped inside an epoch and resumed."""
         self.write(MODEL + "  accumulate: 4\n  ema: 0.9\n  plateau: 1\n  schedule: constant\n",

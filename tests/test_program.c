@@ -102,6 +102,16 @@ static void different_epilogues(clg_graph *g, clg_tensor *outputs[3])
     outputs[2] = clg_neg(clg_matmul(x, wide, NULL));
 }
 
+static clg_program *compile_different_epilogues(clg_context *ctx, clg_graph *g,
+                                                clg_tensor *outputs[3])
+{
+    clg_program *p = NULL;
+    different_epilogues(g, outputs);
+    TEST_OK(
+        clg_program_compile(&p, ctx, g, clg_program_options(.outputs = outputs, .n_outputs = 3)));
+    return p;
+}
+
 static void feed_filled(clg_program *p, clg_graph *g, const char *name, float value)
 {
     clg_tensor *t = clg_graph_find(g, name);
@@ -125,10 +135,7 @@ START_TEST(kernels_that_differ_behind_their_results_are_one_module)
     clg_context *ctx = testing_context();
     clg_graph *g = clg_graph_create(clg_graph_options(.batch = ROWS));
     clg_tensor *outputs[3];
-    clg_program *p = NULL;
-    different_epilogues(g, outputs);
-    TEST_OK(
-        clg_program_compile(&p, ctx, g, clg_program_options(.outputs = outputs, .n_outputs = 3)));
+    clg_program *p = compile_different_epilogues(ctx, g, outputs);
     /* matmul, and the generated kernel that negates w; only processors' products are of our own */
     if (ctx->engine == CLG_ENGINE_CPU) ck_assert_uint_le(built(ctx), 2);
     feed_filled(p, g, "x", 2);
@@ -172,10 +179,7 @@ START_TEST(a_failed_change_of_the_batch_size_is_mended_by_the_next)
     clg_context *ctx = testing_context();
     clg_graph *g = clg_graph_create(clg_graph_options(.batch = ROWS));
     clg_tensor *outputs[3];
-    clg_program *p = NULL;
-    different_epilogues(g, outputs);
-    TEST_OK(
-        clg_program_compile(&p, ctx, g, clg_program_options(.outputs = outputs, .n_outputs = 3)));
+    clg_program *p = compile_different_epilogues(ctx, g, outputs);
     feed_filled(p, g, "w", 0.5f);
     feed_filled(p, g, "wide", 3);
     clg_status status = CLG_ERROR_MEMORY;

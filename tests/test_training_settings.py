@@ -212,6 +212,22 @@ class Rates(Case):
             self.assertEqual(self.variables(run)["linear1.weight"], weights)
         self.cltrain("train", "model.yaml", "--lr", "-1", code=2)
 
+    def test_schedules(self):
+        """Rates of the last step of each of three epochs, of 3 steps each: a fifth of the rows is the test part."""
+        self.write("".join(f"{i % 7},{i % 5},{'abc'[i % 3]}\n" for i in range(60)), "t.csv")
+        for schedule, more, rates in (
+                ("step", "every: 1, gamma: 0.5", (1, 0.5, 0.25)),
+                ("multi_step", "milestones: '0.5 2', gamma: 0.1", (0.1, 0.1, 0.01)),
+                ("polynomial", "power: 2, lr_min: 0", ((1 - 2 / 9) ** 2, (1 - 5 / 9) ** 2, (1 - 8 / 9) ** 2)),
+                ("one_cycle", "up: 0.5", (None, None, 1 / 25 / 10000))):
+            self.write(TABLE.replace("lr: 0.1", f"lr: 0.1, schedule: {schedule}, {more}"), f"{schedule}.yaml")
+            lines = self.lines("train", f"{schedule}.yaml", "--data", "t.csv", "--out", schedule, "--epochs", "3")
+            for line, rate in zip(lines, rates):
+                if rate is not None:
+                    self.assertAlmostEqual(line["lr"] / 0.1, rate, 6, schedule)
+        self.cltrain("train", "step.yaml", "--data", "t.csv", "--schedule", "cosine", "--out", "c")
+        self.assertNotIn("gamma", (self.folder / "c" / "config.yaml").read_text())
+
 
 class Runs(Case):
     """What becomes of the folder of a run: who may train it, and what resuming it says."""
@@ -237,16 +253,16 @@ class Runs(Case):
         self.cltrain("train", "--resume", "run", "--epochs", "1")
 
     def test_resuming_says_what_it_does(self):
-        stretched = "The cosine schedule, made for 2 epochs, is stretched to 3 from here on"
+        spans = "The cosine schedule, made for 2 epochs, spans 3 from here on"
         self.train("--out", "run", "--epochs", "2")
         again = self.cltrain("train", "--resume", "run")
         self.assertIn("run is complete: step 6, epoch 2 of 2; more --epochs would go on", again.stderr)
-        self.assertNotRegex(again.stderr, "Resuming|stretched")
-        self.assertIn(stretched, self.cltrain("train", "--resume", "run", "--epochs", "3").stderr)
+        self.assertNotRegex(again.stderr, "Resuming|spans")
+        self.assertIn(spans, self.cltrain("train", "--resume", "run", "--epochs", "3").stderr)
         self.train("--out", "constant", "--epochs", "2", "--schedule", "constant")
         on = self.cltrain("train", "--resume", "constant", "--epochs", "3").stderr
         self.assertIn("Resuming constant at step 6 (epoch 3)", on)
-        self.assertNotIn("stretched", on)
+        self.assertNotIn("spans", on)
 
 
 class ClassWeights(Case):

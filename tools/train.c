@@ -98,12 +98,12 @@ static int apply_overrides(struct model_file *file, const struct train_options *
     return code == DONE ? model_file_resolve(file) : code;
 }
 
-/* Rates of a stretched schedule are not those of a run that was to be this long from the start. */
-static void note_stretched(const struct settings *settings, int64_t before)
+/* Rates from here on, and so results, are not those of a run that was to be this long from the
+ * start. */
+static void note_other_span(const struct settings *settings, int64_t before)
 {
     if (*settings->epochs != before && schedule_spans_run(settings))
-        report_note("The %s schedule, made for %" PRId64 " epochs, is stretched to %" PRId64
-                    " from here on",
+        report_note("The %s schedule, made for %" PRId64 " epochs, spans %" PRId64 " from here on",
                     settings->schedule, before, *settings->epochs);
 }
 
@@ -119,7 +119,7 @@ static int load_settings(struct trainer *trainer, const struct train_options *gi
     const struct settings *settings = &trainer->file->content->training;
     const int64_t before = settings->epochs ? *settings->epochs : 0;
     code = apply_overrides(trainer->file, given);
-    if (code == DONE && given->resume) note_stretched(settings, before);
+    if (code == DONE && given->resume) note_other_span(settings, before);
     return code == DONE && given->resume ? folds_refuse(given->resume, trainer->file) : code;
 }
 

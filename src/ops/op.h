@@ -105,6 +105,8 @@ const clg__op *clg__op_at(size_t index);
 
 /** True for variables, hidden ones (constants, packs) included. */
 bool clg__is_variable_node(const clg_tensor *t);
+/** Both are variables and have elements in common: an optimizer's flat one covers many. */
+bool clg__variables_overlap(const clg_tensor *x, const clg_tensor *y);
 
 /* ---- attributes of the operations that the core knows ---- */
 

@@ -74,6 +74,14 @@ bool clg__is_variable_node(const clg_tensor *t)
     return t->op == &clg__op_variable;
 }
 
+bool clg__variables_overlap(const clg_tensor *x, const clg_tensor *y)
+{
+    if (!clg__is_variable_node(x) || !clg__is_variable_node(y)) return false;
+    const clg__variable_attr *a = x->attr, *b = y->attr;
+    return a->storage == b->storage && a->offset < b->offset + clg_shape_count(&y->shape) &&
+           b->offset < a->offset + clg_shape_count(&x->shape);
+}
+
 bool clg_tensor_is_variable(const clg_tensor *t)
 {
     return t && clg__is_variable_node(t) && !((clg__variable_attr *)t->attr)->hidden;

@@ -152,7 +152,7 @@ static bool makes_assigned_value(const clg__ir *ir, int cluster)
 /* ---- new values of variables ---- */
 
 typedef struct hazard {
-    const clg__variable_attr *variable;
+    const clg_tensor *variable;
     int64_t count;
     int step;      /* at which the new value is written */
     bool conflict; /* somebody reads the old value then or later */
@@ -160,9 +160,10 @@ typedef struct hazard {
 
 /* A read at the writing step is harmless if it is the element that is about to be written. */
 static bool reads_same_element(const clg__ir *ir, const clg__space *space, int load,
-                               const clg__variable_attr *read, const hazard *h)
+                               const clg_tensor *read, const hazard *h)
 {
-    if (!space || read->offset != h->variable->offset) return false;
+    const clg__variable_attr *from = read->attr, *to = h->variable->attr;
+    if (!space || from->offset != to->offset) return false;
     const clg__load *l = &space->loads[load];
     if (l->view >= 0 || l->offset != 0) return false;
     int64_t stride = 1;
@@ -199,14 +200,9 @@ static void check_read(const clg__ir *ir, int cluster, int value, const clg__spa
     int root = clg__ir_root(ir, value, &at);
     const clg_tensor *node = ir->values[root].node;
     if (!space && is_kept_in_place(ir, cluster, value, h)) return;
-    if (!clg__is_variable_node(node) || ir->clusters[cluster].order < h->step) return;
-    const clg__variable_attr *read = node->attr;
-    int64_t end = read->offset + clg_shape_count(&node->shape);
-    bool overlap = read->storage == h->variable->storage &&
-                   read->offset < h->variable->offset + h->count && h->variable->offset < end;
-    if (!overlap) return;
+    if (ir->clusters[cluster].order < h->step || !clg__variables_overlap(node, h->variable)) return;
     bool harmless = ir->clusters[cluster].order == h->step && at == 0 &&
-                    reads_same_element(ir, space, load, read, h);
+                    reads_same_element(ir, space, load, node, h);
     if (!harmless) h->conflict = true;
 }
 
@@ -216,7 +212,7 @@ static void place_assignment(clg__ir *ir, struct clg__assignment *a)
     int root = placeable_root(ir, a->value);
     a->copied = true;
     if (root < 0 || ir->values[root].parent >= 0) return;
-    hazard h = {.variable = ir->values[a->variable].node->attr,
+    hazard h = {.variable = ir->values[a->variable].node,
                 .count = count_of(ir, a->variable),
                 .step = ir->clusters[ir->values[root].cluster].order};
     for (int i = 0; i < ir->n_order && !h.conflict; i++)

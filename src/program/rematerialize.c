@@ -63,19 +63,12 @@ static void note_writer(site *v, int head)
     v->last_writer = head;
 }
 
-static bool overlap(const clg_tensor *x, const clg_tensor *y)
-{
-    if (!clg__is_variable_node(x) || !clg__is_variable_node(y)) return false;
-    const clg__variable_attr *a = x->attr, *b = y->attr;
-    return a->storage == b->storage && a->offset < b->offset + clg_shape_count(&y->shape) &&
-           b->offset < a->offset + clg_shape_count(&x->shape);
-}
-
 /* Whoever writes a variable writes those that share elements with it. */
 static void note_overlaps(search *s, int variable, int head)
 {
     for (int id = 0; id < s->ir->n_values; id++)
-        if (s->ir->values[id].live && overlap(s->ir->values[id].node, s->ir->values[variable].node))
+        if (s->ir->values[id].live &&
+            clg__variables_overlap(s->ir->values[id].node, s->ir->values[variable].node))
             note_writer(&s->sites[id], head);
 }
 
