@@ -6,6 +6,7 @@
  * the same kernels.
  */
 #include "ops/tuning.h"
+#include "program/arguments.h"
 #include "program/program.h"
 
 /* ---- recording launches ---- */
@@ -418,10 +419,9 @@ static clg_status bind_launch(const clg_program *p, const clg__step *step, cl_ke
                               clg__launch *launch, const clg__kernel_place *place)
 {
     cl_uint index = 0;
-    int own = launch->epilogue ? launch->own_args : launch->n_args;
     launch->n_step_args = 0;
     CLG_TRY(fit_local(p, kernel, launch));
-    for (int a = 0; a < own; a++) {
+    for (int a = 0; a < clg__own_arguments(launch); a++) {
         note_step_argument(launch, &launch->args[a], index);
         CLG_TRY(set_argument(p, step, kernel, &launch->args[a], &index));
     }

@@ -11,6 +11,7 @@
  * The arguments are shared: an epilogue's first size is EL0, its first buffer EB0, and what is not
  * taken by the chosen one is zero.
  */
+#include "program/arguments.h"
 #include "program/stage.h"
 
 static const int widths[CLG__STORE_WIDTHS] = {1, 4, 8, 16};
@@ -64,12 +65,9 @@ clg__hash128 clg__epilogue_hash(const clg__epilogue *e)
 
 static void define_parameters(clg__str *out, const clg__slots *slots)
 {
-    clg__str_add(out, "#define EPILOGUE_PARAMS , int e_chosen");
-    for (int i = 0; i < slots->longs; i++) clg__str_addf(out, ", ulong EL%d", i);
-    for (int i = 0; i < slots->floats; i++) clg__str_addf(out, ", float EF%d", i);
-    for (int i = 0; i < slots->buffers; i++)
-        clg__str_addf(out, ", __global float *EB%d, ulong EB%d_at", i, i);
-    for (int i = 0; i < slots->steps; i++) clg__str_addf(out, ", ulong ES%d", i);
+    clg__argument_list list = {.out = out, .separator = ", ", .form = CLG__AS_PARAMETERS};
+    clg__str_add(out, "#define EPILOGUE_PARAMS ");
+    clg__list_shared_arguments(&list, slots);
     clg__str_add(out, "\n");
 }
 

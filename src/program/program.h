@@ -81,8 +81,6 @@ bool clg__entry_in(const char *text, const char *kernel);
 void clg__entry_define(clg__str *out, const clg_context *ctx);
 /** Writes the launch's kernel, which calls <kernel>_entry. `slots`: shared by the epilogues. */
 void clg__entry_kernel(clg__str *out, const clg__launch *launch, const clg__slots *slots);
-/** Arguments in front of the epilogue's. */
-int clg__own_arguments(const clg__launch *launch);
 
 /** The step that a launch belongs to, and the launch, by its number: where p->step_of_launch is. */
 static inline const clg__step *clg__step_of(const clg_program *p, int launch)

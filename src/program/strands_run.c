@@ -10,6 +10,7 @@
  *
  * CPU engine: a work-group is one work-item.
  */
+#include "program/arguments.h"
 #include "program/program.h"
 
 enum {
@@ -26,56 +27,16 @@ clg__hash128 clg__strands_key(const clg__strands *s, const clg__hash128 *keys)
 
 /* ---- code ---- */
 
-static void add_argument(clg__str *out, const clg__arg *arg, size_t *word)
-{
-    switch (arg->kind) {
-    case CLG__ARG_BUFFER:
-        clg__str_addf(out, "memory[t[%zu]], t[%zu]", *word, *word + 1);
-        *word += 2;
-        return;
-    case CLG__ARG_BYTES:
-        clg__str_addf(out,
-                      arg->is_pair     ? "as_int2(t[%zu])"
-                      : arg->size == 8 ? "t[%zu]"
-                      : arg->is_float  ? "as_float((int)t[%zu])"
-                                       : "(int)t[%zu]",
-                      *word);
-        *word += 1;
-        return;
-    case CLG__ARG_LOCAL:
-        clg__str_addf(out, "local_memory + t[%zu]", *word);
-        *word += 1;
-        return;
-    case CLG__ARG_STEP:
-        clg__str_add(out, "step");
-        return;
-    }
-}
-
-/* The number of an epilogue, and what a module's epilogues share: see epilogue.c. */
-static void add_shared_arguments(clg__str *out, const clg__slots *slots, size_t *word)
-{
-    clg__str_addf(out, ", (int)t[%zu]", (*word)++);
-    for (int i = 0; i < slots->longs; i++) clg__str_addf(out, ", t[%zu]", (*word)++);
-    for (int i = 0; i < slots->floats; i++)
-        clg__str_addf(out, ", as_float((int)t[%zu])", (*word)++);
-    for (int i = 0; i < slots->buffers; i++, *word += 2)
-        clg__str_addf(out, ", memory[t[%zu]], t[%zu]", *word, *word + 1);
-    for (int i = 0; i < slots->steps; i++) clg__str_add(out, ", step");
-}
-
 static size_t add_call(clg__str *out, const clg__launch *launch, int number,
                        const clg__slots *slots)
 {
-    size_t word = FIRST_ARGUMENT;
+    clg__argument_list list = {
+        .out = out, .separator = ", ", .form = CLG__AS_WORDS, .word = FIRST_ARGUMENT};
     clg__str_addf(out, "case %d: %s(g %% t[2], g / t[2], 0, t[3]", number, launch->kernel);
-    for (int a = 0; a < clg__own_arguments(launch); a++) {
-        clg__str_add(out, ", ");
-        add_argument(out, &launch->args[a], &word);
-    }
-    if (launch->epilogue) add_shared_arguments(out, slots, &word);
+    clg__list_own_arguments(&list, launch);
+    if (launch->epilogue) clg__list_shared_arguments(&list, slots);
     clg__str_add(out, "); break;\n");
-    return word;
+    return list.word;
 }
 
 /* One call per body. Returns how many words the one with the most arguments takes. */
