@@ -1,5 +1,5 @@
 /*
- * Strands: series of launches that one launch carries out, each compute unit for its share of the
+ * Strands: launches in a row that one launch carries out, each compute unit for its share of the
  * samples. The same graph on the GPU engine, which has no strands, says what is right. Where a
  * sample needs another one, there must be none.
  */
@@ -47,7 +47,7 @@ static void build_layer(network *n, const plan *p)
     for (int i = 0; i < 2; i++) n->out[n->n_out++].tensor = dx[i];
 }
 
-static void build_series(network *n, const plan *p)
+static void build_layers(network *n, const plan *p)
 {
     clg_tensor *w = variable(n, "w", UNITS), *x = clg_slice(n->x.tensor, 0, 0, 1);
     clg_tensor *h = clg_matmul(x, variable(n, "in", FEATURES), NULL);
@@ -64,7 +64,7 @@ static network make_network(const plan *p, const char *engine)
     if (p->layer)
         build_layer(&n, p);
     else
-        build_series(&n, p);
+        build_layers(&n, p);
     clg_tensor *outputs[MOST];
     for (int i = 0; i < n.n_out; i++) outputs[i] = n.out[i].tensor;
     TEST_OK(clg_program_compile(
@@ -146,7 +146,7 @@ START_TEST(their_gradients_do_too)
 }
 END_TEST
 
-/* ---- other series ---- */
+/* ---- other strands ---- */
 
 static clg_tensor *halve(clg_tensor *h)
 {
@@ -185,7 +185,7 @@ END_TEST
 
 /* ---- failures ---- */
 
-/* Compiles a series, runs it, and binds it to another batch size. */
+/* Compiles a program with strands, runs it, and binds it to another batch size. */
 static clg_status live(clg_context *ctx, clg_graph *graph, clg_program **program)
 {
     float x[STEPS * ROWS * FEATURES] = {0};

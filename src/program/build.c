@@ -19,7 +19,7 @@ enum {
 /* Kernels to be built together. */
 typedef struct group {
     const char *file, *defines;  /* NULL: generated kernels */
-    const clg__strands *strands; /* a series' kernel; NULL: the kernels are to be launched */
+    const clg__strands *strands; /* whose kernel it is; NULL: the kernels are to be launched */
     clg__str generated;
     clg__epilogue epilogues[MOST_EPILOGUES];
     int n_epilogues;
@@ -202,7 +202,7 @@ static clg_status want_file(builder *b, const clg__step *step, const clg__launch
     return want(b, key, g, number);
 }
 
-/* A kernel that a series' kernel calls as a function. */
+/* A kernel that strands call as a function. */
 static clg_status add_function(builder *b, group *g, const clg__strands *s, int kernel)
 {
     const clg_program *p = b->p;
@@ -254,7 +254,7 @@ static clg_status want_all(builder *b)
     return CLG_OK;
 }
 
-/* The program's series, which change what their launches are. */
+/* The program's strands, which change what their launches are. */
 static clg_status form_strands(builder *b)
 {
     CLG_TRY(clg__strands_form(b->p, b->keys));

@@ -105,7 +105,7 @@ static void add_launches(clg__str *out, const clg_program *p, const clg__step *s
 {
     const size_t count = step->lowering.n_launches;
     clg__str_addf(out, "%zu launch%s%s\n", count, count == 1 ? "" : "es",
-                  count && clg__strands_of(p, step->first_kernel) ? ", joined with others" : "");
+                  count && clg__strands_of(p, step->first_kernel) ? ", in strands" : "");
 }
 
 char *clg_program_text(const clg_program *p)

@@ -51,12 +51,12 @@ static clg_status call_host(clg_program *p, const clg__step *step, const clg__la
     return launch->call(p->ctx, buffers, launch->numbers);
 }
 
-/* The first launch of its series runs all of them. */
+/* The first launch of strands runs all of them. */
 static bool is_joined(const clg_program *p, const clg__step *step, size_t index)
 {
     const int number = step->first_kernel + (int)index;
-    const clg__strands *series = clg__strands_of(p, number);
-    return series && series->first != number;
+    const clg__strands *strands = clg__strands_of(p, number);
+    return strands && strands->first != number;
 }
 
 static bool is_constant(const clg_program *p, const clg__step *step)
@@ -78,8 +78,8 @@ static clg_status enqueue(clg_program *p, const clg__step *step, size_t index, c
     const int number = step->first_kernel + (int)index;
     if (left_out(p, step, index)) return CLG_OK;
     if (launch->call) return call_host(p, step, launch);
-    const clg__strands *series = clg__strands_of(p, number);
-    if (series) return clg__strands_enqueue(p, series, step_number(p), event);
+    const clg__strands *strands = clg__strands_of(p, number);
+    if (strands) return clg__strands_enqueue(p, strands, step_number(p), event);
     cl_kernel kernel = p->kernels[number];
     CLG_TRY(set_step_number(launch, kernel, step_number(p)));
     const size_t *local = launch->local[0] ? launch->local : NULL;
@@ -186,16 +186,16 @@ static clg_status profile_launch(clg_program *p, const clg__step *step, size_t i
     const clg__launch *launch = &step->lowering.launches[index];
     clg__str text = {0};
     clg__step_text(p, step, &text);
-    const clg__strands *series = clg__strands_of(p, step->first_kernel + (int)index);
+    const clg__strands *strands = clg__strands_of(p, step->first_kernel + (int)index);
     snprintf(row->name, sizeof row->name, "%s%s%s",
-             series           ? "strands"
+             strands          ? "strands"
              : launch->kernel ? launch->kernel
                               : "library call",
              ": ", clg__str_text(&text));
     clg__str_free(&text);
     row->flops = launch->flops;
     row->bytes = launch->bytes;
-    if (series) clg__strands_work(p, series, &row->flops, &row->bytes);
+    if (strands) clg__strands_work(p, strands, &row->flops, &row->bytes);
     cl_event event = NULL;
     CLG_TRY(enqueue(p, step, index, &event));
     CLG_TRY(clg_context_finish(p->ctx));

@@ -1,13 +1,13 @@
 /*
- * Series of launches for strands (strands.h): finding them, and the proof that strands do not meet.
+ * Launches for strands (strands.h): finding them, and the proof that strands do not meet.
  */
 #include <stdlib.h>
 
 #include "program/program.h"
 
 enum {
-    LEAST_LAUNCHES = 8, /* of a series: the fewer, the less there is to gain for another kernel */
-    LEAST_REPEATS = 3   /* launches per kernel: series are loops, not whatever stands together */
+    LEAST_LAUNCHES = 8, /* the fewer, the less there is to gain for another kernel */
+    LEAST_REPEATS = 3   /* launches per kernel: a loop, not whatever stands together */
 };
 
 clg__strands *clg__strands_of(const clg_program *p, int launch)
@@ -106,7 +106,7 @@ clg_status clg__strands_apart(const clg_program *p, int first, int count, bool *
     return status;
 }
 
-/* ---- finding series ---- */
+/* ---- finding launches for strands ---- */
 
 static bool can_share(const clg_program *p, int l)
 {
@@ -117,8 +117,8 @@ static bool can_share(const clg_program *p, int l)
            all_told(launch);
 }
 
-/* The kernel's number in the series, made if it is new; -1 if the series has no room for it. Its
- * code is generated, or that of the one file that a series can have. */
+/* The number of the launch's kernel among the strands', made if it is new; -1 if there is no room
+ * for it. Its code is generated, or that of the one file that strands can have. */
 static int kernel_number(clg__strands *s, const clg_program *p, const clg__hash128 *keys, int l)
 {
     const clg__launch *launch = clg__launch_at(p, l);
@@ -144,7 +144,7 @@ static bool is_worth_it(const clg__strands *s)
     return s->count >= LEAST_LAUNCHES && s->count >= LEAST_REPEATS * s->n_kernels;
 }
 
-/* All launches from s->first on that one series can have by their form. */
+/* All launches from s->first on that the same strands can carry out, by their form. */
 static void extend(clg__strands *s, const clg_program *p, const clg__hash128 *keys)
 {
     const int64_t extent = clg__launch_at(p, s->first)->strand_extent;
@@ -157,7 +157,7 @@ static void extend(clg__strands *s, const clg_program *p, const clg__hash128 *ke
     }
 }
 
-/* The series ends before the first launch that would let strands meet. */
+/* Strands end before the first launch that would let them meet. */
 static clg_status shorten(clg__strands *s, const clg_program *p)
 {
     int good = 0, bad = s->count + 1;
@@ -175,7 +175,7 @@ static clg_status shorten(clg__strands *s, const clg_program *p)
     return CLG_OK;
 }
 
-static clg_status keep_series(clg_program *p, const clg__strands *found)
+static clg_status keep_strands(clg_program *p, const clg__strands *found)
 {
     clg__strands *all = p->strands;
     size_t capacity = (size_t)p->n_strands;
@@ -190,7 +190,7 @@ static clg_status keep_series(clg_program *p, const clg__strands *found)
     return CLG_OK;
 }
 
-static clg_status find_series(clg_program *p, const clg__hash128 *keys, unsigned char *kernel_of)
+static clg_status find_strands(clg_program *p, const clg__hash128 *keys, unsigned char *kernel_of)
 {
     for (int l = 0; l < p->n_kernels; l++) {
         if (!can_share(p, l)) continue;
@@ -199,13 +199,13 @@ static clg_status find_series(clg_program *p, const clg__hash128 *keys, unsigned
         if (!is_worth_it(&s)) continue;
         CLG_TRY(shorten(&s, p));
         if (!is_worth_it(&s)) continue;
-        CLG_TRY(keep_series(p, &s));
+        CLG_TRY(keep_strands(p, &s));
         l += s.count - 1;
     }
     return CLG_OK;
 }
 
-/* Launches of a series are recorded for so many strands. */
+/* The launches are recorded for so many strands. */
 static clg_status record_anew(clg_program *p)
 {
     for (int i = 0; i < p->n_strands; i++)
@@ -223,7 +223,7 @@ clg_status clg__strands_form(clg_program *p, const clg__hash128 *keys)
     for (int i = 0; status == CLG_OK && i < p->n_steps; i++)
         for (size_t k = 0; k < p->steps[i].lowering.n_launches; k++)
             p->step_of_launch[p->steps[i].first_kernel + (int)k] = i;
-    if (status == CLG_OK) status = find_series(p, keys, kernel_of);
+    if (status == CLG_OK) status = find_strands(p, keys, kernel_of);
     clg__free(kernel_of);
     return status == CLG_OK ? record_anew(p) : status;
 }

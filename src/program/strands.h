@@ -1,18 +1,18 @@
 /*
  * Strands: many short launches in one.
  *
- * A recurrent net is a series of launches in which a sample never meets another: the next step
+ * A recurrent net is launch after launch in which a sample never meets another: the next step
  * needs the last one's results for the same samples only. Between launches all compute units wait
  * for each other all the same, and for the driver, which takes longer than a step of a small net.
- * Where a program has such a series, each compute unit takes its share of the samples (a strand)
- * through all of it: one launch, whose kernel calls the kernels of the series as functions, with
- * arguments from a table.
+ * Where a program has such launches in a row, they are carried out in strands: each compute unit
+ * takes its share of the samples (a strand) through all of them. That is one launch, whose kernel
+ * calls their kernels as functions, with arguments from a table.
  *
  * That strands do not meet is shown on memory, not on the graph: what any launch of one strand
  * writes, no launch of another touches. So it holds whatever the planner lets share memory.
  *
- * Series are found when a program is built, for the CPU engine; which launches are in one does not
- * change with the batch. Where strands would meet at another batch size, one takes all.
+ * Launches for strands are found when a program is built, for the CPU engine; which they are does
+ * not change with the batch. Where strands would meet at another batch size, one takes all.
  */
 #ifndef CLG_STRANDS_INTERNAL_H
 #define CLG_STRANDS_INTERNAL_H
@@ -20,22 +20,23 @@
 #include "kernels/kernels.h"
 #include "memory/buffer.h"
 
-enum { CLG__STRAND_KERNELS = 8, CLG__STRAND_MEMORIES = 8 }; /* of a series at most */
+enum { CLG__STRAND_KERNELS = 8, CLG__STRAND_MEMORIES = 8 }; /* at most */
 
-/* One of the kernels of a series. */
+/* One of the kernels that strands call. */
 typedef struct clg__strand_kernel {
-    int launch;   /* the first that runs it, counted from the series' first */
+    int launch;   /* the first that runs it, counted from the strands' first */
     int body;     /* number of the kernel whose code it is: those that differ in the epilogue alone
                      share the first one's */
     int epilogue; /* which of the body's */
 } clg__strand_kernel;
 
+/* Launches in a row that are carried out in strands. */
 typedef struct clg__strands {
     int first, count; /* launches of the program, as its kernels are numbered */
     clg__strand_kernel kernels[CLG__STRAND_KERNELS];
     int n_kernels;
     unsigned char *kernel_of; /* per launch */
-    int64_t strands;          /* at the batch size that is bound; 1 if they would meet */
+    int64_t strands;          /* their number at the bound batch size; 1 if they would meet */
     clg__hash128 key;
     clg__kernel_place place;
     cl_kernel kernel;
@@ -48,24 +49,24 @@ typedef struct clg__strands {
 struct clg_program;
 
 /**
- * Finds the program's series; `keys` (one per launch) tell kernels apart. The launches of a series
- * are recorded anew, for strands.
+ * Finds the launches that strands can carry out, and records them anew, for that; `keys` (one per
+ * launch) tell kernels apart.
  */
 clg_status clg__strands_form(struct clg_program *p, const clg__hash128 *keys);
 /** Whether no strand of these launches touches what another writes (and they have few memories). */
 clg_status clg__strands_apart(const struct clg_program *p, int first, int count, bool *apart);
-/** The key of a series' kernel from those of its launches. */
+/** The key of the strands' kernel from those of their launches. */
 clg__hash128 clg__strands_key(const clg__strands *s, const clg__hash128 *keys);
-/** The kernel that runs a series, behind the functions it calls. */
+/** The kernel that runs strands, behind the functions it calls. */
 void clg__strands_code(clg__str *out, const struct clg_program *p, const clg__strands *s,
                        const clg__slots *slots);
 /** Fills the tables and sets the arguments, for the batch size that was recorded. */
 clg_status clg__strands_bind(struct clg_program *p);
-/** The series that a launch belongs to; NULL: none. */
+/** The strands that carry out a launch; NULL: it is a launch of its own. */
 clg__strands *clg__strands_of(const struct clg_program *p, int launch);
 clg_status clg__strands_enqueue(const struct clg_program *p, const clg__strands *s, cl_ulong step,
                                 cl_event *event);
-/** Sums over its launches. */
+/** Sums over their launches. */
 void clg__strands_work(const struct clg_program *p, const clg__strands *s, double *flops,
                        double *bytes);
 void clg__strands_free(struct clg_program *p);

@@ -1,7 +1,7 @@
 /*
- * The kernel of a series of launches (strands.h), and its table of arguments: a row per launch.
+ * The kernel that runs strands (strands.h), and its table of arguments: a row per launch.
  *
- *     word 0   number of the kernel among the series'
+ *     word 0   number of the kernel among those that strands call
  *          1   work-groups of a strand; strand s has those from s times that on
  *          2   work-groups along x
  *          3   work-groups in all
@@ -179,9 +179,9 @@ static clg_status write_table(clg_program *p, clg__strands *s)
     clg_status status = words ? CLG_OK : CLG_ERROR_MEMORY;
     if (status == CLG_OK) write_rows(p, s, words, width);
     if (status == CLG_OK && s->n_memories > CLG__STRAND_MEMORIES)
-        status = clg__fail(CLG_ERROR_INTERNAL, "joined launches use %d memories", s->n_memories);
+        status = clg__fail(CLG_ERROR_INTERNAL, "strands use %d memories", s->n_memories);
     if (status == CLG_OK && !s->table)
-        status = clg__buffer_create(&s->table, p->ctx, size, "arguments of joined launches");
+        status = clg__buffer_create(&s->table, p->ctx, size, "arguments of strands");
     if (status == CLG_OK) status = clg__buffer_write(s->table, 0, words, size);
     clg__free(words);
     return status;
