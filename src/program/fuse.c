@@ -125,39 +125,74 @@ static bool try_join(clg__ir *ir, int c, int stage, int id)
     return true;
 }
 
-/* Moves the members of pointwise cluster `from` into a stage of cluster `into`; undone if unfit. */
-static bool try_absorb(clg__ir *ir, int into, int stage, int from)
+/* ---- a cluster into another one ---- */
+
+/* Is `from` a chain that walks over the same elements as this stage of cluster `into`? */
+static bool can_absorb(clg__ir *ir, int into, int stage, int from)
 {
-    clg__cluster *target = &ir->clusters[into], *source = &ir->clusters[from];
-    if (source->kind != CLG__CLUSTER_POINTWISE || into == from ||
-        !clg__before_mergeable(&ir->before, into, from))
-        return false;
-    clg__stage before = target->body[stage];
-    bool ok = true;
-    for (int i = 0; ok && i < source->body[0].n_members; i++) {
-        ok = reads_only_stage(ir, into, stage, source->body[0].members[i]) &&
-             insert_member(&target->body[stage], source->body[0].members[i]);
-    }
-    /* A chain that feeds the other stage of the target cannot become part of this one. */
-    if (ok && stage == 1 && clg__before_holds(&ir->before, from, into)) {
-        for (int i = 0; ok && i < source->body[0].n_members; i++) {
-            clg__space space;
-            int id = source->body[0].members[i];
-            ok = target->kind != CLG__CLUSTER_REDUCE ||
-                 (clg__space_make(&space, ir, target, 0) && clg__space_find(&space, ir, id) < 0);
-            const clg__value *anchor = target->anchor >= 0 ? &ir->values[target->anchor] : NULL;
-            for (int k = 0; ok && anchor && k < anchor->n_inputs; k++)
-                ok = producer(ir, anchor->inputs[k]) != from;
-        }
-    }
-    if (!ok || !fits(ir, target)) {
-        target->body[stage] = before;
-        return false;
-    }
+    if (from < 0 || from == into) return false;
+    const clg__cluster *target = &ir->clusters[into], *source = &ir->clusters[from];
+    const clg_shape *shape = stage ? &target->out_space : &target->space;
+    return source->kind == CLG__CLUSTER_POINTWISE && !source->dead &&
+           same_space(&source->space, shape) && clg__before_mergeable(&ir->before, into, from);
+}
+
+/* False, with some of them added, if not all of the chain's members can be in the stage. */
+static bool add_members(clg__ir *ir, int into, int stage, const clg__stage *chain)
+{
+    for (int i = 0; i < chain->n_members; i++)
+        if (!reads_only_stage(ir, into, stage, chain->members[i]) ||
+            !insert_member(&ir->clusters[into].body[stage], chain->members[i]))
+            return false;
+    return true;
+}
+
+static bool reads_cluster(const clg__ir *ir, int id, int from)
+{
+    const clg__value *v = &ir->values[id];
+    for (int i = 0; i < v->n_inputs; i++)
+        if (producer(ir, v->inputs[i]) == from) return true;
+    return false;
+}
+
+/* Does the reduction or kernel of cluster `into` itself need what chain `from` makes? Then that
+ * cannot come behind it. */
+static bool feeds_anchor(clg__ir *ir, int into, int from)
+{
+    const clg__cluster *target = &ir->clusters[into];
+    if (!clg__before_holds(&ir->before, from, into)) return false;
+    if (target->kind == CLG__CLUSTER_KERNEL) return reads_cluster(ir, target->anchor, from);
+    clg__space space;
+    if (!clg__space_make(&space, ir, target, 0)) return true;
+    const clg__stage *chain = &ir->clusters[from].body[0];
+    for (int i = 0; i < chain->n_members; i++)
+        if (clg__space_find(&space, ir, chain->members[i]) >= 0) return true;
+    return false;
+}
+
+static void take_over(clg__ir *ir, int into, int from)
+{
+    clg__cluster *source = &ir->clusters[from];
     for (int i = 0; i < source->body[0].n_members; i++)
         ir->values[source->body[0].members[i]].cluster = into;
     source->dead = true;
     clg__before_merge(&ir->before, into, from);
+}
+
+/* Moves chain `from` into a stage of cluster `into` if the result is one kernel; undone otherwise.
+ */
+static bool try_absorb(clg__ir *ir, int into, int stage, int from)
+{
+    if (!can_absorb(ir, into, stage, from)) return false;
+    clg__cluster *target = &ir->clusters[into];
+    const clg__stage before = target->body[stage];
+    bool fit = add_members(ir, into, stage, &ir->clusters[from].body[0]);
+    if (stage == 1) fit = fit && !feeds_anchor(ir, into, from);
+    if (!fit || !fits(ir, target)) {
+        target->body[stage] = before;
+        return false;
+    }
+    take_over(ir, into, from);
     return true;
 }
 
@@ -208,12 +243,8 @@ static clg_status cluster_pointwise(clg__ir *ir, int id)
         int c = ir->values[v->inputs[input]].cluster;
         if (!try_join(ir, c, stage, id)) continue;
         /* The other inputs' chains come along where they can. */
-        for (int i = 0; i < v->n_inputs; i++) {
-            int other = ir->values[v->inputs[i]].cluster;
-            if (other >= 0 && other != c && !ir->clusters[other].dead &&
-                same_space(&ir->clusters[other].space, &v->node->shape))
-                try_absorb(ir, c, stage, other);
-        }
+        for (int i = 0; i < v->n_inputs; i++)
+            try_absorb(ir, c, stage, ir->values[v->inputs[i]].cluster);
         return CLG_OK;
     }
     return start_pointwise(ir, id);
@@ -258,8 +289,7 @@ static bool share_large_load(const clg__ir *ir, const clg__cluster *one, const c
 static bool takes_chain(clg__ir *ir, int c, int in)
 {
     int chain = ir->values[in].cluster;
-    return chain >= 0 && ir->clusters[chain].kind == CLG__CLUSTER_POINTWISE &&
-           same_space(&ir->clusters[chain].space, &ir->clusters[c].space) &&
+    return can_absorb(ir, c, 0, chain) &&
            share_large_load(ir, &ir->clusters[c], &ir->clusters[chain]) &&
            try_absorb(ir, c, 0, chain);
 }
@@ -302,9 +332,7 @@ static clg_status cluster_reduce(clg__ir *ir, int id)
     c->reduces[c->n_reduces++] = id;
     v->cluster = index;
     add_dependencies(ir, index, id);
-    int chain = ir->values[v->inputs[0]].cluster;
-    if (chain >= 0 && same_space(&ir->clusters[chain].space, &c->space))
-        try_absorb(ir, index, 0, chain);
+    try_absorb(ir, index, 0, ir->values[v->inputs[0]].cluster);
     return CLG_OK;
 }
 
