@@ -25,6 +25,17 @@ typedef enum clg__op_class {
     CLG__MODE    /* replaced by one of its inputs when a program is compiled (`second_phases`) */
 } clg__op_class;
 
+/* What may be done with sums of an operation's results. */
+typedef enum clg__role { CLG__NO_ROLE, CLG__SUM, CLG__PRODUCT, CLG__NEGATION } clg__role;
+
+/* What simplification knows of a pointwise operation. Bit i stands for input i. */
+typedef struct clg__laws {
+    clg__role role;
+    double neutral;        /* an input that is this number everywhere ... */
+    unsigned neutral_bits; /* ... as one of these inputs leaves the other one as it is */
+    unsigned zero_bits;    /* one of these inputs being 0 makes the result 0 */
+} clg__laws;
+
 /* A pointwise expression, as text for kernels. x, y, z: inputs; a, b: parameters. */
 typedef struct clg__pointwise {
     const char *expression;
@@ -73,6 +84,7 @@ typedef struct clg__op {
      */
     const char *load;
     const clg__pointwise *pointwise;  /* CLG__POINTWISE */
+    const clg__laws *laws;            /* CLG__POINTWISE */
     const clg__algorithm *algorithms; /* CLG__KERNEL: first that applies; ended by name NULL */
     uint32_t typed_inputs; /* CLG__KERNEL: bit i: it reads input i by its type; others are f32 */
     /**
@@ -102,6 +114,12 @@ clg_tensor *clg__pointwise_build(const clg__op *op, clg_tensor *const *inputs, d
 /* The operations that nodes can have: rows of pointwise.def, then of ops.def. */
 size_t clg__op_count(void);
 const clg__op *clg__op_at(size_t index);
+
+/** Whether a node's operation has this role. */
+static inline bool clg__has_role(const clg_tensor *t, clg__role role)
+{
+    return t->op->laws && t->op->laws->role == role;
+}
 
 /** True for variables, hidden ones (constants, packs) included. */
 bool clg__is_variable_node(const clg_tensor *t);

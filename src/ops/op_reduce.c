@@ -57,7 +57,7 @@ static bool is_steady(const clg_tensor *t, const clg_tensor *x, int first, int c
  */
 static clg_tensor *without_factor(clg_tensor *x, int first, int count, clg_tensor **factor)
 {
-    if (x->op->class_ != CLG__POINTWISE || strcmp(x->op->name, "mul") != 0) return NULL;
+    if (!clg__has_role(x, CLG__PRODUCT)) return NULL;
     for (int i = 0; i < 2; i++) {
         *factor = x->inputs[i];
         if (is_steady(*factor, x, first, count) &&
@@ -74,7 +74,7 @@ static clg_tensor *reduce_run(clg_tensor *x, clg__reduce_kind kind, int first, i
     if (!x) return NULL;
     clg_tensor *factor, *rest = NULL;
     bool sum = kind == CLG__REDUCE_SUM;
-    if (sum && x->op->class_ == CLG__POINTWISE && strcmp(x->op->name, "neg") == 0)
+    if (sum && clg__has_role(x, CLG__NEGATION))
         return clg_neg(reduce_run(x->inputs[0], kind, first, count));
     if (sum) rest = without_factor(x, first, count, &factor);
     if (rest) return clg_mul(reduce_run(rest, kind, first, count), factor);

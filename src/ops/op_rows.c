@@ -226,7 +226,7 @@ typedef struct parts {
 static bool collect_parts(const clg_tensor *x, const clg_shape *table, parts *p)
 {
     if (!clg__same_shape(&x->shape, table)) return false;
-    if (x->op->class_ == CLG__POINTWISE && strcmp(x->op->name, "add") == 0)
+    if (clg__has_role(x, CLG__SUM))
         return collect_parts(x->inputs[0], table, p) && collect_parts(x->inputs[1], table, p);
     if (x->op != &clg__op_scatter_add || p->count == MAX_PARTS) return false;
     p->index[p->count] = x->inputs[0];

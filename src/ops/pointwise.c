@@ -170,6 +170,16 @@ enum {
     ROW_COUNT
 };
 
+/* Of the others nothing is known. */
+static const clg__laws laws[ROW_COUNT] = {
+    [ROW_add] = {.role = CLG__SUM, .neutral = 0, .neutral_bits = 3},
+    [ROW_sub] = {.neutral = 0, .neutral_bits = 2},
+    [ROW_mul] = {.role = CLG__PRODUCT, .neutral = 1, .neutral_bits = 3, .zero_bits = 3},
+    [ROW_div] = {.neutral = 1, .neutral_bits = 2},
+    [ROW_pow] = {.neutral = 1, .neutral_bits = 2},
+    [ROW_neg] = {.role = CLG__NEGATION},
+};
+
 const size_t clg__pointwise_count = ROW_COUNT;
 const clg__op clg__pointwise_rows[] = {
 #define CLG_UNARY(row, text, ...)                                                                  \
@@ -178,7 +188,8 @@ const clg__op clg__pointwise_rows[] = {
      .class_ = CLG__POINTWISE,                                                                     \
      .attr_size = sizeof(clg__pointwise_attr),                                                     \
      .gradient = gradient_##row,                                                                   \
-     .pointwise = &details_##row},
+     .pointwise = &details_##row,                                                                  \
+     .laws = &laws[ROW_##row]},
 #include "clgrad/pointwise.def"
 #undef CLG_UNARY
 #undef CLG_UNARY_A

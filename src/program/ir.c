@@ -7,18 +7,6 @@
  */
 #include "program/ir.h"
 
-/* x op number (or number op x) that is x again, or one number. */
-static const struct identity {
-    const char *op;
-    int input; /* which input is the number */
-    double number;
-    enum { OTHER_INPUT, ZERO } result;
-} identities[] = {
-    {"add", 0, 0.0, OTHER_INPUT}, {"add", 1, 0.0, OTHER_INPUT}, {"sub", 1, 0.0, OTHER_INPUT},
-    {"mul", 0, 1.0, OTHER_INPUT}, {"mul", 1, 1.0, OTHER_INPUT}, {"div", 1, 1.0, OTHER_INPUT},
-    {"mul", 0, 0.0, ZERO},        {"mul", 1, 0.0, ZERO},        {"pow", 1, 1.0, OTHER_INPUT},
-};
-
 static bool same_shape(const clg_shape *a, const clg_shape *b)
 {
     return clg_shape_equal(a, b) && a->batched == b->batched;
@@ -87,26 +75,31 @@ static void fold_structure(clg__ir *ir, clg__value *v)
     set_uniform(v, number, power);
 }
 
-static void apply_identities(clg__ir *ir, clg__value *v)
+/* Is an input one number everywhere, and this one at all batch sizes? */
+static bool is_number(const clg__ir *ir, int id, double number)
 {
-    for (size_t k = 0; k < CLG__COUNT(identities); k++) {
-        const struct identity *rule = &identities[k];
-        if (strcmp(rule->op, v->node->op->name) != 0) continue;
-        const clg__value *constant = &ir->values[v->inputs[rule->input]];
-        if (!constant->uniform || constant->number != rule->number ||
-            (constant->power && rule->number != 0))
-            continue;
-        int other = v->inputs[1 - rule->input];
-        if (rule->result == ZERO) {
-            set_uniform(v, 0, 0);
-            return;
-        }
-        const clg_tensor *stands_in = ir->values[other].node;
-        if (same_shape(&stands_in->shape, &v->node->shape) && stands_in->dtype == v->node->dtype) {
-            v->same = other;
-            return;
-        }
+    const clg__value *v = &ir->values[id];
+    return v->uniform && v->number == number && (!v->power || number == 0);
+}
+
+static bool can_stand_for(const clg_tensor *other, const clg_tensor *node)
+{
+    return same_shape(&other->shape, &node->shape) && other->dtype == node->dtype;
+}
+
+/* x + 0, x * 1 and the like are x; x * 0 is 0. */
+static void apply_laws(clg__ir *ir, clg__value *v)
+{
+    const clg__laws *laws = v->node->op->laws;
+    for (int i = 0; i < v->n_inputs; i++) {
+        const bool neutral =
+            laws->neutral_bits >> i & 1 && is_number(ir, v->inputs[i], laws->neutral);
+        if (!neutral || !can_stand_for(ir->values[v->inputs[1 - i]].node, v->node)) continue;
+        v->same = v->inputs[1 - i];
+        return;
     }
+    for (int i = 0; i < v->n_inputs; i++)
+        if (laws->zero_bits >> i & 1 && is_number(ir, v->inputs[i], 0)) set_uniform(v, 0, 0);
 }
 
 static void fold(clg__ir *ir, int id)
@@ -122,7 +115,7 @@ static void fold(clg__ir *ir, int id)
         v->uniform = true;
     } else if (op->class_ == CLG__POINTWISE) {
         fold_pointwise(ir, v);
-        if (!v->uniform) apply_identities(ir, v);
+        if (!v->uniform) apply_laws(ir, v);
     } else if (op->class_ == CLG__VIEW || op->class_ == CLG__ALIAS || op->class_ == CLG__REDUCE) {
         fold_structure(ir, v);
     }
