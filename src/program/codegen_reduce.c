@@ -69,10 +69,8 @@ void clg__emit_finish(clg__generator *g, bool two_stages)
     clg__emit_block(&epilogue, column, "e", 1);
 }
 
-void clg__emit_reduce_head(clg__generator *g, const char *name, const char *more, bool two_stages)
+void clg__emit_reduce_head(clg__generator *g, const char *more, bool two_stages)
 {
-    const bool meet = g->ir->ctx->engine == CLG_ENGINE_GPU; /* at barriers */
-    clg__str_addf(g->out, meet ? "__kernel void %s(" : "ENTRY void %s(WHERE_PARAMS ", name);
     clg__str_addf(g->out,
                   "ulong outer, ulong rows, ulong row_chunk, ulong column_chunk, "
                   "ulong column_parts, ulong parts, ulong inner_rows, ulong inner%s",
@@ -164,7 +162,8 @@ static void emit_single_columns(clg__generator *g, int first, int behind)
 static void emit_column_reduction(clg__generator *g, const char *name, int first, int behind,
                                   bool two_stages, int width)
 {
-    clg__emit_reduce_head(g, name, "", two_stages);
+    clg__str_addf(g->out, "ENTRY void %s(WHERE_PARAMS ", name);
+    clg__emit_reduce_head(g, "", two_stages);
     clg__str_addf(
         g->out,
         "const ulong o = WHERE_Y / inner_rows, i = WHERE_Y %% inner_rows;\n"

@@ -220,7 +220,8 @@ void clg__codegen_reduce_group(clg__generator *g, const char *name, bool two_sta
     int first, behind, group = clg__reduce_group(g->ir->ctx);
     clg__reduce_axes(g->cluster, &g->space, &first, &behind);
     clg__str_addf(g->out, "__attribute__((reqd_work_group_size(%d, 1, 1)))\n", group);
-    clg__emit_reduce_head(g, name, lanes_parameters, two_stages);
+    clg__str_addf(g->out, "__kernel void %s(", name); /* work-items meet: no entry */
+    clg__emit_reduce_head(g, lanes_parameters, two_stages);
     if (behind == g->space.n_axes)
         emit_row_group(g, first, two_stages, group);
     else

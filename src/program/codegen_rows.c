@@ -55,7 +55,8 @@ static int first_reduced_axis(const clg__generator *g)
 
 void clg__codegen_row_parts(clg__generator *g, const char *name, int width)
 {
-    clg__emit_reduce_head(g, name, "", true);
+    clg__str_addf(g->out, "ENTRY void %s(WHERE_PARAMS ", name);
+    clg__emit_reduce_head(g, "", true);
     clg__str_add(
         g->out,
         "const ulong o = WHERE_X, part = WHERE_Y;\n"

@@ -12,8 +12,8 @@
 const char *clg__reduce_start(const clg__generator *g, int i);
 const char *clg__reduce_combine(const clg__generator *g, int i);
 
-/** The kernel's name and parameters (`more`: further ones) up to its opening brace. */
-void clg__emit_reduce_head(clg__generator *g, const char *name, const char *more, bool two_stages);
+/** Behind "(": the kernel's parameters (`more`: further ones) up to its opening brace. */
+void clg__emit_reduce_head(clg__generator *g, const char *more, bool two_stages);
 /** Sums of a width at their start, and the addition of a block's values to them. */
 void clg__emit_sums(clg__generator *g, int width);
 void clg__emit_accumulate(clg__generator *g, int width);
