@@ -140,6 +140,39 @@ START_TEST(builders)
 }
 END_TEST
 
+/* Of a rank beyond what a shape has room for, all extents that there are 2 and equal. */
+static clg_shape beyond(int ndim)
+{
+    clg_shape shape = CLG_SHAPE(2, 2, 2, 2, 2, 2);
+    shape.ndim = ndim;
+    return shape;
+}
+
+/* A shape is the caller's own struct: nothing may be read behind its extents. */
+START_TEST(too_many_axes)
+{
+    static const int ranks[] = {-1, CLG_MAX_DIMS + 1, CLG_MAX_DIMS + 2, 1 << 20};
+    const float data[1] = {1};
+    for (size_t i = 0; i < CLG__COUNT(ranks); i++) {
+        const clg_shape shape = beyond(ranks[i]);
+        NOTHING(clg_shape_count(&shape), "clg_shape_count: the shape has not 0 to 6 axes");
+        ck_assert(!clg_shape_equal(&shape, &shape));
+        for (int builder = 0; builder < 6; builder++) {
+            clg_graph *g = clg_graph_create(NULL);
+            clg_tensor *x = clg_input(g, "x", CLG_F32, CLG_SHAPE(2));
+            if (builder == 0) NOTHING(clg_input(g, "y", CLG_F32, shape), "has not 0 to 6 axes");
+            if (builder == 1) NOTHING(clg_full(g, shape, 1), "has not 0 to 6 axes");
+            if (builder == 2) NOTHING(clg_constant(g, shape, data), "has not 0 to 6 axes");
+            if (builder == 3)
+                NOTHING(clg_variable(g, "v", shape, (clg_init){0}, true), "has not 0 to 6 axes");
+            if (builder == 4) NOTHING(clg_reshape(x, shape), "reshape: (2) does not fit in");
+            if (builder == 5) NOTHING(clg_broadcast(x, shape), "broadcast: (2) cannot be");
+            clg_graph_destroy(g);
+        }
+    }
+}
+END_TEST
+
 /* Each message says what is wrong, and nothing else. */
 START_TEST(shapes_and_parameters)
 {
@@ -170,5 +203,6 @@ int main(void)
     tcase_add_test(null, graphs_and_shapes);
     tcase_add_test(null, builders);
     tcase_add_test(null, shapes_and_parameters);
+    tcase_add_test(null, too_many_axes);
     return testing_run(suite);
 }

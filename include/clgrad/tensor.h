@@ -54,8 +54,10 @@ typedef struct clg_shape {
 #define CLG_SCALAR clg_shape_of(0, NULL)
 /** Builders refuse shapes of more than CLG_MAX_DIMS axes; here only so many extents are read. */
 CLG_API clg_shape clg_shape_of(int ndim, const int64_t *dims);
-/** Number of elements (1 for a scalar). */
+/** Number of elements (1 for a scalar); 0, and a message, if there are too many axes for a shape.
+ */
 CLG_API int64_t clg_shape_count(const clg_shape *shape);
+/** False also for what is no shape. */
 CLG_API bool clg_shape_equal(const clg_shape *a, const clg_shape *b);
 /** Writes "(64, 28, 28, 1)" into text; always NUL-terminated. Returns text. */
 CLG_API char *clg_shape_text(const clg_shape *shape, char *text, size_t size);

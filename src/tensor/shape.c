@@ -32,9 +32,20 @@ clg_shape clg_shape_of(int ndim, const int64_t *dims)
     return shape;
 }
 
+static const char no_rank[] = "has not 0 to 6 axes";
+
+static bool has_rank(const clg_shape *shape)
+{
+    return shape->ndim >= 0 && shape->ndim <= CLG_MAX_DIMS;
+}
+
 int64_t clg_shape_count(const clg_shape *shape)
 {
     CLG__NEEDS_OR(0, shape);
+    if (!has_rank(shape)) {
+        clg__fail(CLG_ERROR_ARGUMENT, "clg_shape_count: the shape %s", no_rank);
+        return 0;
+    }
     int64_t count = 1;
     for (int i = 0; i < shape->ndim; i++) count *= shape->dim[i];
     return count;
@@ -43,7 +54,7 @@ int64_t clg_shape_count(const clg_shape *shape)
 bool clg_shape_equal(const clg_shape *a, const clg_shape *b)
 {
     CLG__NEEDS_OR(false, a && b);
-    if (a->ndim != b->ndim) return false;
+    if (a->ndim != b->ndim || !has_rank(a)) return false;
     for (int i = 0; i < a->ndim; i++)
         if (a->dim[i] != b->dim[i]) return false;
     return true;
@@ -64,7 +75,7 @@ char *clg_shape_text(const clg_shape *shape, char *text, size_t size)
 
 const char *clg__shape_fault(const clg_shape *shape)
 {
-    if (shape->ndim < 0 || shape->ndim > CLG_MAX_DIMS) return "has not 0 to 6 axes";
+    if (!has_rank(shape)) return no_rank;
     for (int i = 0; i < shape->ndim; i++)
         if (shape->dim[i] <= 0) return "has an extent that is not positive";
     int64_t bytes = 8;
