@@ -173,6 +173,64 @@ START_TEST(too_many_axes)
 }
 END_TEST
 
+enum { LAYERS = 15 };
+
+static clg_tensor *layer_without_name(clg_graph *g, int i)
+{
+    clg_tensor *x = clg_input(g, "x", CLG_F32, CLG_SHAPE(2, 4));
+    clg_tensor *image = clg_input(g, "image", CLG_F32, CLG_SHAPE(2, 5, 5, 4));
+    clg_tensor *steps = clg_input(g, "steps", CLG_F32, CLG_SHAPE(2, 3, 4));
+    clg_tensor *index = clg_input(g, "index", CLG_I32, CLG_SHAPE(2));
+    if (i == 0) return clg_linear_layer(x, NULL, 3, NULL);
+    if (i == 1) return clg_conv2d_layer(image, NULL, 4, 3, NULL);
+    if (i == 2) return clg_conv_transpose2d_layer(image, NULL, 4, 3, NULL);
+    if (i == 3) return clg_batch_norm_layer(x, NULL, NULL);
+    if (i == 4) return clg_layer_norm_layer(x, NULL, 1, 0);
+    if (i == 5) return clg_rms_norm_layer(x, NULL, 1, 0);
+    if (i == 6) return clg_group_norm_layer(x, NULL, 2, 0);
+    if (i == 7) return clg_normalize_layer(x, NULL);
+    if (i == 8) return clg_prelu_layer(x, NULL, NULL);
+    if (i == 9) return clg_swish_layer(x, NULL, NULL);
+    if (i == 10) return clg_soft_exponential_layer(x, NULL, NULL);
+    if (i == 11) return clg_apl_layer(x, NULL, NULL);
+    if (i == 12) return clg_maxout_layer(x, NULL, 3, NULL);
+    if (i == 13) return clg_embedding_layer(index, NULL, 5, 3, NULL);
+    return clg_lstm_layer(steps, NULL, 3, NULL, NULL);
+}
+
+/* Layers are told apart by their names. */
+START_TEST(layer_names)
+{
+    for (int i = 0; i < LAYERS; i++) {
+        clg_graph *g = clg_graph_create(NULL);
+        NOTHING(layer_without_name(g, i), "layer: the name is NULL");
+        ck_assert_int_eq(clg_graph_status(g), CLG_ERROR_ARGUMENT);
+        clg_graph_destroy(g);
+    }
+}
+END_TEST
+
+START_TEST(rates_and_draws)
+{
+    double losses[4] = {4, 3, 2, 1};
+    int32_t drawn[2] = {7, 7};
+    clg_sampler *sampler = NULL;
+    const clg_lr_range defaults = {0};
+    for (size_t i = 0; i < 100; i += 33)
+        ck_assert_double_eq(clg_lr_range_rate(NULL, i), clg_lr_range_rate(&defaults, i));
+    ck_assert_double_eq(clg_lr_range_suggest(NULL, losses, 4),
+                        clg_lr_range_suggest(&defaults, losses, 4));
+    NO_VALUE(clg_lr_range_suggest, NULL, NULL, 4);
+    NOTHING(!clg_lr_range_smooth(NULL, 4, losses), "clg_lr_range_smooth: an argument is NULL");
+    NOTHING(!clg_lr_range_smooth(losses, 4, NULL), "clg_lr_range_smooth: an argument is NULL");
+    TEST_OK(clg_sampler_create(&sampler, losses, 4, 1));
+    NOTHING((clg_sampler_draw(NULL, 1, 0, 2, drawn), 0), "clg_sampler_draw: an argument is NULL");
+    NOTHING((clg_sampler_draw(sampler, 1, 0, 2, NULL), 0), "clg_sampler_draw: an argument is NULL");
+    ck_assert_int_eq(drawn[0], 7);
+    clg_sampler_destroy(sampler);
+}
+END_TEST
+
 /* Each message says what is wrong, and nothing else. */
 START_TEST(shapes_and_parameters)
 {
@@ -204,5 +262,7 @@ int main(void)
     tcase_add_test(null, builders);
     tcase_add_test(null, shapes_and_parameters);
     tcase_add_test(null, too_many_axes);
+    tcase_add_test(null, layer_names);
+    tcase_add_test(null, rates_and_draws);
     return testing_run(suite);
 }

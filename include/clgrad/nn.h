@@ -18,7 +18,8 @@ extern "C" {
 #endif
 
 /* ---- layers ----
- * A layer creates variables "<name>.weight", "<name>.bias" ... in the graph of its input. Weights
+ * A layer creates variables "<name>.weight", "<name>.bias" ... in the graph of its input; the name
+ * is not NULL, and of no other layer of the graph (but see clg_graph_share_variables). Weights
  * and biases start as in PyTorch, uniform in +-1 / sqrt(fan_in), unless an initializer is given.
  * `params` may be NULL.
  */
@@ -58,7 +59,8 @@ typedef struct clg_conv_transpose2d_layer_params {
     const clg_init *weight_init, *bias_init; /* as in clg_linear_params */
     bool no_bias;
 } clg_conv_transpose2d_layer_params;
-#define clg_conv_transpose2d_layer_options(...) (&(clg_conv_transpose2d_layer_params){__VA_ARGS__})
+#define clg_conv_transpose2d_layer_options(...)                                                    \
+    (&(clg_conv_transpose2d_layer_params){__VA_ARGS__})
 /**
  * x (N, H, W, IC) -> (N, OH, OW, channels) with a size x size kernel. Variables: <name>.weight
  * (size, width, channels / groups, IC), <name>.bias (channels).

@@ -111,7 +111,8 @@ CLG_API clg_status clg_plateau_parse(clg_plateau *plateau, const char *text);
 
 /*
  * The range test (Smith 2015): train for some steps while the rate grows exponentially, and look
- * where the loss falls fastest. Weights are of no use afterwards. Defaults of 0 in parentheses.
+ * where the loss falls fastest. Weights are of no use afterwards. Defaults of 0 in parentheses; for
+ * a range of NULL all of them.
  */
 typedef struct clg_lr_range {
     double lowest, highest; /* (1e-7, 10) */
@@ -123,12 +124,13 @@ CLG_API double clg_lr_range_rate(const clg_lr_range *range, size_t i);
 /**
  * Smooths the losses of the first n steps into `smooth` (n numbers; may be `losses`): a moving
  * average whose start is corrected as adam's. True if the last one is over four times the lowest,
- * or not finite: time to stop.
+ * or not finite: time to stop; and, with a message, for losses of NULL.
  */
 CLG_API bool clg_lr_range_smooth(const double *losses, size_t n, double *smooth);
 /**
  * The rate at which the smoothed losses, on their way to the lowest one, fall fastest over the
- * logarithm of the rate; 0 if they never fall, or n is less than 4.
+ * logarithm of the rate; 0 if they never fall, or n is less than 4; 0 and a message for losses of
+ * NULL.
  */
 CLG_API double clg_lr_range_suggest(const clg_lr_range *range, const double *smooth, size_t n);
 

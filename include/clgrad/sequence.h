@@ -88,7 +88,8 @@ CLG_API clg_status clg_sampler_create(clg_sampler **out, const double *weights, 
                                       double power);
 CLG_API void clg_sampler_destroy(clg_sampler *sampler);
 /** out[j] for j = 0 .. count - 1 is draw number first + j: a function of that and the seed, so that
- *  draws can start anywhere. May be called from several threads at once. */
+ *  draws can start anywhere. May be called from several threads at once. A sampler or `out` of NULL
+ *  leaves a message, and `out` alone. */
 CLG_API void clg_sampler_draw(const clg_sampler *sampler, uint64_t seed, uint64_t first,
                               int64_t count, int32_t *out);
 

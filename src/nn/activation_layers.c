@@ -14,7 +14,7 @@ static clg_tensor *learned(clg_tensor *x, const char *layer, const char *what, d
                            const clg_learned_activation_params *params)
 {
     static const clg_learned_activation_params defaults = {0};
-    if (!x) return NULL;
+    if (!x || !clg__layer_named(x, layer)) return NULL;
     if (!params) params = &defaults;
     int last = x->shape.ndim - 1;
     if (params->per_channel && (last < 0 || x->shape.batched >> last & 1))
@@ -50,7 +50,7 @@ clg_tensor *clg_soft_exponential_layer(clg_tensor *x, const char *name,
 clg_tensor *clg_apl_layer(clg_tensor *x, const char *name, const clg_apl_layer_params *params)
 {
     static const clg_apl_layer_params defaults = {0};
-    if (!x) return NULL;
+    if (!x || !clg__layer_named(x, name)) return NULL;
     if (!params) params = &defaults;
     int pieces = params->pieces ? params->pieces : 2, last = x->shape.ndim - 1;
     if (pieces < 1 || last < 0 || x->shape.batched >> last & 1)
@@ -71,7 +71,7 @@ clg_tensor *clg_maxout_layer(clg_tensor *x, const char *name, int64_t features,
                              const clg_maxout_layer_params *params)
 {
     static const clg_maxout_layer_params defaults = {0};
-    if (!x) return NULL;
+    if (!x || !clg__layer_named(x, name)) return NULL;
     if (!params) params = &defaults;
     int pieces = params->pieces ? params->pieces : 2;
     if (pieces < 1 || features < 1 || features > INT32_MAX)

@@ -12,6 +12,12 @@
 #include "tensor/graph.h"
 #include "tensor/init.h"
 
+bool clg__layer_named(const clg_tensor *x, const char *name)
+{
+    if (!name) clg__graph_fail(x->graph, CLG_ERROR_ARGUMENT, "layer: the name is NULL");
+    return name != NULL;
+}
+
 clg_tensor *clg__layer_variable(clg_graph *g, const char *layer, const char *what,
                                 const clg_shape *shape, clg_init init, bool trainable)
 {
@@ -50,6 +56,7 @@ static clg_tensor *add_bias(clg_tensor *y, const char *layer, const clg_shape *w
 static bool layer_fits(clg_tensor *x, const char *layer, int min_ndim, int64_t features)
 {
     int last = x->shape.ndim - 1;
+    if (!clg__layer_named(x, layer)) return false;
     if (x->shape.ndim < min_ndim)
         clg__graph_fail(x->graph, CLG_ERROR_ARGUMENT,
                         "%s: the input needs at least %d axes, got %d", layer, min_ndim,
@@ -161,6 +168,7 @@ clg_tensor *clg_batch_norm_layer(clg_tensor *x, const char *name,
 static bool last_axes(clg_tensor *x, const char *layer, int axes, clg_shape *shape)
 {
     int first = x->shape.ndim - axes;
+    if (!clg__layer_named(x, layer)) return false;
     if (axes < 1 || first < 1)
         return clg__graph_fail(
             x->graph, CLG_ERROR_ARGUMENT,

@@ -6,16 +6,19 @@
 #include "base/base.h"
 #include "clgrad/schedule.h"
 
+static const clg_lr_range defaults = {.lowest = 1e-7, .highest = 10.0, .steps = 100};
+
 static size_t count_of(const clg_lr_range *range)
 {
-    size_t steps = range->steps ? range->steps : 100;
+    size_t steps = range->steps ? range->steps : defaults.steps;
     return steps < 2 ? 2 : steps;
 }
 
 double clg_lr_range_rate(const clg_lr_range *range, size_t i)
 {
-    double lowest = range->lowest > 0 ? range->lowest : 1e-7;
-    double highest = range->highest > 0 ? range->highest : 10.0;
+    if (!range) range = &defaults;
+    double lowest = range->lowest > 0 ? range->lowest : defaults.lowest;
+    double highest = range->highest > 0 ? range->highest : defaults.highest;
     return lowest * pow(highest / lowest, (double)i / (double)(count_of(range) - 1));
 }
 
@@ -23,6 +26,7 @@ bool clg_lr_range_smooth(const double *losses, size_t n, double *smooth)
 {
     const double decay = 0.9;
     double average = 0, weight = 0, lowest = INFINITY;
+    CLG__NEEDS_OR(true, n == 0 || (losses && smooth));
     for (size_t i = 0; i < n; i++) {
         average = decay * average + (1 - decay) * losses[i];
         weight = decay * weight + (1 - decay);
@@ -45,6 +49,7 @@ double clg_lr_range_suggest(const clg_lr_range *range, const double *smooth, siz
 {
     const size_t reach = n / 25 + 1; /* the slope is taken over so many steps on both sides */
     double steepest = 0, rate = 0;
+    CLG__NEEDS_OR(0, smooth);
     size_t end = n < 4 ? 0 : lowest_of(smooth, n);
     /* means of fewer losses jump from batch to batch */
     for (size_t i = n < 40 ? 1 : 10; i < end; i++) {

@@ -89,6 +89,7 @@ void clg_sampler_destroy(clg_sampler *s)
 void clg_sampler_draw(const clg_sampler *s, uint64_t seed, uint64_t first, int64_t count,
                       int32_t *out)
 {
+    CLG__NEEDS_OR(, s && (out || count < 1));
     for (int64_t j = 0; j < count; j++) {
         uint32_t word[4];
         clg__philox(seed, first + (uint64_t)j, 0, word);

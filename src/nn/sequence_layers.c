@@ -15,7 +15,7 @@
 clg_tensor *clg_embedding_layer(clg_tensor *index, const char *name, int64_t rows, int64_t features,
                                 const clg_embedding_params *params)
 {
-    if (!index) return NULL;
+    if (!index || !clg__layer_named(index, name)) return NULL;
     clg_init init = {.kind = CLG_INIT_NORMAL, .value = 1.0};
     if (params && params->weight_init) init = *params->weight_init;
     if (rows < 1 || features < 1)
@@ -158,7 +158,7 @@ static clg_tensor *recurrent_layer(stack s, clg_tensor *x)
 {
     static const clg_recurrent_layer_params defaults = {0};
     clg_recurrent_layer_result unused;
-    if (!x) return NULL;
+    if (!x || !clg__layer_named(x, s.name)) return NULL;
     if (!s.params) s.params = &defaults;
     if (!s.out) s.out = &unused;
     s.layers = s.params->layers ? s.params->layers : 1;
