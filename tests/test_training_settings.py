@@ -264,6 +264,24 @@ class Runs(Case):
         self.assertIn("Resuming constant at step 6 (epoch 3)", on)
         self.assertNotIn("spans", on)
 
+    def test_resuming_after_patience(self):
+        self.write(TABLE.replace("lr: 0.1", "lr: 0, patience: 2").replace("validation: 0", "validation: 0.5"))
+        self.train("--out", "run", "--epochs", "9")
+        for more in [], ["--epochs", "12"]:
+            again = self.cltrain("train", "--resume", "run", *more).stderr
+            self.assertRegex(again, r"run is complete: step \d+, epoch 3 of (9|12), ended by its patience of 2\n")
+            self.assertNotRegex(again, "Resuming|would go on")
+
+    def test_without_locks(self):
+        warning = "warning: run cannot be locked (No locks available): nothing keeps another process from training it too"
+        without = {**os.environ, "LD_PRELOAD": os.environ["NO_LOCKS"]}
+        for arguments in ["model.yaml", "--data", "t.csv", "--out", "run"], ["--resume", "run"]:
+            result = subprocess.run([CLTRAIN, "train", *arguments, "--epochs", "1"], cwd=self.folder, text=True,
+                                    capture_output=True, env=without, timeout=300)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertEqual(result.stderr.count(warning), 1, result.stderr)
+        self.assertNotIn("locked", self.cltrain("train", "--resume", "run").stderr)
+
 
 class ClassWeights(Case):
     """A feature that is always 0: what is learned is how often the classes are, times their weights."""

@@ -60,6 +60,7 @@ int report_unwritten(clg_status status, const char *what);
 int exit_code_of(clg_status status);
 /** Writes a line for people to stderr. */
 void report_note(const char *format, ...) CLG_PRINTF(1, 2);
+void report_warning(const char *format, ...) CLG_PRINTF(1, 2);
 /** Sends the library's warnings to stderr. */
 void report_library_warnings(void);
 

@@ -67,9 +67,19 @@ void report_note(const char *format, ...)
     va_end(args);
 }
 
+void report_warning(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    fputs("cltrain: warning: ", stderr);
+    vfprintf(stderr, format, args);
+    fputc('\n', stderr);
+    va_end(args);
+}
+
 static void print_warning(void *user, clg_log_level level, const char *message)
 {
-    if (level == CLG_LOG_WARNING) fprintf(stderr, "cltrain: warning: %s\n", message);
+    if (level == CLG_LOG_WARNING) report_warning("%s", message);
 }
 
 void report_library_warnings(void)

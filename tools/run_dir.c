@@ -60,16 +60,18 @@ static int set_path(struct run_dir *run, const char *path)
 
 /*
  * One process at a time trains a run. The lock is on the directory itself, so that it leaves no
- * file and ends with the process, however that ends. Where the file system has no such locks, there
- * is none.
+ * file and ends with the process, however that ends. Some file systems have no such locks.
  */
 static int lock(struct run_dir *run)
 {
     int directory = open(run->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (directory < 0) return DONE;
-    run->lock = directory;
-    if (!flock(directory, LOCK_EX | LOCK_NB) || errno != EWOULDBLOCK) return DONE;
-    return report_error(FAILED, "%s is being trained by another process", run->path);
+    if (directory >= 0) run->lock = directory;
+    if (directory >= 0 && !flock(directory, LOCK_EX | LOCK_NB)) return DONE;
+    if (directory >= 0 && errno == EWOULDBLOCK)
+        return report_error(FAILED, "%s is being trained by another process", run->path);
+    report_warning("%s cannot be locked (%s): nothing keeps another process from training it too",
+                   run->path, strerror(errno));
+    return DONE;
 }
 
 static int create_named(struct run_dir *run, const char *out)

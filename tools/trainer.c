@@ -377,8 +377,7 @@ static int finish(struct trainer *trainer)
     return DONE;
 }
 
-/* Early stopping: `patience` epochs in a row without a lower validation loss. */
-static bool out_of_patience(const struct trainer *trainer)
+bool trainer_out_of_patience(const struct trainer *trainer)
 {
     int64_t patience = *trainer->file->content->training.patience;
     int best = run_best(&trainer->run);
@@ -411,7 +410,7 @@ int trainer_run(struct trainer *trainer)
     if (status != CLG_OK) return report_status(status, NULL);
     progress_start(&trainer->progress);
     int code = DONE;
-    while (code == DONE && trainer->epoch < epochs && !out_of_patience(trainer))
+    while (code == DONE && trainer->epoch < epochs && !trainer_out_of_patience(trainer))
         code = run_epoch(trainer);
     progress_clear(&trainer->progress);
     if (code == DONE && *trainer->file->content->training.patience) code = restore_best(trainer);

@@ -54,6 +54,8 @@ int trainer_prepare(struct trainer *trainer);
 int trainer_resume(struct trainer *trainer);
 /** Trains to the end; prints a line per epoch and a last one. */
 int trainer_run(struct trainer *trainer);
+/** Early stopping: `patience` epochs in a row without a lower validation loss. */
+bool trainer_out_of_patience(const struct trainer *trainer);
 void trainer_clear(struct trainer *trainer);
 
 /* ---- parts, in trainer_state.c ---- */

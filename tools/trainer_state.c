@@ -153,7 +153,12 @@ static clg_status restore(struct trainer *trainer, const char *directory, clg_gr
 static void note_resumed(const struct trainer *trainer, const clg_graph_state *state)
 {
     const int64_t epochs = *trainer->file->content->training.epochs;
-    if (state->epoch < (uint64_t)epochs)
+    const int64_t patience = *trainer->file->content->training.patience;
+    if (trainer_out_of_patience(trainer))
+        report_note("%s is complete: step %" PRIu64 ", epoch %" PRIu64 " of %" PRId64
+                    ", ended by its patience of %" PRId64,
+                    trainer->run.path, state->step, state->epoch, epochs, patience);
+    else if (state->epoch < (uint64_t)epochs)
         report_note("Resuming %s at step %" PRIu64 " (epoch %" PRIu64 ")", trainer->run.path,
                     state->step, state->epoch + 1);
     else
@@ -170,6 +175,7 @@ int trainer_resume(struct trainer *trainer)
     if (status != CLG_OK) return report_status(status, trainer->run.path);
     trainer->epoch = state.epoch;
     trainer->batch = state.batch;
-    note_resumed(trainer, &state);
-    return run_truncate(&trainer->run, (int64_t)state.epoch);
+    int code = run_truncate(&trainer->run, (int64_t)state.epoch);
+    if (code == DONE) note_resumed(trainer, &state);
+    return code;
 }
