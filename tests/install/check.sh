@@ -16,7 +16,15 @@ PKG_CONFIG_SYSROOT_DIR=$root # what DESTDIR put in front of every path
 export PKG_CONFIG_SYSROOT_DIR
 library=$(find "$root" -name libclgrad.a)
 
-echo "shared: $(pkg-config --cflags --libs clgrad)"
+# Who uses the shared library needs its headers and itself, and nothing of what it is made with.
+shared=$(pkg-config --cflags --libs clgrad)
+echo "shared: $shared"
+for flag in $shared; do
+    case $flag in
+    "-I$root"* | "-L$root"* | -lclgrad) ;;
+    *) echo "pkg-config gives $flag for the shared library"; exit 1 ;;
+    esac
+done
 # shellcheck disable=SC2046 # flags are words
 "$@" -std=c11 -Wall -Wextra -pedantic -Werror "$example" -o "$root/shared" \
     $(pkg-config --cflags --libs clgrad)
