@@ -30,7 +30,7 @@ typedef struct clg_affine_warp_params {
     int64_t size[2]; /* H, W of the result, up to 32768; 0: as the input */
     clg_border border;
 } clg_affine_warp_params;
-#define clg_affine_warp_options(...) (&(clg_affine_warp_params){__VA_ARGS__})
+#define clg_affine_warp_options(...) CLG_OPTIONS(clg_affine_warp_params, __VA_ARGS__)
 /**
  * x (N, H, W, C), matrix (N, 2, 3) -> (N, OH, OW, C), bilinear. Row 0 of a matrix gives the row,
  * row 1 the column of x that is seen at an output pixel (row, column, 1); all positions in pixels
@@ -51,7 +51,7 @@ typedef struct clg_random_affine_params {
     double shift[2]; /* of H, W: by -shift .. shift of the extent */
     clg_border border;
 } clg_random_affine_params;
-#define clg_random_affine_options(...) (&(clg_random_affine_params){__VA_ARGS__})
+#define clg_random_affine_options(...) CLG_OPTIONS(clg_random_affine_params, __VA_ARGS__)
 /** Turns, zooms and shifts each image by uniform random amounts, in one warp. */
 CLG_API clg_tensor *clg_random_affine(clg_tensor *x, const clg_random_affine_params *params);
 
@@ -60,7 +60,7 @@ typedef struct clg_random_crop_params {
     int64_t padding; /* pixels added on each side before cropping */
     clg_border border;
 } clg_random_crop_params;
-#define clg_random_crop_options(...) (&(clg_random_crop_params){__VA_ARGS__})
+#define clg_random_crop_options(...) CLG_OPTIONS(clg_random_crop_params, __VA_ARGS__)
 /** A random part of the padded image, in whole pixels; in inference the middle of the image. */
 CLG_API clg_tensor *clg_random_crop(clg_tensor *x, const clg_random_crop_params *params);
 
@@ -74,7 +74,7 @@ typedef struct clg_color_jitter_params {
     double contrast;   /* 0 .. 1: the same, around the image's mean grey */
     double saturation; /* 0 .. 1: the same, around the pixel's grey; needs three channels */
 } clg_color_jitter_params;
-#define clg_color_jitter_options(...) (&(clg_color_jitter_params){__VA_ARGS__})
+#define clg_color_jitter_options(...) CLG_OPTIONS(clg_color_jitter_params, __VA_ARGS__)
 /**
  * Random brightness, then contrast, then saturation, each clamped to 0 .. 1: torchvision's
  * ColorJitter in that order. Grey is 0.299 R + 0.587 G + 0.114 B, the mean of another number of

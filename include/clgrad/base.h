@@ -27,6 +27,19 @@ extern "C" {
 #define CLG_PRINTF(format_index, args_index)
 #endif
 
+/*
+ * What clg_graph_options(.batch = 64) and the like are made of: a struct whose fields are 0 where
+ * they are not named, for the call that it is an argument of. C++ names fields since C++20 only, in
+ * the order of their declaration, and not those inside of others: write .conv = {.groups = 2}.
+ */
+#ifdef __cplusplus
+#define CLG_VALUE(type, ...) (type{__VA_ARGS__})
+#define CLG_OPTIONS(type, ...) clg_cxx_options(type{__VA_ARGS__})
+#else
+#define CLG_VALUE(type, ...) ((type){__VA_ARGS__})
+#define CLG_OPTIONS(type, ...) (&(type){__VA_ARGS__})
+#endif
+
 #define CLG_VERSION_MAJOR 0
 #define CLG_VERSION_MINOR 1
 #define CLG_VERSION_PATCH 0
@@ -82,6 +95,11 @@ typedef void (*clg_log_fn)(void *user, clg_log_level level, const char *message)
 CLG_API void clg_log_set(clg_log_fn fn, void *user);
 
 #ifdef __cplusplus
+}
+
+template <typename T> static inline const T *clg_cxx_options(const T &options)
+{
+    return &options;
 }
 #endif
 #endif

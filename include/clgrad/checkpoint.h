@@ -24,7 +24,7 @@ typedef struct clg_graph_save_params {
     bool best; /* the directory's `best` points here from now on */
     int keep;  /* as in clg_checkpoint_params */
 } clg_graph_save_params;
-#define clg_graph_save_options(...) (&(clg_graph_save_params){__VA_ARGS__})
+#define clg_graph_save_options(...) CLG_OPTIONS(clg_graph_save_params, __VA_ARGS__)
 
 /**
  * Saves all variables of the graph as a checkpoint of step clg_graph_steps(graph) in `directory`
@@ -43,7 +43,7 @@ typedef struct clg_graph_restore_params {
      * clg_minimize): for graphs that evaluate. */
     bool averaged;
 } clg_graph_restore_params;
-#define clg_graph_restore_options(...) (&(clg_graph_restore_params){__VA_ARGS__})
+#define clg_graph_restore_options(...) CLG_OPTIONS(clg_graph_restore_params, __VA_ARGS__)
 
 /* What a checkpoint said about the run (keys step, accumulated, epoch, batch,
  * seed), and how much was used. */

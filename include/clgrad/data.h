@@ -141,7 +141,7 @@ typedef struct clg_dataset_params {
     int64_t vocabulary; /* at most so many tokens, the most frequent ones, and one for all others;
                            0: all characters, or 10000 words */
 } clg_dataset_params;
-#define clg_dataset_options(...) (&(clg_dataset_params){__VA_ARGS__})
+#define clg_dataset_options(...) CLG_OPTIONS(clg_dataset_params, __VA_ARGS__)
 
 /**
  * Opens one part of a data source, which is told by names and content:
@@ -286,7 +286,7 @@ typedef struct clg_loader_params {
     bool drop_last; /* leave out the last batch of an epoch if it is not full */
     int ahead;      /* batches the thread prepares ahead, 1 .. 64; default 3 */
 } clg_loader_params;
-#define clg_loader_options(...) (&(clg_loader_params){__VA_ARGS__})
+#define clg_loader_options(...) CLG_OPTIONS(clg_loader_params, __VA_ARGS__)
 
 /* One batch. The pointers stay valid until the next call on the loader. */
 typedef struct clg_batch {
@@ -324,7 +324,7 @@ typedef struct clg_safetensors clg_safetensors;
 typedef struct clg_safetensors_params {
     uint64_t max_header; /* bytes of JSON accepted; default 8 MiB */
 } clg_safetensors_params;
-#define clg_safetensors_options(...) (&(clg_safetensors_params){__VA_ARGS__})
+#define clg_safetensors_options(...) CLG_OPTIONS(clg_safetensors_params, __VA_ARGS__)
 
 /**
  * Reads and checks a file. Everything is checked against the size of the file before memory is
@@ -357,7 +357,7 @@ typedef struct clg_safetensors_write_params {
     size_t metadata_count;
     bool checksum; /* adds data_xxh128, header_xxh128 (32 hex digits), verified when read */
 } clg_safetensors_write_params;
-#define clg_safetensors_write_options(...) (&(clg_safetensors_write_params){__VA_ARGS__})
+#define clg_safetensors_write_options(...) CLG_OPTIONS(clg_safetensors_write_params, __VA_ARGS__)
 
 /**
  * Writes arrays to a file, durably: after a crash or a power cut `path` is the old file or the new
@@ -380,7 +380,7 @@ typedef struct clg_checkpoint_params {
     bool best; /* `best` points here from now on */
     int keep;  /* how many of the newest stay, besides the best one; default 3 */
 } clg_checkpoint_params;
-#define clg_checkpoint_options(...) (&(clg_checkpoint_params){__VA_ARGS__})
+#define clg_checkpoint_options(...) CLG_OPTIONS(clg_checkpoint_params, __VA_ARGS__)
 
 /**
  * Writes a checkpoint, makes it the latest one and then removes those that are too old. Creates the
@@ -424,7 +424,7 @@ typedef struct clg_chart_params {
     bool log_y;        /* logarithmic; values of 0 and below interrupt the line */
     size_t points;     /* SVG: the first so many series are dots without a line */
 } clg_chart_params;
-#define clg_chart_options(...) (&(clg_chart_params){__VA_ARGS__})
+#define clg_chart_options(...) CLG_OPTIONS(clg_chart_params, __VA_ARGS__)
 
 /**
  * Writes a line chart: axes, ticks, grid, legend; replaces the file whole. Needs no style sheet,

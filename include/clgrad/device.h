@@ -66,7 +66,7 @@ typedef struct clg_context_params {
     uint64_t memory_limit; /* bytes this context may allocate; 0: what the device has */
 } clg_context_params;
 /** clg_context_params with the named fields set: clg_context_options(.device = "pocl:cpu") */
-#define clg_context_options(...) (&(clg_context_params){__VA_ARGS__})
+#define clg_context_options(...) CLG_OPTIONS(clg_context_params, __VA_ARGS__)
 
 /**
  * Creates a context on the selected device. `params` may be NULL. No match, or several equal

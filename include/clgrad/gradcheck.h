@@ -30,7 +30,7 @@ typedef struct clg_gradcheck_params {
     clg_program_mode mode; /* default CLG_INFERENCE; CLG_TRAINING_FORWARD for batch statistics */
 } clg_gradcheck_params;
 /** clg_gradcheck_options(.feeds = feeds, .n_feeds = 2) */
-#define clg_gradcheck_options(...) (&(clg_gradcheck_params){__VA_ARGS__})
+#define clg_gradcheck_options(...) CLG_OPTIONS(clg_gradcheck_params, __VA_ARGS__)
 
 /* What was found, and the element at which gradient and difference are furthest apart. */
 typedef struct clg_gradcheck_report {

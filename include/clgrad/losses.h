@@ -31,7 +31,7 @@ typedef struct clg_loss_params {
     double beta;               /* smooth_l1: > 0, likewise; 0 = 1 */
 } clg_loss_params;
 /** clg_loss_options(.label_smoothing = 0.1) */
-#define clg_loss_options(...) (&(clg_loss_params){__VA_ARGS__})
+#define clg_loss_options(...) CLG_OPTIONS(clg_loss_params, __VA_ARGS__)
 
 /* ---- regression: x and target of the same shape; `params` may be NULL in all of these ---- */
 

@@ -30,7 +30,7 @@ typedef struct clg_linear_params {
     bool no_bias;
 } clg_linear_params;
 /** clg_linear_options(.weight_init = &CLG_INIT(.kind = CLG_INIT_HE_NORMAL)) */
-#define clg_linear_options(...) (&(clg_linear_params){__VA_ARGS__})
+#define clg_linear_options(...) CLG_OPTIONS(clg_linear_params, __VA_ARGS__)
 /**
  * x (..., IC) -> x weight + bias (..., features). Variables: <name>.weight (IC, features; PyTorch
  * has the transpose), <name>.bias (features).
@@ -45,7 +45,7 @@ typedef struct clg_conv2d_layer_params {
     bool no_bias;
 } clg_conv2d_layer_params;
 /** clg_conv2d_layer_options(.conv = {.padding = CLG_PADDING_SAME}) */
-#define clg_conv2d_layer_options(...) (&(clg_conv2d_layer_params){__VA_ARGS__})
+#define clg_conv2d_layer_options(...) CLG_OPTIONS(clg_conv2d_layer_params, __VA_ARGS__)
 /**
  * x (N, H, W, IC) -> (N, OH, OW, channels) with a size x size kernel. Variables: <name>.weight
  * (size, width, IC / groups, channels), <name>.bias (channels).
@@ -60,7 +60,7 @@ typedef struct clg_conv_transpose2d_layer_params {
     bool no_bias;
 } clg_conv_transpose2d_layer_params;
 #define clg_conv_transpose2d_layer_options(...)                                                    \
-    (&(clg_conv_transpose2d_layer_params){__VA_ARGS__})
+    CLG_OPTIONS(clg_conv_transpose2d_layer_params, __VA_ARGS__)
 /**
  * x (N, H, W, IC) -> (N, OH, OW, channels) with a size x size kernel. Variables: <name>.weight
  * (size, width, channels / groups, IC), <name>.bias (channels).
@@ -97,7 +97,7 @@ typedef struct clg_learned_activation_params {
     const clg_init *init; /* NULL: the layer's own, see there */
 } clg_learned_activation_params;
 /** clg_learned_activation_options(.per_channel = true) */
-#define clg_learned_activation_options(...) (&(clg_learned_activation_params){__VA_ARGS__})
+#define clg_learned_activation_options(...) CLG_OPTIONS(clg_learned_activation_params, __VA_ARGS__)
 
 /** clg_prelu with the variable <name>.weight, (1) or (C); 0.25 at first. */
 CLG_API clg_tensor *clg_prelu_layer(clg_tensor *x, const char *name,
@@ -113,7 +113,7 @@ typedef struct clg_apl_layer_params {
     int pieces;                      /* S; 0 = 2 */
     const clg_init *a_init, *b_init; /* NULL: zeros (relu at first); uniform in -1 .. 1 */
 } clg_apl_layer_params;
-#define clg_apl_layer_options(...) (&(clg_apl_layer_params){__VA_ARGS__})
+#define clg_apl_layer_options(...) CLG_OPTIONS(clg_apl_layer_params, __VA_ARGS__)
 /** x (..., C): clg_apl with the variables <name>.a and <name>.b, (S, C). */
 CLG_API clg_tensor *clg_apl_layer(clg_tensor *x, const char *name,
                                   const clg_apl_layer_params *params);
@@ -122,7 +122,7 @@ typedef struct clg_maxout_layer_params {
     int pieces;               /* linear functions per output; 0 = 2 */
     clg_linear_params linear; /* initializers, no_bias */
 } clg_maxout_layer_params;
-#define clg_maxout_layer_options(...) (&(clg_maxout_layer_params){__VA_ARGS__})
+#define clg_maxout_layer_options(...) CLG_OPTIONS(clg_maxout_layer_params, __VA_ARGS__)
 /**
  * x (..., IC) -> (..., features): the maximum of several linear functions. Variables: <name>.weight
  * (IC, pieces features), <name>.bias (pieces features), piece by piece.

@@ -95,7 +95,7 @@ typedef struct clg_slice_params {
     int64_t count[CLG_MAX_DIMS]; /* 0: as many as there are */
     int64_t step[CLG_MAX_DIMS];  /* every step-th element; 0 = 1 */
 } clg_slice_params;
-#define clg_slice_options(...) (&(clg_slice_params){__VA_ARGS__})
+#define clg_slice_options(...) CLG_OPTIONS(clg_slice_params, __VA_ARGS__)
 /** The same along several axes, with steps; axes that follow the batch stay whole. */
 CLG_API clg_tensor *clg_slice_axes(clg_tensor *x, const clg_slice_params *params);
 /** Cuts `axis` into n equal parts: out[0] .. out[n - 1], of which none is a copy. */
@@ -133,7 +133,7 @@ typedef struct clg_pad_params {
     clg_pad_mode mode;
     double value; /* of CLG_PAD_CONSTANT; default 0 */
 } clg_pad_params;
-#define clg_pad_options(...) (&(clg_pad_params){__VA_ARGS__})
+#define clg_pad_options(...) CLG_OPTIONS(clg_pad_params, __VA_ARGS__)
 /** The same for several axes (one copy for each that is padded), with a mode. */
 CLG_API clg_tensor *clg_pad_axes(clg_tensor *x, const clg_pad_params *params);
 /** Class indices (any shape) -> one more axis of `classes` with a 1 at the index. */
@@ -143,7 +143,7 @@ CLG_API clg_tensor *clg_one_hot(clg_tensor *index, int64_t classes);
 typedef struct clg_matmul_params {
     bool transpose_a, transpose_b; /* use the transpose of the last two axes */
 } clg_matmul_params;
-#define clg_matmul_options(...) (&(clg_matmul_params){__VA_ARGS__})
+#define clg_matmul_options(...) CLG_OPTIONS(clg_matmul_params, __VA_ARGS__)
 /**
  * (batch..., M, K) x (batch..., K, N) -> (batch..., M, N). Leading axes are equal, or one side has
  * just two axes and serves all. `params` may be NULL.
@@ -163,7 +163,7 @@ typedef struct clg_conv2d_params {
     clg_padding padding;
     clg_pad_mode pad_mode; /* what is padded with: zeros by default; others cost a copy of x */
 } clg_conv2d_params;
-#define clg_conv2d_options(...) (&(clg_conv2d_params){__VA_ARGS__})
+#define clg_conv2d_options(...) CLG_OPTIONS(clg_conv2d_params, __VA_ARGS__)
 /** x (N, H, W, IC), w (KH, KW, IC / groups, OC) -> (N, OH, OW, OC); cross-correlation. */
 CLG_API clg_tensor *clg_conv2d(clg_tensor *x, clg_tensor *w, const clg_conv2d_params *params);
 
@@ -174,7 +174,7 @@ typedef struct clg_conv_transpose2d_params {
     int dilation[2];       /* as stride */
     int groups;            /* 0 = 1 */
 } clg_conv_transpose2d_params;
-#define clg_conv_transpose2d_options(...) (&(clg_conv_transpose2d_params){__VA_ARGS__})
+#define clg_conv_transpose2d_options(...) CLG_OPTIONS(clg_conv_transpose2d_params, __VA_ARGS__)
 /**
  * Transposed convolution: what the gradient of the convolution with these weights and parameters
  * does with its result. x (N, H, W, IC), w (KH, KW, OC / groups, IC) -> (N, OH, OW, OC),
@@ -189,7 +189,7 @@ typedef struct clg_pool2d_params {
     int stride[2]; /* 0: the window's size */
     int pad[2];    /* max: padded with -inf; average: zeros that count */
 } clg_pool2d_params;
-#define clg_pool2d_options(...) (&(clg_pool2d_params){__VA_ARGS__})
+#define clg_pool2d_options(...) CLG_OPTIONS(clg_pool2d_params, __VA_ARGS__)
 /** (N, H, W, C) -> (N, OH, OW, C), OH = floor((H + 2 pad - size) / stride) + 1; ties: first wins.
  */
 CLG_API clg_tensor *clg_max_pool2d(clg_tensor *x, const clg_pool2d_params *params);
@@ -217,7 +217,7 @@ typedef struct clg_recurrent_params {
                                       (1, N, H). c: of lstm only */
     bool relu;                     /* rnn: relu instead of tanh */
 } clg_recurrent_params;
-#define clg_recurrent_options(...) (&(clg_recurrent_params){__VA_ARGS__})
+#define clg_recurrent_options(...) CLG_OPTIONS(clg_recurrent_params, __VA_ARGS__)
 
 /* After the last step, shaped like those before the first; c is NULL where there is none. */
 typedef struct clg_recurrent_state {
@@ -255,7 +255,7 @@ typedef struct clg_batch_norm_params {
     double momentum; /* of the running statistics; 0 = 0.1 */
     double epsilon;  /* 0 = 1e-5 */
 } clg_batch_norm_params;
-#define clg_batch_norm_options(...) (&(clg_batch_norm_params){__VA_ARGS__})
+#define clg_batch_norm_options(...) CLG_OPTIONS(clg_batch_norm_params, __VA_ARGS__)
 /**
  * x (..., C), scale and shift (C): over all axes but the last. Training: statistics of the batch,
  * and running_mean, running_variance (C variables; may both be NULL) are updated as PyTorch does
@@ -288,7 +288,8 @@ typedef struct clg_local_response_norm_params {
     double beta;  /* 0 = 0.75 */
     double k;     /* 0 = 2, as AlexNet; PyTorch's default is 1 */
 } clg_local_response_norm_params;
-#define clg_local_response_norm_options(...) (&(clg_local_response_norm_params){__VA_ARGS__})
+#define clg_local_response_norm_options(...)                                                       \
+    CLG_OPTIONS(clg_local_response_norm_params, __VA_ARGS__)
 /**
  * x (..., C): x / (k + alpha / size * sum of x^2 over `size` channels around each)^beta, as PyTorch
  * (AlexNet's paper does not divide alpha by the size).

@@ -110,7 +110,7 @@ typedef struct clg_optimizer_params {
     size_t n_groups;
 } clg_optimizer_params;
 /** clg_optimizer_options(.kind = CLG_ADAM, .lr = 1e-3) */
-#define clg_optimizer_options(...) (&(clg_optimizer_params){__VA_ARGS__})
+#define clg_optimizer_options(...) CLG_OPTIONS(clg_optimizer_params, __VA_ARGS__)
 
 /* What clg_minimize built; the nodes belong to the graph. */
 typedef struct clg_minimized {

@@ -40,7 +40,7 @@ typedef struct clg_program_params {
      */
     uint64_t memory_budget;
 } clg_program_params;
-#define clg_program_options(...) (&(clg_program_params){__VA_ARGS__})
+#define clg_program_options(...) CLG_OPTIONS(clg_program_params, __VA_ARGS__)
 
 /**
  * Compiles. The graph must outlive the program; the context is kept alive by it.

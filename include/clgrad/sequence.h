@@ -16,7 +16,7 @@ extern "C" {
 typedef struct clg_embedding_params {
     const clg_init *weight_init; /* NULL: normal with standard deviation 1, as in PyTorch */
 } clg_embedding_params;
-#define clg_embedding_options(...) (&(clg_embedding_params){__VA_ARGS__})
+#define clg_embedding_options(...) CLG_OPTIONS(clg_embedding_params, __VA_ARGS__)
 /**
  * index (S...) of numbers 0 .. rows - 1 -> (S..., features): clg_gather of the variable
  * <name>.weight (rows, features). Lookup, gradient and the optimizer's update cost in proportion to
@@ -39,7 +39,7 @@ typedef struct clg_recurrent_layer_params {
     bool carry;           /* a run starts where the last training run ended: see below */
     const clg_init *init; /* of all variables; NULL: uniform in +-1 / sqrt(H), as in PyTorch */
 } clg_recurrent_layer_params;
-#define clg_recurrent_layer_options(...) (&(clg_recurrent_layer_params){__VA_ARGS__})
+#define clg_recurrent_layer_options(...) CLG_OPTIONS(clg_recurrent_layer_params, __VA_ARGS__)
 
 typedef struct clg_recurrent_layer_result {
     clg_tensor *h, *c; /* (layers, N, H) after the last step; c is NULL where there is none */

@@ -12,6 +12,7 @@
 #include "clgrad/base.h"
 
 #ifdef __cplusplus
+#include <initializer_list>
 extern "C" {
 #endif
 
@@ -48,9 +49,13 @@ typedef struct clg_shape {
 #define CLG_BATCH ((int64_t)-1)
 
 /** CLG_SHAPE(CLG_BATCH, 28, 28, 1); at most CLG_MAX_DIMS extents. */
+#ifdef __cplusplus
+#define CLG_SHAPE(...) clg_cxx_shape({__VA_ARGS__})
+#else
 #define CLG_SHAPE(...)                                                                             \
     clg_shape_of((int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)),                        \
                  (int64_t[]){__VA_ARGS__})
+#endif
 #define CLG_SCALAR clg_shape_of(0, NULL)
 /** Builders refuse shapes of more than CLG_MAX_DIMS axes; here only so many extents are read. */
 CLG_API clg_shape clg_shape_of(int ndim, const int64_t *dims);
@@ -69,7 +74,7 @@ typedef struct clg_graph_params {
     int64_t batch; /* value of CLG_BATCH dimensions; default 1. Programs may use another */
     uint64_t seed; /* of initializers and of random operations; default 0 */
 } clg_graph_params;
-#define clg_graph_options(...) (&(clg_graph_params){__VA_ARGS__})
+#define clg_graph_options(...) CLG_OPTIONS(clg_graph_params, __VA_ARGS__)
 
 /** Creates an empty graph; `params` may be NULL. NULL when out of memory. */
 CLG_API clg_graph *clg_graph_create(const clg_graph_params *params);
@@ -148,7 +153,7 @@ typedef struct clg_init {
     double gain;    /* factor on all numbers, > 0; 0 = 1. PyTorch's for tanh: 5.0 / 3 */
     double slope;   /* he: of the leaky relu that follows: divides by sqrt(1 + slope^2) */
 } clg_init;
-#define CLG_INIT(...) ((clg_init){__VA_ARGS__})
+#define CLG_INIT(...) CLG_VALUE(clg_init, __VA_ARGS__)
 
 /** "he_normal"; NULL for an unknown kind. */
 CLG_API const char *clg_init_name(clg_init_kind kind);
@@ -199,6 +204,11 @@ CLG_API clg_tensor *clg_graph_variable(const clg_graph *graph, size_t index);
 CLG_API clg_tensor *clg_graph_find(const clg_graph *graph, const char *name);
 
 #ifdef __cplusplus
+}
+
+static inline clg_shape clg_cxx_shape(std::initializer_list<int64_t> dims)
+{
+    return clg_shape_of((int)dims.size(), dims.begin());
 }
 #endif
 #endif
