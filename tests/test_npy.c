@@ -473,6 +473,10 @@ START_TEST(what_cannot_be_written_is_refused)
     ck_assert_int_eq(clg_array_write("x", &array), CLG_ERROR_ARGUMENT);
     array.data = &value;
     ck_assert_int_eq(clg_array_write(scratch_path("no/x.npy"), &array), CLG_ERROR_IO);
+    for (int i = 0; i < 2; i++) {
+        array.shape.ndim = i ? -1 : CLG_MAX_DIMS + 1;
+        TEST_FAILS(clg_array_write("x", &array), CLG_ERROR_ARGUMENT, "has not 0 to 6 axes");
+    }
 }
 END_TEST
 

@@ -57,6 +57,9 @@ clg_status clg_array_write(const char *path, const clg_array *array)
     if (!code)
         return clg__fail(CLG_ERROR_UNSUPPORTED, "clg_array_write: %s: no npy file of type %s", path,
                          clg_dtype_name(array->dtype));
+    if (array->shape.ndim < 0 || array->shape.ndim > CLG_MAX_DIMS)
+        return clg__fail(CLG_ERROR_ARGUMENT, "clg_array_write: %s: the shape has not 0 to %d axes",
+                         path, CLG_MAX_DIMS);
     clg__str dict = {0};
     add_dict(&dict, array, code);
     clg_status status = dict.failed ? CLG_ERROR_MEMORY : write_file(path, &dict, array);
