@@ -44,10 +44,9 @@ static size_t workstation(clg__device_entry *out)
 static clg_status select_from(const clg__device_entry *entries, size_t count, const char *selector,
                               int *index)
 {
-    char choice[512];
     const clg__device_entry *picked = NULL;
-    clg_status status =
-        clg__device_select(&picked, entries, count, selector, "the test", choice, sizeof choice);
+    const clg__device_wish wish = {selector, "the test"};
+    clg_status status = clg__device_select(&picked, entries, count, &wish);
     *index = picked ? (int)(picked - entries) : -1;
     return status;
 }

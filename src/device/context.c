@@ -127,12 +127,12 @@ static clg_status pick_device(clg_context *ctx, const clg_context_params *params
     clg__device_entry *entries;
     const clg__device_entry *picked;
     size_t count;
-    const char *selector = params->device ? params->device : getenv("CLGRAD_DEVICE");
+    clg__device_wish wish = {getenv("CLGRAD_DEVICE"), "CLGRAD_DEVICE"};
+    if (params->device) wish = (clg__device_wish){params->device, "device option"};
     CLG_TRY(clg__devices_find(&entries, &count));
-    clg_status status = clg__device_select(&picked, entries, count, selector,
-                                           params->device ? "device option" : "CLGRAD_DEVICE",
-                                           ctx->choice, sizeof ctx->choice);
+    clg_status status = clg__device_select(&picked, entries, count, &wish);
     if (status == CLG_OK) {
+        clg__device_choice(ctx->choice, sizeof ctx->choice, picked, count, &wish);
         ctx->device = picked->id;
         ctx->info = picked->info;
     }

@@ -21,13 +21,18 @@ clg_status clg__devices_find(clg__device_entry **out, size_t *count);
 /** Describes one device; `info` gets indices of -1, because a sub-device has none. */
 clg_status clg__device_describe(clg__device_entry *out, cl_device_id id);
 
-/**
- * Picks from `entries` (best first) by selector; NULL or "" takes the best usable one. `origin`
- * ("CLGRAD_DEVICE") says in messages where the selector came from. `choice` receives one line.
- */
+/* What somebody asks for. */
+typedef struct clg__device_wish {
+    const char *selector; /* NULL or "": the best usable device */
+    const char *origin;   /* where that comes from, for messages: "CLGRAD_DEVICE" */
+} clg__device_wish;
+
+/** Picks from `entries`, which are best first. */
 clg_status clg__device_select(const clg__device_entry **out, const clg__device_entry *entries,
-                              size_t count, const char *selector, const char *origin, char *choice,
-                              size_t choice_size);
+                              size_t count, const clg__device_wish *wish);
+/** One line about the one of `count` devices that was selected, and why. */
+void clg__device_choice(char *text, size_t size, const clg__device_entry *selected, size_t count,
+                        const clg__device_wish *wish);
 
 /** True if `text` contains `part`, ignoring case. */
 bool clg__contains(const char *text, const char *part);

@@ -68,7 +68,7 @@ static void add_list(clg__str *text, const clg__device_entry *entries, size_t co
     }
 }
 
-static clg_status refuse(const char *why, const char *selector_text, const char *origin,
+static clg_status refuse(const char *why, const clg__device_wish *wish,
                          const clg__device_entry *entries, size_t count)
 {
     clg__str list = {0};
@@ -76,30 +76,30 @@ static clg_status refuse(const char *why, const char *selector_text, const char 
     clg_status status = list.failed ? CLG_ERROR_MEMORY : CLG_ERROR_NO_DEVICE;
     if (!list.failed)
         clg__fail(status, "%s \"%s\" (%s, as PLATFORM:TYPE:NAME-OR-INDEX); there is:%s", why,
-                  selector_text, origin, clg__str_text(&list));
+                  wish->selector, wish->origin, clg__str_text(&list));
     clg__str_free(&list);
     return status;
 }
 
 static clg_status select_by_text(const clg__device_entry **out, const clg__device_entry *entries,
-                                 size_t count, const char *text, const char *origin)
+                                 size_t count, const clg__device_wish *wish)
 {
     selector s;
-    CLG_TRY(parse(&s, text));
+    CLG_TRY(parse(&s, wish->selector));
     const clg__device_entry *best = NULL;
     for (size_t i = 0; i < count; i++) {
         if (!matches(&entries[i].info, &s)) continue;
         if (best && entries[i].info.score == best->info.score)
-            return refuse("several equally good devices match", text, origin, entries, count);
+            return refuse("several equally good devices match", wish, entries, count);
         if (best) break; /* sorted: the rest is worse */
         best = &entries[i];
     }
-    if (!best) return refuse("no device matches", text, origin, entries, count);
+    if (!best) return refuse("no device matches", wish, entries, count);
     if (best->broken)
         return clg__fail(CLG_ERROR_NO_DEVICE,
                          "the device %s (selected by \"%s\", %s) cannot be "
                          "used: %s",
-                         best->info.name, text, origin, best->info.note);
+                         best->info.name, wish->selector, wish->origin, best->info.note);
     *out = best;
     return CLG_OK;
 }
@@ -107,28 +107,35 @@ static clg_status select_by_text(const clg__device_entry **out, const clg__devic
 static clg_status select_best(const clg__device_entry **out, const clg__device_entry *entries,
                               size_t count)
 {
-    if (!entries[0].info.usable)
-        return refuse("no usable device for", "", "default", entries, count);
+    static const clg__device_wish nothing = {"", "default"};
+    if (!entries[0].info.usable) return refuse("no usable device for", &nothing, entries, count);
     *out = &entries[0];
     return CLG_OK;
 }
 
-clg_status clg__device_select(const clg__device_entry **out, const clg__device_entry *entries,
-                              size_t count, const char *selector_text, const char *origin,
-                              char *choice, size_t choice_size)
+static bool is_given(const clg__device_wish *wish)
 {
-    bool by_text = selector_text && selector_text[0];
-    CLG_TRY(by_text ? select_by_text(out, entries, count, selector_text, origin)
-                    : select_best(out, entries, count));
-    const clg_device_info *info = &(*out)->info;
-    int length = snprintf(choice, choice_size, "%s on %s (%s, %u compute units): ", info->name,
+    return wish->selector && wish->selector[0];
+}
+
+clg_status clg__device_select(const clg__device_entry **out, const clg__device_entry *entries,
+                              size_t count, const clg__device_wish *wish)
+{
+    return is_given(wish) ? select_by_text(out, entries, count, wish)
+                          : select_best(out, entries, count);
+}
+
+void clg__device_choice(char *text, size_t size, const clg__device_entry *selected, size_t count,
+                        const clg__device_wish *wish)
+{
+    const clg_device_info *info = &selected->info;
+    int length = snprintf(text, size, "%s on %s (%s, %u compute units): ", info->name,
                           info->platform, type_names[info->type], info->compute_units);
-    if (length < 0 || (size_t)length >= choice_size) return CLG_OK; /* cut off, still readable */
-    if (by_text)
-        snprintf(choice + length, choice_size - (size_t)length, "selected by \"%s\" (%s)",
-                 selector_text, origin);
+    if (length < 0 || (size_t)length >= size) return; /* cut off, still readable */
+    if (is_given(wish))
+        snprintf(text + length, size - (size_t)length, "selected by \"%s\" (%s)", wish->selector,
+                 wish->origin);
     else
-        snprintf(choice + length, choice_size - (size_t)length, "the best of %zu device%s", count,
+        snprintf(text + length, size - (size_t)length, "the best of %zu device%s", count,
                  count == 1 ? "" : "s");
-    return CLG_OK;
 }
