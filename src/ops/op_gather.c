@@ -143,8 +143,7 @@ static clg_status scatter_add_lower(clg__lowering *lo)
     int64_t count = clg_shape_count(&lo->in_shape[0]), columns = row_length(&lo->out_shape);
     clg__buffer_id index = clg__lower_scratch(lo, 4 * count);
     clg__buffer_id first = clg__lower_scratch(lo, 4 * count);
-    clg__lower_row_index(lo, lo->in[0], lo->node->inputs[0]->dtype, count, lo->out_shape.dim[0],
-                         index, 0);
+    clg__lower_row_index(lo, 0, lo->out_shape.dim[0], index, 0);
     clg__lower_first_equal(lo, index, first, count);
     clg__buffer_id next = clg__lower_next_equal(lo, first, count);
     lower_clear(lo);

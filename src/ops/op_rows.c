@@ -32,12 +32,8 @@ static clg_status row_index_lower(clg__lowering *lo)
 {
     const row_index_attr *attr = lo->node->attr;
     int64_t at = 0;
-    for (int i = 0; i < lo->node->n_inputs; i++) {
-        int64_t count = clg_shape_count(&lo->in_shape[i]);
-        clg__lower_row_index(lo, lo->in[i], lo->node->inputs[i]->dtype, count, attr->rows, lo->out,
-                             at);
-        at += count;
-    }
+    for (int i = 0; i < lo->node->n_inputs; i++)
+        at += clg__lower_row_index(lo, i, attr->rows, lo->out, at);
     return lo->status;
 }
 

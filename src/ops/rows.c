@@ -37,18 +37,20 @@ void clg__launch_rows(clg__launch *launch, const clg_context *ctx, int64_t rows,
                       cpu ? (size_t[]){1, 1} : (size_t[]){wide, group / wide});
 }
 
-void clg__lower_row_index(clg__lowering *lo, clg__buffer_id from, clg_dtype dtype, int64_t count,
-                          int64_t rows, clg__buffer_id y, int64_t at)
+int64_t clg__lower_row_index(clg__lowering *lo, int input, int64_t rows, clg__buffer_id y,
+                             int64_t at)
 {
-    clg__launch *launch =
-        clg__lower_kernel(lo, "rows", "row_index", "%s", clg__index_defines(dtype));
-    clg__launch_buffer(launch, from);
+    const int64_t count = clg_shape_count(&lo->in_shape[input]);
+    clg__launch *launch = clg__lower_kernel(lo, "rows", "row_index", "%s",
+                                            clg__index_defines(lo->node->inputs[input]->dtype));
+    clg__launch_buffer(launch, lo->in[input]);
     clg__launch_buffer_at(launch, y, at);
     clg__launch_long(launch, count);
     clg__launch_long(launch, rows);
     clg__launch_range(launch, 1, (size_t[]){(size_t)count},
                       (size_t[]){clg__min_i64(GROUP, (int64_t)lo->ctx->info.max_work_group)});
     clg__launch_work(launch, 0, 8.0 * (double)count);
+    return count;
 }
 
 /* A kernel of rows.cl that reads integers, one work-item for each or one for all. */

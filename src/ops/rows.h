@@ -17,9 +17,10 @@ clg_tensor *clg__scatter_add(clg_tensor *index, clg_tensor *x, const clg_shape *
 
 /* ---- lowering: launches on values and scratch areas ---- */
 
-/** Joins indices from `from` on into y, at element `at`. */
-void clg__lower_row_index(clg__lowering *lo, clg__buffer_id from, clg_dtype dtype, int64_t count,
-                          int64_t rows, clg__buffer_id y, int64_t at);
+/** Puts an input of indices into y, from element `at` on; `rows`: of the table. Returns how many.
+ */
+int64_t clg__lower_row_index(clg__lowering *lo, int input, int64_t rows, clg__buffer_id y,
+                             int64_t at);
 /** Lines for kernels that read given indices (cl/row_index.h). */
 const char *clg__index_defines(clg_dtype dtype);
 void clg__lower_first_equal(clg__lowering *lo, clg__buffer_id index, clg__buffer_id first,
