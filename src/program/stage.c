@@ -289,61 +289,75 @@ void clg__emit_bases(clg__generator *g, int n_outer)
     }
 }
 
-static void emit_generated_load(clg__generator *g, int l, const char *index, const char *stride,
-                                int width)
+/* Where adjacent elements of a load are: from `index` on, `stride` apart. */
+typedef struct place_of_load {
+    char index[128], stride[32];
+    bool moves, unit; /* the stride is not 0; it is 1 */
+} place_of_load;
+
+static void emit_generated_load(clg__generator *g, int l, const place_of_load *at, int width)
 {
     const char *macro = g->ir->values[g->space.loads[l].value].node->op->load;
     clg__str_addf(g->out, "LANES_%d(GENERATE_%s, %s, (ulong)(%s), %ci%d_key, %cstep);\n", width,
-                  macro, index, stride, g->p, l, g->p);
+                  macro, at->index, at->stride, g->p, l, g->p);
 }
 
-static void emit_buffer_load(clg__generator *g, int l, const char *stride, bool moves, bool unit,
-                             const char *index, int width)
+static void emit_buffer_load(clg__generator *g, int l, const place_of_load *at, int width)
 {
     bool is_float = g->ir->values[g->space.loads[l].value].node->dtype == CLG_F32;
     const char *close = is_float ? "" : ")";
     if (!is_float && width > 1) clg__str_addf(g->out, "convert_float%d(", width);
     if (!is_float && width == 1) clg__str_add(g->out, "(float)(");
     if (width == 1) {
-        clg__str_addf(g->out, "%ci%d[%s]", g->p, l, index);
-    } else if (unit && is_float) {
-        clg__str_addf(g->out, "load_vector_%d(%ci%d + %s)", width, g->p, l, index);
-    } else if (unit) {
-        clg__str_addf(g->out, "vload%d(0, %ci%d + %s)", width, g->p, l, index);
-    } else if (!moves) {
+        clg__str_addf(g->out, "%ci%d[%s]", g->p, l, at->index);
+    } else if (at->unit && is_float) {
+        clg__str_addf(g->out, "load_vector_%d(%ci%d + %s)", width, g->p, l, at->index);
+    } else if (at->unit) {
+        clg__str_addf(g->out, "vload%d(0, %ci%d + %s)", width, g->p, l, at->index);
+    } else if (!at->moves) {
         clg__str_addf(g->out, "(%s%d)(%ci%d[%s])", storage_type(g->ir, g->space.loads[l].value),
-                      width, g->p, l, index);
+                      width, g->p, l, at->index);
     } else {
         clg__str_addf(g->out, "(%s%d)(", storage_type(g->ir, g->space.loads[l].value), width);
         for (int i = 0; i < width; i++)
-            clg__str_addf(g->out, "%s%ci%d[%s + %d * %s]", i ? ", " : "", g->p, l, index, i,
-                          stride);
+            clg__str_addf(g->out, "%s%ci%d[%s + %d * %s]", i ? ", " : "", g->p, l, at->index, i,
+                          at->stride);
         clg__str_add(g->out, ")");
     }
     clg__str_addf(g->out, "%s;\n", close);
 }
 
+static void emit_load(clg__generator *g, int l, const place_of_load *at, int width)
+{
+    if (is_generated(g->ir, g->space.loads[l].value))
+        emit_generated_load(g, l, at, width);
+    else
+        emit_buffer_load(g, l, at, width);
+}
+
+static place_of_load place_at_column(const clg__generator *g, int l, const char *column)
+{
+    const int inner = g->space.n_axes - 1;
+    const clg__load *load = &g->space.loads[l];
+    place_of_load at = {.moves = load->moves >> inner & 1, .unit = load->unit};
+    snprintf(at.stride, sizeof at.stride, "%ci%d_s%d", g->p, l, inner);
+    if (!at.moves || at.unit) snprintf(at.stride, sizeof at.stride, "%s", at.moves ? "1" : "0");
+    if (!at.moves)
+        snprintf(at.index, sizeof at.index, "%cp%d", g->p, l);
+    else if (at.unit)
+        snprintf(at.index, sizeof at.index, "%cp%d + (%s)", g->p, l, column);
+    else
+        snprintf(at.index, sizeof at.index, "%cp%d + (%s) * %s", g->p, l, column, at.stride);
+    return at;
+}
+
 void clg__emit_loads(clg__generator *g, const char *column, int width)
 {
-    int inner = g->space.n_axes - 1;
     for (int l = 0; l < g->space.n_loads; l++) {
         if (!(g->chosen >> l & 1)) continue;
-        const clg__load *load = &g->space.loads[l];
-        bool moves = load->moves >> inner & 1;
-        char stride[32], index[128];
-        snprintf(stride, sizeof stride, "%ci%d_s%d", g->p, l, inner);
-        if (!moves || load->unit) snprintf(stride, sizeof stride, "%s", moves ? "1" : "0");
-        if (!moves)
-            snprintf(index, sizeof index, "%cp%d", g->p, l);
-        else if (load->unit)
-            snprintf(index, sizeof index, "%cp%d + (%s)", g->p, l, column);
-        else
-            snprintf(index, sizeof index, "%cp%d + (%s) * %s", g->p, l, column, stride);
+        const place_of_load at = place_at_column(g, l, column);
         clg__str_addf(g->out, "    const %s %cx%d = ", clg__vector_type(width), g->p, l);
-        if (is_generated(g->ir, load->value))
-            emit_generated_load(g, l, index, stride, width);
-        else
-            emit_buffer_load(g, l, stride, moves, load->unit, index, width);
+        emit_load(g, l, &at, width);
     }
 }
 
@@ -514,13 +528,10 @@ void clg__emit_invariants(clg__generator *g)
     const clg__stage *stage = &g->cluster->body[g->stage];
     for (int l = 0; l < g->space.n_loads; l++) {
         if (!serves_invariant(g, l)) continue;
-        char index[32];
-        snprintf(index, sizeof index, "%ci%d_at", g->p, l);
+        place_of_load at = {.stride = "0"};
+        snprintf(at.index, sizeof at.index, "%ci%d_at", g->p, l);
         clg__str_addf(g->out, "const float %cx%d = ", g->p, l);
-        if (is_generated(g->ir, g->space.loads[l].value))
-            emit_generated_load(g, l, index, "0", 1);
-        else
-            emit_buffer_load(g, l, "0", false, false, index, 1);
+        emit_load(g, l, &at, 1);
     }
     for (int m = 0; m < stage->n_members; m++)
         if (clg__is_invariant(g->ir, g->cluster, stage->members[m]))
