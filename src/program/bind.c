@@ -90,9 +90,10 @@ static clg__launch *start_generated(clg__lowering *lo, const char *name)
     return launch;
 }
 
-static void lower_final(clg_program *p, clg__step *step, clg__cluster *c,
-                        const clg__reduce_plan *plan, clg__buffer_id partial, int64_t batch)
+static void lower_final(clg_program *p, clg__step *step, const clg__reduce_plan *plan,
+                        clg__buffer_id partial, int64_t batch)
 {
+    clg__cluster *c = &p->ir.clusters[step->cluster];
     clg__launch *launch = start_generated(&step->lowering, step->name[1]);
     clg__reduce_launch_final(launch, plan);
     clg__launch_buffer(launch, partial);
@@ -169,7 +170,7 @@ static void lower_reduce(clg_program *p, clg__step *step, clg__cluster *c, clg__
     double elements = (double)clg_shape_count(&c->space);
     clg__launch_work(launch, elements * (c->body[0].n_members + c->n_reduces),
                      elements * 4.0 * space.n_loads);
-    if (plan.two_stages) lower_final(p, step, c, &plan, partial, batch);
+    if (plan.two_stages) lower_final(p, step, &plan, partial, batch);
 }
 
 static void add_epilogue_arguments(clg_program *p, clg__step *step, clg__cluster *c, int64_t batch)
@@ -324,15 +325,25 @@ clg__address clg__program_argument(const clg_program *p, const clg__step *step, 
     return address;
 }
 
-/* Sets the argument at *index, or, of a buffer, two; *index moves behind it. */
-static clg_status set_argument(const clg_program *p, const clg__step *step, cl_kernel kernel,
-                               const clg__arg *arg, cl_uint *index)
+/* A kernel that gets its launch's arguments. */
+typedef struct binding {
+    const clg_program *p;
+    const clg__step *step;
+    clg__launch *launch;
+    cl_kernel kernel;
+    const clg__kernel_place *place;
+} binding;
+
+/* Sets the argument at *index, or, of a buffer, two; *index moves behind it. Arguments that are the
+ * step are noted, to be set anew in each run. */
+static clg_status set_argument(const binding *b, const clg__arg *arg, cl_uint *index)
 {
+    const cl_kernel kernel = b->kernel;
     clg__address address;
     cl_ulong offset, zero = 0;
     switch (arg->kind) {
     case CLG__ARG_BUFFER:
-        address = clg__program_argument(p, step, arg);
+        address = clg__program_argument(b->p, b->step, arg);
         offset = address.offset;
         CLG_TRY(CLG__CL(clSetKernelArg(kernel, (*index)++, sizeof(cl_mem), &address.mem)));
         return CLG__CL(clSetKernelArg(kernel, (*index)++, sizeof offset, &offset));
@@ -341,14 +352,10 @@ static clg_status set_argument(const clg_program *p, const clg__step *step, cl_k
     case CLG__ARG_LOCAL:
         return CLG__CL(clSetKernelArg(kernel, (*index)++, arg->bytes, NULL));
     case CLG__ARG_STEP:
+        b->launch->step_args[b->launch->n_step_args++] = (int)*index;
         return CLG__CL(clSetKernelArg(kernel, (*index)++, sizeof zero, &zero));
     }
     return CLG_OK;
-}
-
-static void note_step_argument(clg__launch *launch, const clg__arg *arg, cl_uint index)
-{
-    if (arg->kind == CLG__ARG_STEP) launch->step_args[launch->n_step_args++] = (int)index;
 }
 
 /* ---- the arguments that a module's epilogues share ---- */
@@ -384,23 +391,21 @@ static clg_status set_unused(cl_kernel kernel, shared from, const shared *first,
 }
 
 /* The launch's arguments from own_args on, behind the number of its epilogue. */
-static clg_status bind_epilogue(const clg_program *p, const clg__step *step, cl_kernel kernel,
-                                clg__launch *launch, cl_uint index, const clg__kernel_place *place)
+static clg_status bind_epilogue(const binding *b, cl_uint index)
 {
-    const cl_int chosen = place->epilogue;
-    const clg__slots *slots = &place->slots;
+    const cl_int chosen = b->place->epilogue;
+    const clg__slots *slots = &b->place->slots;
     shared first = {.longs = index + 1};
     first.floats = first.longs + (cl_uint)slots->longs;
     first.buffers = first.floats + (cl_uint)slots->floats;
     first.steps = first.buffers + 2 * (cl_uint)slots->buffers;
     shared next = first;
-    CLG_TRY(CLG__CL(clSetKernelArg(kernel, index, sizeof chosen, &chosen)));
-    for (int a = launch->own_args; a < launch->n_args; a++) {
-        cl_uint *at = next_shared(&next, &launch->args[a]);
-        note_step_argument(launch, &launch->args[a], *at);
-        CLG_TRY(set_argument(p, step, kernel, &launch->args[a], at));
+    CLG_TRY(CLG__CL(clSetKernelArg(b->kernel, index, sizeof chosen, &chosen)));
+    for (int a = b->launch->own_args; a < b->launch->n_args; a++) {
+        const clg__arg *arg = &b->launch->args[a];
+        CLG_TRY(set_argument(b, arg, next_shared(&next, arg)));
     }
-    return set_unused(kernel, next, &first, first.steps + (cl_uint)slots->steps);
+    return set_unused(b->kernel, next, &first, first.steps + (cl_uint)slots->steps);
 }
 
 /* ---- launches ---- */
@@ -415,17 +420,14 @@ static clg_status fit_local(const clg_program *p, cl_kernel kernel, clg__launch 
     return CLG_OK;
 }
 
-static clg_status bind_launch(const clg_program *p, const clg__step *step, cl_kernel kernel,
-                              clg__launch *launch, const clg__kernel_place *place)
+static clg_status bind_launch(const binding *b)
 {
     cl_uint index = 0;
-    launch->n_step_args = 0;
-    CLG_TRY(fit_local(p, kernel, launch));
-    for (int a = 0; a < clg__own_arguments(launch); a++) {
-        note_step_argument(launch, &launch->args[a], index);
-        CLG_TRY(set_argument(p, step, kernel, &launch->args[a], &index));
-    }
-    return launch->epilogue ? bind_epilogue(p, step, kernel, launch, index, place) : CLG_OK;
+    b->launch->n_step_args = 0;
+    CLG_TRY(fit_local(b->p, b->kernel, b->launch));
+    for (int a = 0; a < clg__own_arguments(b->launch); a++)
+        CLG_TRY(set_argument(b, &b->launch->args[a], &index));
+    return b->launch->epilogue ? bind_epilogue(b, index) : CLG_OK;
 }
 
 clg_status clg__program_bind(clg_program *p)
@@ -436,7 +438,8 @@ clg_status clg__program_bind(clg_program *p)
             int at = step->first_kernel + (int)k;
             clg__launch *launch = &step->lowering.launches[k];
             if (!p->kernels[at]) continue; /* a host call */
-            clg_status status = bind_launch(p, step, p->kernels[at], launch, &p->places[at]);
+            const binding b = {p, step, launch, p->kernels[at], &p->places[at]};
+            clg_status status = bind_launch(&b);
             if (status != CLG_OK) return clg__fail_context(status, "kernel %s", launch->kernel);
         }
     }

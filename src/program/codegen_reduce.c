@@ -159,9 +159,10 @@ static void emit_single_columns(clg__generator *g, int first, int behind)
  * time. The totals are in the cache next to it, which is no detour: they are read and written once
  * for ROWS reads, and in return memory is read in long runs.
  */
-static void emit_column_reduction(clg__generator *g, const char *name, int first, int behind,
-                                  bool two_stages, int width)
+static void emit_column_reduction(clg__generator *g, const char *name, bool two_stages, int width)
 {
+    int first, behind;
+    clg__reduce_axes(g->cluster, &g->space, &first, &behind);
     clg__str_addf(g->out, "ENTRY void %s(WHERE_PARAMS ", name);
     clg__emit_reduce_head(g, "", two_stages);
     clg__str_addf(
@@ -220,7 +221,7 @@ void clg__codegen_reduce(clg__generator *g, const char *name, bool two_stages, i
     }
     clg__reduce_axes(g->cluster, &g->space, &first, &behind);
     if (behind < g->space.n_axes)
-        emit_column_reduction(g, name, first, behind, two_stages, width);
+        emit_column_reduction(g, name, two_stages, width);
     else if (two_stages)
         clg__codegen_row_parts(g, name, width);
     else
