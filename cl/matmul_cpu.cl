@@ -103,7 +103,7 @@ ENTRY void matmul(WHERE_PARAMS __global const float *a, ulong a_offset, __global
     const int panels = (here.columns + PANEL - 1) / PANEL;
     const ulong batches =
         WHERE_ITEMS / ((n + block_n - 1) / block_n) / ((m + block_m - 1) / block_m) / splits;
-    const int few = here.rows <= FEW_ROWS;
+    const int few = here.rows <= FEW_ROWS, at_once = here.rows == 1 ? ROW_PANELS : 1;
     const ulong row0 = (here.split * batches + here.batch) * m + here.m0;
 
     for (int k0 = here.first; k0 < here.end; k0 += block_k) {
@@ -112,12 +112,12 @@ ENTRY void matmul(WHERE_PARAMS __global const float *a, ulong a_offset, __global
         PANELS const float *b_panels = pack_b(&p, &here, k0, count, local_b, &panel_stride);
         __global const float *a_rows = part_of_a(&p, &here, k0, &row, &step);
         if (!few) pack_a(&p, &here, k0, count, local_a);
-        for (int i = 0; i < panels * tiles; i++) {
+        for (int i = 0; i < panels * tiles; i += at_once) {
             const int panel = i / tiles, tile = i % tiles;
             __local float *c = local_c + (count == k ? 0 : i * TILE_ROWS * PANEL);
             if (here.rows == 1)
                 tile_multiply_row(c, k0 > here.first, a_rows, step, b_panels + panel * panel_stride,
-                                  count);
+                                  panel + ROW_PANELS <= panels ? panel_stride : 0, count);
             else if (few)
                 tile_multiply_few(c, k0 > here.first, a_rows, row, step, here.rows,
                                   b_panels + panel * panel_stride, count);
@@ -125,7 +125,7 @@ ENTRY void matmul(WHERE_PARAMS __global const float *a, ulong a_offset, __global
                 tile_multiply_packed(c, k0 > here.first, local_a + tile * count * TILE_ROWS,
                                      TILE_ROWS, b_panels + panel * panel_stride, count);
             for (int r = 0; last && r < min(TILE_ROWS, here.rows - tile * TILE_ROWS); r++)
-                STORE_ROW(c + r * PANEL, min(PANEL, here.columns - panel * PANEL),
+                STORE_ROW(c + r * PANEL, min(at_once * PANEL, here.columns - panel * PANEL),
                           row0 + tile * TILE_ROWS + r, (ulong)(here.n0 + panel * PANEL));
         }
     }

@@ -31,6 +31,9 @@
 #ifndef FEW_ROWS
 #define FEW_ROWS 4 // a result of so few rows gets a tile of its own: FEW_ROWS * VECTORS registers
 #endif
+#ifndef ROW_PANELS
+#define ROW_PANELS 2 // panels that a result of one row takes at once: at most TILE_ROWS
+#endif
 #ifndef PANELS
 #define PANELS __local // memory of B's panels: __local, or __global where a launch before made them
 #endif
@@ -141,15 +144,25 @@ static void tile_multiply_few(__local float *c, int accumulate, __global const f
     TILE_STORE(acc, FEW_ROWS, c, accumulate);
 }
 
-/* One row: no multiply-adds for rows that are not there, so that B's memory alone is the limit. */
+/*
+ * One row of A and ROW_PANELS panels of B, `b_stride` floats apart: sums of one panel alone would
+ * wait for each other. There are no multiply-adds for rows that are not there, so that the memory
+ * of B is the limit. c: (ROW_PANELS, PANEL), one row.
+ */
 static void tile_multiply_row(__local float *c, int accumulate, __global const float *a, ulong step,
-                              PANELS const float *b, int steps)
+                              PANELS const float *b, ulong b_stride, int steps)
 {
-    VECTOR acc[1][VECTORS];
-    TILE_ZERO(acc, 1);
-#define OF_ROW(r) a[i * step]
-    for (int i = 0; i < steps; i++, b += PANEL) TILE_STEP(acc, 1, OF_ROW, b)
-    TILE_STORE(acc, 1, c, accumulate);
+    VECTOR acc[ROW_PANELS][VECTORS];
+    TILE_ZERO(acc, ROW_PANELS);
+    for (int i = 0; i < steps; i++, b += PANEL) {
+        const VECTOR element = (VECTOR)(a[i * step]);
+#pragma unroll
+        for (int p = 0; p < ROW_PANELS; p++)
+#pragma unroll
+            for (int v = 0; v < VECTORS; v++)
+                acc[p][v] = fma(element, VLOAD(v, b + p * b_stride), acc[p][v]);
+    }
+    TILE_STORE(acc, ROW_PANELS, c, accumulate);
 }
 
 /*
