@@ -215,6 +215,29 @@ START_TEST(a_batch_that_is_advised_fits)
 }
 END_TEST
 
+/* Steps that run again are chosen without lowering the program for each: allocations count the work
+ * of compiling. */
+START_TEST(a_budget_costs_few_compilations)
+{
+    static const double parts[] = {0.9, 0.8, 0.7, 0.6, 0.5, 0.4};
+    training t = make_training("cpu", deep);
+    TEST_OK(compile(&t, 0)); /* builds the kernels */
+    clg_program_destroy(t.program);
+    clg__fault_set(CLG__FAULT_ALLOC, 0, false, 0); /* counts from here */
+    TEST_OK(compile(&t, 0));
+    const uint64_t alone = clg__fault_passed(CLG__FAULT_ALLOC), arena = t.stats.arena_bytes;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        clg_program_destroy(t.program);
+        t.program = NULL;
+        clg__fault_set(CLG__FAULT_ALLOC, 0, false, 0);
+        TEST_OK(compile(&t, (uint64_t)(parts[i] * (double)arena)));
+        ck_assert_uint_gt(t.stats.repeated_steps, 0);
+        ck_assert_uint_le(clg__fault_passed(CLG__FAULT_ALLOC), 2 * alone);
+    }
+    free_training(&t);
+}
+END_TEST
+
 /* Every so many-th allocation of a compilation that fits fails: nothing is left, or all is well. */
 START_TEST(allocations_fail_while_steps_are_chosen)
 {
@@ -310,6 +333,7 @@ int main(void)
     tcase_add_test(budget, a_budget_that_suffices_changes_nothing);
     tcase_add_test(budget, a_budget_that_cannot_be_kept_to_is_refused);
     tcase_add_test(budget, a_batch_that_is_advised_fits);
+    tcase_add_test(budget, a_budget_costs_few_compilations);
     tcase_add_test(budget, allocations_fail_while_steps_are_chosen);
     tcase_add_test(budget, what_read_a_variable_does_not_run_after_its_change);
     tcase_add_test(budget, what_changes_a_variable_runs_once);

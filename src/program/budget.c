@@ -41,15 +41,15 @@ static clg_status explain(const clg_program *p, uint64_t budget, uint64_t needed
                      (long long)p->max_batch, CLG__BYTES_TEXT(needed), CLG__BYTES_TEXT(budget));
 }
 
-/* A plan is a little larger than what is alive at once: then that has to be less. */
+/* A plan is a little larger than what is alive at once, `reached`: then that has to be less. It
+ * moves by whole values, so only a goal below it changes anything. */
 clg_status clg__program_fit(clg_program *p, uint64_t budget)
 {
-    int64_t goal = (int64_t)budget; /* smaller than the arena, so it is in range */
+    int64_t goal = (int64_t)budget, reached = goal; /* smaller than the arena, so it is in range */
     for (bool again = false;; again = true) {
         const uint64_t arena = clg__ir_arena(&p->ir) * sizeof(float);
         if (arena <= budget) return CLG_OK;
-        if (again) goal -= (int64_t)(arena - budget);
-        int64_t reached;
+        if (again) goal = clg__min_i64(goal - (int64_t)(arena - budget), reached - 1);
         CLG_TRY(repeat_steps(p, goal, &reached));
         if (reached > goal) return explain(p, budget, budget + (uint64_t)(reached - goal));
         CLG_TRY(clg__program_plan(p));

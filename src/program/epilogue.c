@@ -26,26 +26,30 @@ static void make_plain(clg__epilogue *e)
                       widths[i]);
 }
 
+static void make_fused(clg__epilogue *e, const clg__ir *ir, const clg__cluster *c)
+{
+    clg__generator g = clg__generator_make(&e->parameters, ir, c, 1);
+    e->slots.longs = 1;
+    g.slots = &e->slots;
+    clg__emit_parameters(&g);
+    int inner = g.space.n_axes - 1;
+    for (int i = 0; i < CLG__STORE_WIDTHS; i++) {
+        g.out = &e->body[i];
+        if (inner == 1) clg__emit_coordinates(&g, 0, 0, "e_row");
+        clg__emit_bases(&g, inner);
+        clg__emit_block(&g, "e_col", "e_row * e_columns + e_col", widths[i]);
+    }
+}
+
 void clg__epilogue_make(clg__epilogue *out, const clg__ir *ir, const clg__cluster *c)
 {
     *out = (clg__epilogue){0};
     clg__str_add(&out->parameters, "const ulong e_columns = EL0; ");
-    if (!c) {
+    if (c)
+        make_fused(out, ir, c);
+    else
         make_plain(out);
-        return;
-    }
-    clg__generator g = clg__generator_make(&out->parameters, ir, c, 1);
-    out->slots.longs = 1;
-    g.slots = &out->slots;
-    clg__emit_parameters(&g);
-    int inner = g.space.n_axes - 1;
-    for (int i = 0; i < CLG__STORE_WIDTHS; i++) {
-        g.out = &out->body[i];
-        if (inner == 1) clg__emit_coordinates(&g, 0, 0, "e_row");
-        clg__emit_bases(&g, inner);
-        clg__emit_block(&g, "e_col", "e_row * e_columns + e_col", widths[i]);
-        out->parameters.failed |= out->body[i].failed;
-    }
+    for (int i = 0; i < CLG__STORE_WIDTHS; i++) out->parameters.failed |= out->body[i].failed;
 }
 
 void clg__epilogue_free(clg__epilogue *e)

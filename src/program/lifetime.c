@@ -7,6 +7,7 @@
 
 typedef struct collector {
     clg__lifetimes *lives;
+    int first; /* access of the step */
     clg_status status;
 } collector;
 
@@ -15,6 +16,11 @@ static void add_access(collector *c, int value, bool writes)
     clg__lifetimes *l = c->lives;
     void *items = l->accesses;
     if (c->status != CLG_OK) return;
+    if (l->latest[value] >= c->first) {
+        l->accesses[l->latest[value]].writes |= writes;
+        return;
+    }
+    l->latest[value] = (int)l->n_accesses;
     c->status = clg__grow(&items, &l->accesses_capacity, l->n_accesses + 1, sizeof *l->accesses);
     l->accesses = items;
     if (c->status == CLG_OK)
@@ -47,8 +53,9 @@ static void add_writes(collector *c, const clg__ir *ir, int cluster)
 static clg_status collect_accesses(clg__lifetimes *lives, const clg__ir *ir)
 {
     collector c = {.lives = lives};
+    for (int id = 0; id < ir->n_values; id++) lives->latest[id] = -1;
     for (int head = 0; head < ir->n_clusters; head++) {
-        lives->first_access[head] = (int)lives->n_accesses;
+        lives->first_access[head] = c.first = (int)lives->n_accesses;
         if (ir->clusters[head].dead || ir->clusters[head].head != head) continue;
         clg__ir_visit_reads(ir, head, add_read, &c);
         for (int k = head; k >= 0; k = ir->clusters[k].next) add_writes(&c, ir, k);
@@ -64,8 +71,8 @@ static clg_status begin_span(clg__lifetimes *lives, int value, int step)
     void *spans = lives->spans;
     CLG_TRY(clg__grow(&spans, &lives->spans_capacity, lives->n_spans + 1, sizeof *lives->spans));
     lives->spans = spans;
-    lives->spans[lives->n_spans] =
-        (clg__span){.first = step, .last = step, .earlier = lives->latest[value]};
+    lives->spans[lives->n_spans] = (clg__span){
+        .first = step, .last = step, .earlier = lives->latest[value], .before_last = step};
     lives->latest[value] = (int)lives->n_spans++;
     return CLG_OK;
 }
@@ -73,7 +80,9 @@ static clg_status begin_span(clg__lifetimes *lives, int value, int step)
 static clg_status touch(clg__lifetimes *lives, int value, int step)
 {
     if (lives->latest[value] < 0) return begin_span(lives, value, step);
-    lives->spans[lives->latest[value]].last = step;
+    clg__span *span = &lives->spans[lives->latest[value]];
+    if (span->last != step) span->before_last = span->last;
+    span->last = step;
     return CLG_OK;
 }
 

@@ -6,7 +6,8 @@
 
 #include "program/ir.h"
 
-/* A step touches a value, which is the root of its memory: in the arena, a variable or an input. */
+/* A step touches a value, which is the root of its memory: in the arena, a variable or an input. A
+ * value that it also writes counts as written, once. */
 typedef struct clg__access {
     int value;
     bool writes;
@@ -16,7 +17,8 @@ typedef struct clg__access {
  * (rematerialize.c) needs no memory before that. */
 typedef struct clg__span {
     int first, last;
-    int earlier; /* index of the value's span before this one, or -1 */
+    int earlier;     /* index of the value's span before this one, or -1 */
+    int before_last; /* the last step but one that touches it; the only one, where it is alone */
 } clg__span;
 
 typedef struct clg__lifetimes {
@@ -25,7 +27,7 @@ typedef struct clg__lifetimes {
     int *first_access; /* per cluster, that of the step of the chain which it heads; and the end */
     clg__span *spans;
     size_t n_spans, spans_capacity;
-    int *latest; /* per value: index of its last span, -1: none */
+    int *latest; /* per value: index of its last span, -1: none; of its last access at first */
     bool *ran;   /* per cluster: for clg__lifetimes_follow */
 } clg__lifetimes;
 

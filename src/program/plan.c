@@ -109,10 +109,11 @@ static size_t collect_items(clg__ir *ir, const clg__lifetimes *lives, int64_t ba
                             .value = id};
     }
     for (size_t i = 0; i < n_scratch; i++)
-        items[n++] = (item){.size = clg__round_up(scratch[i].size, ALIGNMENT),
-                            .life = {scratch[i].step, scratch[i].step, -1},
-                            .value = -1,
-                            .scratch = (int)i};
+        items[n++] =
+            (item){.size = clg__round_up(scratch[i].size, ALIGNMENT),
+                   .life = {.first = scratch[i].step, .last = scratch[i].step, .earlier = -1},
+                   .value = -1,
+                   .scratch = (int)i};
     for (size_t i = 0; i < n; i++) ir->unshared += items[i].size;
     return n;
 }
