@@ -7,12 +7,10 @@
  * axis are counted from the first element of x; `before` elements come in front of it.
  */
 #include "entry.h"
+#include "pad_source.h"
 
 #ifndef WIDTH
 #define WIDTH 4 // elements a work-item copies: 1 or 4 (all widths and columns divisible by 4)
-#endif
-#ifndef MODE
-#define MODE 1 // as clg_pad_mode: 0 constant, 1 replicate, 2 reflect, 3 circular
 #endif
 
 #if WIDTH == 4
@@ -35,22 +33,6 @@ ENTRY void pad_band(WHERE_PARAMS __global const float *x, ulong x_offset, __glob
     T result = (T)(value);
     if (from < x_columns) result = LOAD(x + x_offset, row * x_columns + from);
     STORE(result, y + y_offset, row * y_columns + column);
-}
-
-/* The element of x that comes to position `at`; -1: none. Paddings are shorter than x where the
- * mode needs that (the builder checks). */
-static inline int source(int at, int extent, int step)
-{
-#if MODE == 1
-    return clamp(at, 0, extent - 1);
-#elif MODE == 2
-    const int mirrored = (int)abs(at);
-    return mirrored < extent ? mirrored : 2 * (extent - 1) - mirrored;
-#elif MODE == 3
-    return at < 0 ? at + extent : at >= extent ? at - extent : at;
-#else
-    return at >= 0 && at % step == 0 && at / step < extent ? at / step : -1;
-#endif
 }
 
 /* MODE 0 spreads: element i of x comes to position i * step. */

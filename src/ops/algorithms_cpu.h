@@ -133,6 +133,11 @@ void clg__choose(const clg__candidates *lists, size_t n, clg__choice_cost cost, 
 /** One work-item per work-group, `groups` of them. */
 void clg__launch_groups(clg__launch *launch, int64_t groups);
 
+/**
+ * Work-groups that share `lines` lines of `floats` floats; the kernel's last two arguments say how.
+ */
+void clg__launch_lines(clg__launch *launch, const clg__lowering *lo, int64_t lines, int64_t floats);
+
 /** Scratch for the partial results of a reduction in at most `most` parts: (parts * rows, columns).
  */
 clg__buffer_id clg__lower_partial(clg__lowering *lo, int64_t most, int64_t rows, int64_t columns);

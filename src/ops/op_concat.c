@@ -1,8 +1,10 @@
 /*
- * Concat, which copies: its tensors are row-major matrices cut at the axis (cl/concat.cl). An input
+ * Concat, which copies: its tensors are row-major matrices cut at the axis (cl/concat.cl, and
+ * row by row cl/bands_cpu.cl). An input
  * that is a contiguous part of the output, because only extents of 1 come before the axis, is
  * written there by its producer and needs no copy (`places`).
  */
+#include "ops/algorithms_cpu.h"
 #include "ops/record.h"
 
 /*
@@ -35,21 +37,49 @@ static void lower_band(clg__lowering *lo, int input, int axis, int64_t first)
     clg__launch_work(launch, 0, 8.0 * (double)rows * (double)x_columns);
 }
 
+/* The same, row by row. */
+static void lower_band_cpu(clg__lowering *lo, int input, int axis, int64_t first)
+{
+    const int64_t x_columns = clg__columns_from(&lo->in_shape[input], axis);
+    const int64_t y_columns = clg__columns_from(&lo->out_shape, axis);
+    const int64_t rows = clg_shape_count(&lo->out_shape) / y_columns;
+    clg__launch *launch = clg__lower_kernel(lo, "bands_cpu", "copy_band", "#define MODE 0\n");
+    clg__launch_buffer(launch, lo->in[input]);
+    clg__launch_buffer(launch, lo->out);
+    clg__launch_long(launch, x_columns);
+    clg__launch_long(launch, y_columns);
+    clg__launch_long(launch, first);
+    clg__launch_lines(launch, lo, rows, x_columns);
+    clg__launch_work(launch, 0, 8.0 * (double)rows * (double)x_columns);
+}
+
 /* ---- concat ---- */
 
 typedef struct concat_attr {
     int32_t axis;
 } concat_attr;
 
-static clg_status concat_lower(clg__lowering *lo)
+typedef void (*band_lowering)(clg__lowering *lo, int input, int axis, int64_t first);
+
+static clg_status lower_bands(clg__lowering *lo, band_lowering lower)
 {
     const concat_attr *attr = lo->node->attr;
     int64_t first = 0;
     for (int i = 0; i < lo->node->n_inputs; i++) {
-        if (!lo->placed[i]) lower_band(lo, i, attr->axis, first);
+        if (!lo->placed[i]) lower(lo, i, attr->axis, first);
         first += clg__columns_from(&lo->in_shape[i], attr->axis);
     }
     return lo->status;
+}
+
+static clg_status concat_lower(clg__lowering *lo)
+{
+    return lower_bands(lo, lower_band);
+}
+
+static clg_status concat_lower_cpu(clg__lowering *lo)
+{
+    return lower_bands(lo, lower_band_cpu);
 }
 
 static void concat_gradient(clg_tensor *out, clg_tensor *g, clg_tensor **dx)
@@ -76,7 +106,8 @@ static bool concat_places(const clg_tensor *node, int input, int64_t *offset)
 }
 
 static const clg__algorithm concat_algorithms[] = {
-    {.name = "copy", .engines = 1u << CLG_ENGINE_CPU | 1u << CLG_ENGINE_GPU, .lower = concat_lower},
+    {.name = "lines", .engines = 1u << CLG_ENGINE_CPU, .lower = concat_lower_cpu},
+    {.name = "copy", .engines = 1u << CLG_ENGINE_GPU, .lower = concat_lower},
     {.name = NULL}};
 const clg__op clg__op_concat = {.name = "concat",
                                 .places = concat_places,

@@ -3,6 +3,7 @@
  * slice with a step), or with what is at the edge. Padding with elements of x is linear; its
  * gradient, pad_backward, sums up where each of them went, and is padded back by its own.
  */
+#include "ops/algorithms_cpu.h"
 #include "ops/record.h"
 
 typedef struct pad_attr {
@@ -77,6 +78,61 @@ static clg_status pad_lower(clg__lowering *lo)
     return lo->status;
 }
 
+static void add_lines(clg__launch *launch, const clg__lowering *lo, int64_t floats)
+{
+    clg__launch_lines(launch, lo, clg_shape_count(&lo->out_shape) / floats, floats);
+    clg__launch_work(
+        launch, 0,
+        4.0 * (double)(clg_shape_count(&lo->in_shape[0]) + clg_shape_count(&lo->out_shape)));
+}
+
+/* Lines are rows. */
+static clg_status lower_band_cpu(clg__lowering *lo, clg__launch *launch, int64_t inner)
+{
+    const pad_attr *attr = lo->node->attr;
+    const int64_t columns = clg__columns_from(&lo->out_shape, attr->axis);
+    clg__launch_long(launch, clg__columns_from(&lo->in_shape[0], attr->axis));
+    clg__launch_long(launch, columns);
+    clg__launch_long(launch, attr->before * inner);
+    clg__launch_float(launch, attr->value);
+    add_lines(launch, lo, columns);
+    return lo->status;
+}
+
+/* Lines are positions of the axis. */
+static clg_status lower_axis_cpu(clg__lowering *lo, clg__launch *launch, int64_t inner)
+{
+    const pad_attr *attr = lo->node->attr;
+    clg__launch_long(launch, inner);
+    clg__launch_int(launch, lo->in_shape[0].dim[attr->axis]);
+    clg__launch_int(launch, lo->out_shape.dim[attr->axis]);
+    clg__launch_int(launch, attr->before);
+    clg__launch_int(launch, attr->step);
+    clg__launch_float(launch, attr->value);
+    add_lines(launch, lo, inner);
+    return lo->status;
+}
+
+/* The first axis has one row only, which work-groups could not share; pad_axis counts in ints. */
+static bool is_band(const clg__lowering *lo)
+{
+    const pad_attr *attr = lo->node->attr;
+    return attr->mode == CLG_PAD_CONSTANT && attr->step == 1 &&
+           (attr->axis > 0 || lo->out_shape.dim[0] > INT32_MAX);
+}
+
+static clg_status pad_lower_cpu(clg__lowering *lo)
+{
+    const pad_attr *attr = lo->node->attr;
+    const int64_t inner = clg__columns_from(&lo->out_shape, attr->axis + 1);
+    const bool band = is_band(lo);
+    clg__launch *launch = clg__lower_kernel(lo, "bands_cpu", band ? "pad_band" : "pad_axis",
+                                            "#define MODE %d\n", (int)attr->mode);
+    clg__launch_buffer(launch, lo->in[0]);
+    clg__launch_buffer(launch, lo->out);
+    return (band ? lower_band_cpu : lower_axis_cpu)(lo, launch, inner);
+}
+
 static clg_status pad_backward_lower(clg__lowering *lo)
 {
     lower_mapped(lo, "pad_backward", &lo->out_shape, &lo->in_shape[0]);
@@ -110,26 +166,27 @@ static void pad_backward_gradient(clg_tensor *out, clg_tensor *g, clg_tensor **d
     dx[0] = record(&clg__op_pad, attr, g, out->inputs[0]->shape.dim[attr->axis]);
 }
 
-#define COPY_ALGORITHM(lower_)                                                                     \
-    (const clg__algorithm[])                                                                       \
-    {                                                                                              \
-        {.name = "copy", .engines = 1u << CLG_ENGINE_CPU | 1u << CLG_ENGINE_GPU, .lower = lower_}, \
-        {                                                                                          \
-            .name = NULL                                                                           \
-        }                                                                                          \
-    }
+static const clg__algorithm pad_algorithms[] = {
+    {.name = "lines", .engines = 1u << CLG_ENGINE_CPU, .lower = pad_lower_cpu},
+    {.name = "copy", .engines = 1u << CLG_ENGINE_GPU, .lower = pad_lower},
+    {.name = NULL}};
+static const clg__algorithm pad_backward_algorithms[] = {
+    {.name = "copy",
+     .engines = 1u << CLG_ENGINE_CPU | 1u << CLG_ENGINE_GPU,
+     .lower = pad_backward_lower},
+    {.name = NULL}};
 const clg__op clg__op_pad = {.name = "pad",
                              .formula = "an axis made longer: by a constant, or by its elements",
                              .class_ = CLG__KERNEL,
                              .attr_size = sizeof(pad_attr),
                              .gradient = pad_gradient,
-                             .algorithms = COPY_ALGORITHM(pad_lower)};
+                             .algorithms = pad_algorithms};
 const clg__op clg__op_pad_backward = {.name = "pad_backward",
                                       .formula = "dx = sum of g over where pad put an element",
                                       .class_ = CLG__KERNEL,
                                       .attr_size = sizeof(pad_attr),
                                       .gradient = pad_backward_gradient,
-                                      .algorithms = COPY_ALGORITHM(pad_backward_lower)};
+                                      .algorithms = pad_backward_algorithms};
 
 /* ---- builders ---- */
 

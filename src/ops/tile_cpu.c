@@ -79,6 +79,16 @@ void clg__launch_groups(clg__launch *launch, int64_t groups)
     clg__launch_range(launch, 1, (size_t[]){(size_t)groups}, (size_t[]){1});
 }
 
+void clg__launch_lines(clg__launch *launch, const clg__lowering *lo, int64_t lines, int64_t floats)
+{
+    enum { LEAST = 4096 }; /* floats, for which starting a work-group pays */
+    const int64_t shares = 4 * (int64_t)lo->ctx->info.compute_units;
+    const int64_t each = clg__max_i64(clg__ceil_div(lines, shares), clg__ceil_div(LEAST, floats));
+    clg__launch_long(launch, lines);
+    clg__launch_long(launch, each);
+    clg__launch_groups(launch, clg__ceil_div(lines, each));
+}
+
 clg__buffer_id clg__lower_partial(clg__lowering *lo, int64_t most, int64_t rows, int64_t columns)
 {
     int64_t bytes = 0;
