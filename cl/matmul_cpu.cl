@@ -114,7 +114,11 @@ ENTRY void matmul(WHERE_PARAMS __global const float *a, ulong a_offset, __global
         if (!few) pack_a(&p, &here, k0, count, local_a);
         for (int i = 0; i < panels * tiles; i++) {
             const int panel = i / tiles, tile = i % tiles;
+            const int rows = last ? min(TILE_ROWS, here.rows - tile * TILE_ROWS) : 0; // finished
+            const int columns = min(PANEL, here.columns - panel * PANEL);
+            const ulong first_row = row0 + tile * TILE_ROWS, first_column = here.n0 + panel * PANEL;
             __local float *c = local_c + (count == k ? 0 : i * TILE_ROWS * PANEL);
+            for (int r = 0; r < rows; r++) ROW_AHEAD(columns, first_row + r, first_column);
             if (here.rows == 1)
                 tile_multiply_row(c, k0 > here.first, a_rows, step, b_panels + panel * panel_stride,
                                   count);
@@ -124,9 +128,8 @@ ENTRY void matmul(WHERE_PARAMS __global const float *a, ulong a_offset, __global
             else
                 tile_multiply_packed(c, k0 > here.first, local_a + tile * count * TILE_ROWS,
                                      TILE_ROWS, b_panels + panel * panel_stride, count);
-            for (int r = 0; last && r < min(TILE_ROWS, here.rows - tile * TILE_ROWS); r++)
-                STORE_ROW(c + r * PANEL, min(PANEL, here.columns - panel * PANEL),
-                          row0 + tile * TILE_ROWS + r, (ulong)(here.n0 + panel * PANEL));
+            for (int r = 0; r < rows; r++)
+                STORE_ROW(c + r * PANEL, columns, first_row + r, first_column);
         }
     }
 }

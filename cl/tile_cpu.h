@@ -50,6 +50,7 @@ typedef VECTOR loose_vector __attribute__((aligned(4)));
 #define STORE_4(v, row, col) vstore4((v), 0, y + y_offset + (row)*y_columns + (col))
 #define STORE_8(v, row, col) vstore8((v), 0, y + y_offset + (row)*y_columns + (col))
 #define STORE_16(v, row, col) vstore16((v), 0, y + y_offset + (row)*y_columns + (col))
+#define STORE_AHEAD(row, col) PREFETCH_STORE(y + y_offset + (row)*y_columns + (col))
 #endif
 #define STORE_VECTOR JOIN(STORE_, WIDTH)
 
@@ -62,6 +63,10 @@ typedef VECTOR loose_vector __attribute__((aligned(4)));
         else                                                                                       \
             for (int k_ = i_; k_ < (count); k_++) STORE_1((from)[k_], row, (col) + k_);            \
     }
+
+/* Asks for the memory of such a row: until the tile is finished it is in the cache. */
+#define ROW_AHEAD(count, row, col)                                                                 \
+    for (int i_ = 0; i_ < (count); i_ += 16) STORE_AHEAD(row, (col) + i_)
 
 /* The accumulators of a tile, and what becomes of them: c (TILE_ROWS, PANEL) = or += acc. */
 #define TILE_ZERO(acc, rows)                                                                       \
