@@ -95,7 +95,7 @@ static double estimate(const matmul *p, const clg__tile *tile, const blocks *b)
     double stream = streamed ? 1 : clg__tile_stream((double)b->k * (4 * tile->panel + 64));
     double tiles = area / (2 * tile->width) * p->k * stream + (chunks - 1) * area * 0.45;
     double copy_a = has_few_rows(p) ? 0 : (double)b->m * p->k * 1.2;
-    double copy_b = (double)b->n * p->k * (p->prepared ? 0.04 : p->transpose_b ? 1.5 : 1.2);
+    double copy_b = (double)b->n * p->k * (p->prepared ? 0.015 : p->transpose_b ? 1.5 : 1.2);
     double waves = (double)clg__ceil_div(b->count, tile->compute_units) + 0.2;
     return waves * (tiles + copy_a + copy_b + area + 4000);
 }
