@@ -183,7 +183,7 @@ static bool suits_panels(const clg__lowering *lo, const clg__tile *tile)
     p.prepared = true;
     const blocks all = choose_blocks(&p, tile);
     const double pack = PACK * (double)p.n * p.k / tile->compute_units + LAUNCH;
-    return estimate(&p, tile, &all) + pack < 0.95 * cost_of_parts;
+    return estimate(&p, tile, &all) + pack < 0.88 * cost_of_parts;
 }
 
 /* Tiles of fewer rows, where the rows (at the graph's batch size, of a strand) leave less of them
