@@ -173,7 +173,7 @@ static bool is_split(const matmul *p, const clg__tile *tile)
  */
 static bool suits_panels(const clg__lowering *lo, const clg__tile *tile)
 {
-    enum { PACK = 2, LAUNCH = 20000 }; /* cycles for an element, for a launch */
+    enum { PACK = 3, LAUNCH = 20000 }; /* cycles for an element, for a launch */
     const clg_tensor *node = lo->node;
     matmul p = read_problem(lo, &node->inputs[0]->shape, &node->inputs[1]->shape, &node->shape);
     p.split = is_split(&p, tile);
@@ -183,7 +183,7 @@ static bool suits_panels(const clg__lowering *lo, const clg__tile *tile)
     p.prepared = true;
     const blocks all = choose_blocks(&p, tile);
     const double pack = PACK * (double)p.n * p.k / tile->compute_units + LAUNCH;
-    return estimate(&p, tile, &all) + pack < 0.88 * cost_of_parts;
+    return estimate(&p, tile, &all) + pack < 0.9 * cost_of_parts;
 }
 
 /* Tiles of fewer rows, where the rows (at the graph's batch size, of a strand) leave less of them
