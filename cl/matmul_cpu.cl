@@ -16,6 +16,10 @@
 #endif
 #include "tile_cpu.h"
 
+#ifndef NEAR
+#define NEAR 65536 // so few results are likely in a core's cache since they were last written
+#endif
+
 typedef struct matrices {
     __global const float *a, *b;
     ulong a_batch, b_batch; // elements from one batch's matrix to the next
@@ -105,6 +109,7 @@ ENTRY void matmul(WHERE_PARAMS __global const float *a, ulong a_offset, __global
         WHERE_ITEMS / ((n + block_n - 1) / block_n) / ((m + block_m - 1) / block_m) / splits;
     const int few = here.rows <= FEW_ROWS;
     const ulong row0 = (here.split * batches + here.batch) * m + here.m0;
+    const int far = batches * m * n > NEAR; // results, from this core
 
     for (int k0 = here.first; k0 < here.end; k0 += block_k) {
         const int count = min(block_k, here.end - k0), last = k0 + block_k >= here.end;
@@ -118,7 +123,7 @@ ENTRY void matmul(WHERE_PARAMS __global const float *a, ulong a_offset, __global
             const int columns = min(PANEL, here.columns - panel * PANEL);
             const ulong first_row = row0 + tile * TILE_ROWS, first_column = here.n0 + panel * PANEL;
             __local float *c = local_c + (count == k ? 0 : i * TILE_ROWS * PANEL);
-            for (int r = 0; r < rows; r++) ROW_AHEAD(columns, first_row + r, first_column);
+            for (int r = 0; far && r < rows; r++) ROW_AHEAD(columns, first_row + r, first_column);
             if (here.rows == 1)
                 tile_multiply_row(c, k0 > here.first, a_rows, step, b_panels + panel * panel_stride,
                                   count);
