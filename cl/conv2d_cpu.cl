@@ -199,6 +199,10 @@ ENTRY void conv2d(WHERE_PARAMS __global const float *images, ulong images_offset
         for (int n = 0; n < columns; n += PANEL)
             for (int i = 0; i < tiles; i++) {
                 __local float *tile = c + (block_k < group_k ? n * tiles + i * PANEL : 0) * unit;
+                const int finished = last ? min(unit, rows * across - i * unit) : 0;
+                const ulong column = group * group_n + n0 + n;
+                for (int r = 0; r < finished; r++)
+                    ROW_AHEAD(min(PANEL, columns - n), row0 + place[i * unit + r], column);
                 fetch_ahead(&next, lines);
                 if (flat)
                     tile_multiply_flat(tile, k0 > 0, window, offset + i * unit, base, runs, run,
@@ -207,9 +211,9 @@ ENTRY void conv2d(WHERE_PARAMS __global const float *images, ulong images_offset
                 else
                     tile_multiply(tile, k0 > 0, window, offset + i * unit, base, runs, run, 1,
                                   panels + n * depth);
-                for (int r = 0; last && r < min(unit, rows * across - i * unit); r++)
+                for (int r = 0; r < finished; r++)
                     STORE_ROW(tile + r * PANEL, min(PANEL, columns - n), row0 + place[i * unit + r],
-                              (ulong)(group * group_n + n0 + n));
+                              column);
             }
     }
 }

@@ -95,6 +95,12 @@ typedef struct waiting {
     int q, end, column;
 } waiting;
 
+/* The k-th pixel of a tile of outputs, of which the first is `pixel` of a result `width` wide. */
+static ulong output_pixel(ulong pixel, int k, int width)
+{
+    return pixel + (ulong)(k / OUTPUTS) * width + k % OUTPUTS;
+}
+
 ENTRY void conv2d_winograd(
     WHERE_PARAMS __global const float *images, ulong images_offset, __global const float *w,
     ulong w_offset, int2 source, int2 origin, int2 grid, int2 result, int tiles, int channels,
@@ -153,12 +159,16 @@ ENTRY void conv2d_winograd(
                         const int2 at = tile_position(&results, done.q);
                         const int2 inside = min(result - at, (int2)(OUTPUTS));
                         const ulong pixel = tile_offset(&results, done.q);
+                        const int ready = min(PANEL, width - done.column);
+                        const ulong column = n0 + done.column;
+                        for (int k = 0; k < inside.s0 * OUTPUTS; k++)
+                            if (k % OUTPUTS < inside.s1)
+                                ROW_AHEAD(ready, output_pixel(pixel, k, result.s1), column);
                         transform_outputs(staging, done.products, product_stride);
                         for (int k = 0; k < inside.s0 * OUTPUTS; k++)
                             if (k % OUTPUTS < inside.s1)
-                                STORE_ROW(staging + k * PANEL, min(PANEL, width - done.column),
-                                          pixel + (ulong)(k / OUTPUTS) * result.s1 + k % OUTPUTS,
-                                          (ulong)(n0 + done.column));
+                                STORE_ROW(staging + k * PANEL, ready,
+                                          output_pixel(pixel, k, result.s1), column);
                     }
                 }
                 if (last) {

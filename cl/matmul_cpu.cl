@@ -16,6 +16,10 @@
 #endif
 #include "tile_cpu.h"
 
+#ifndef NEAR
+#define NEAR 65536 // so few results are likely in a core's cache since they were last written
+#endif
+
 typedef struct matrices {
     __global const float *a, *b;
     ulong a_batch, b_batch; // elements from one batch's matrix to the next
@@ -105,6 +109,7 @@ ENTRY void matmul(WHERE_PARAMS __global const float *a, ulong a_offset, __global
         WHERE_ITEMS / ((n + block_n - 1) / block_n) / ((m + block_m - 1) / block_m) / splits;
     const int few = here.rows <= FEW_ROWS, at_once = here.rows == 1 ? ROW_PANELS : 1;
     const ulong row0 = (here.split * batches + here.batch) * m + here.m0;
+    const int far = batches * m * n > NEAR; // results, from this core
 
     for (int k0 = here.first; k0 < here.end; k0 += block_k) {
         const int count = min(block_k, here.end - k0), last = k0 + block_k >= here.end;
@@ -114,7 +119,11 @@ ENTRY void matmul(WHERE_PARAMS __global const float *a, ulong a_offset, __global
         if (!few) pack_a(&p, &here, k0, count, local_a);
         for (int i = 0; i < panels * tiles; i += at_once) {
             const int panel = i / tiles, tile = i % tiles;
+            const int rows = last ? min(TILE_ROWS, here.rows - tile * TILE_ROWS) : 0; // finished
+            const int columns = min(at_once * PANEL, here.columns - panel * PANEL);
+            const ulong first_row = row0 + tile * TILE_ROWS, first_column = here.n0 + panel * PANEL;
             __local float *c = local_c + (count == k ? 0 : i * TILE_ROWS * PANEL);
+            for (int r = 0; far && r < rows; r++) ROW_AHEAD(columns, first_row + r, first_column);
             if (here.rows == 1)
                 tile_multiply_row(c, k0 > here.first, a_rows, step, b_panels + panel * panel_stride,
                                   panel + ROW_PANELS <= panels ? panel_stride : 0, count);
@@ -124,9 +133,8 @@ ENTRY void matmul(WHERE_PARAMS __global const float *a, ulong a_offset, __global
             else
                 tile_multiply_packed(c, k0 > here.first, local_a + tile * count * TILE_ROWS,
                                      TILE_ROWS, b_panels + panel * panel_stride, count);
-            for (int r = 0; last && r < min(TILE_ROWS, here.rows - tile * TILE_ROWS); r++)
-                STORE_ROW(c + r * PANEL, min(at_once * PANEL, here.columns - panel * PANEL),
-                          row0 + tile * TILE_ROWS + r, (ulong)(here.n0 + panel * PANEL));
+            for (int r = 0; r < rows; r++)
+                STORE_ROW(c + r * PANEL, columns, first_row + r, first_column);
         }
     }
 }

@@ -42,10 +42,10 @@
 #define JOIN(a, b) JOIN_(a, b)
 #define VECTOR JOIN(float, WIDTH)
 #define VLOAD JOIN(vload, WIDTH)
-#define VSTORE JOIN(vstore, WIDTH)
-/* The same to local memory, in one store: some compilers make three of vstore16. */
+/* vstore by name of the memory, in one store: some compilers make three of vstore16. */
 typedef VECTOR loose_vector __attribute__((aligned(4)));
 #define VSTORE_LOCAL(v, i, p) (((__local loose_vector *)(p))[i] = (v))
+#define VSTORE_PANELS(v, i, p) (((PANELS loose_vector *)(p))[i] = (v))
 
 #ifndef EPILOGUE_PARAMS
 #define EPILOGUE_PARAMS , __global float *y, ulong y_offset, ulong y_columns
@@ -53,6 +53,7 @@ typedef VECTOR loose_vector __attribute__((aligned(4)));
 #define STORE_4(v, row, col) vstore4((v), 0, y + y_offset + (row)*y_columns + (col))
 #define STORE_8(v, row, col) vstore8((v), 0, y + y_offset + (row)*y_columns + (col))
 #define STORE_16(v, row, col) vstore16((v), 0, y + y_offset + (row)*y_columns + (col))
+#define STORE_AHEAD(row, col) PREFETCH_STORE(y + y_offset + (row)*y_columns + (col))
 #endif
 #define STORE_VECTOR JOIN(STORE_, WIDTH)
 
@@ -65,6 +66,10 @@ typedef VECTOR loose_vector __attribute__((aligned(4)));
         else                                                                                       \
             for (int k_ = i_; k_ < (count); k_++) STORE_1((from)[k_], row, (col) + k_);            \
     }
+
+/* Asks for the memory of such a row: until the tile is finished it is in the cache. */
+#define ROW_AHEAD(count, row, col)                                                                 \
+    for (int i_ = 0; i_ < (count); i_ += 16) STORE_AHEAD(row, (col) + i_)
 
 /* The accumulators of a tile, and what becomes of them: c (TILE_ROWS, PANEL) = or += acc. */
 #define TILE_ZERO(acc, rows)                                                                       \
@@ -207,7 +212,7 @@ static void fetch_ahead(ahead *a, int lines)
 static void copy_row(PANELS float *to, __global const float *from, int count)
 {
     int i = 0;
-    for (; i + WIDTH <= count; i += WIDTH) VSTORE(VLOAD(0, from + i), 0, to + i);
+    for (; i + WIDTH <= count; i += WIDTH) VSTORE_PANELS(VLOAD(0, from + i), 0, to + i);
 #pragma clang loop vectorize(disable) unroll(disable)
     for (; i < count; i++) to[i] = from[i];
 }
@@ -230,7 +235,7 @@ static void pack_panels(PANELS float *to, int panel_rows, int row, __global cons
         int c = 0;
         for (; c + PANEL <= columns; c += PANEL) {
 #pragma unroll
-            for (int v = 0; v < VECTORS; v++) VSTORE(VLOAD(v, from + c), v, out);
+            for (int v = 0; v < VECTORS; v++) VSTORE_PANELS(VLOAD(v, from + c), v, out);
             out += panel_rows * PANEL;
         }
         if (c < columns) {
@@ -282,7 +287,7 @@ static void pack_rows(__local float *to, __global const float *from, ulong strid
                 m[i] = i < TILE_ROWS ? VLOAD(0, in + i * stride + k) : (VECTOR)(0.0f);
             transpose_vectors(m);
 #pragma unroll
-            for (int i = 0; i < WIDTH; i++) VSTORE(m[i], 0, to + i * TILE_ROWS);
+            for (int i = 0; i < WIDTH; i++) VSTORE_LOCAL(m[i], 0, to + i * TILE_ROWS);
             to += WIDTH * TILE_ROWS;
         }
 #endif
@@ -303,7 +308,7 @@ static void pack_rows_transposed(__local float *to, __global const float *from, 
         const int last = min(TILE_ROWS, rows - row) - 1;
         for (int k = 0; k < steps; k++, in += stride, to += TILE_ROWS) {
             if (row + vectors * WIDTH <= rows) {
-                for (int v = 0; v < vectors; v++) VSTORE(VLOAD(v, in), v, to);
+                for (int v = 0; v < vectors; v++) VSTORE_LOCAL(VLOAD(v, in), v, to);
             } else {
 #pragma clang loop vectorize(disable) unroll(disable)
                 for (int i = 0; i < TILE_ROWS; i++) to[i] = in[min(i, last)];
@@ -330,7 +335,7 @@ static void pack_panels_transposed(PANELS float *to, int panel_rows, int row,
                 for (int i = 0; i < WIDTH; i++) m[i] = VLOAD(0, in + i * stride + k);
                 transpose_vectors(m);
 #pragma unroll
-                for (int i = 0; i < WIDTH; i++) VSTORE(m[i], 0, out + (k + i) * PANEL);
+                for (int i = 0; i < WIDTH; i++) VSTORE_PANELS(m[i], 0, out + (k + i) * PANEL);
             }
         }
 #pragma clang loop unroll(disable)

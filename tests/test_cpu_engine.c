@@ -65,6 +65,10 @@ static const product kept_products[] = {
     {2, 6, 20, 33, false, true}, {1, 2, 70, 40, false, false},
 };
 
+/* So large that B is packed apart, with tiles and panels that are not full. */
+static const product panel_products[] = {{1, 500, 197, 301, false, false},
+                                         {2, 260, 197, 301, true, false}};
+
 START_TEST(products_are_right_on_every_kind_of_device)
 {
     clg_context *ctx = cpu_context(&kinds[_i]);
@@ -73,6 +77,8 @@ START_TEST(products_are_right_on_every_kind_of_device)
         for (int t = 0; t < 4; t++) check_product(ctx, long_products[i], t & 1, t & 2);
     for (size_t i = 0; i < CLG__COUNT(kept_products); i++)
         for (int t = 0; t < 4; t++) check_product(ctx, kept_products[i], t & 1, t & 2);
+    for (size_t i = 0; i < CLG__COUNT(panel_products); i++)
+        for (int t = 0; t < 4; t++) check_product(ctx, panel_products[i], t & 1, t & 2);
     clg_context_destroy(ctx);
 }
 END_TEST
@@ -184,11 +190,17 @@ static const struct clg__conv2d_attr geometry = {.stride = {2, 1},
                                                  .groups = 1,
                                                  .input_size = {28, 28},
                                                  .kernel_size = {3, 3}};
-static const struct clg__matmul_attr transposed = {.transpose_a = true};
+static const struct clg__matmul_attr transposed = {.transpose_a = true}, straight = {0};
 
-/* One operation at a batch size; `node` lives as long as the lowering. */
-static void lower(clg__lowering *lo, clg_context *ctx, clg_tensor *node, int operation,
-                  int64_t batch)
+enum { OPERATIONS = 5, LARGEST = 1024 }; /* LARGEST: batch size of the graph */
+
+/* A node, and what lowerings look at of its inputs. */
+typedef struct lowered {
+    clg_tensor node, inputs[2];
+} lowered;
+
+/* One operation at a batch size; `it` lives as long as the lowering. */
+static void lower(clg__lowering *lo, clg_context *ctx, lowered *it, int operation, int64_t batch)
 {
     const clg_shape x = CLG_SHAPE(batch, 28, 28, 6), w = CLG_SHAPE(3, 3, 6, 20);
     const clg_shape y = CLG_SHAPE(batch, 14, 28, 20);
@@ -200,23 +212,31 @@ static void lower(clg__lowering *lo, clg_context *ctx, clg_tensor *node, int ope
         {clg__conv2d_cpu_backward_data, y, w, x},
         {clg__conv2d_cpu_backward_weights, x, y, w},
         {clg__matmul_cpu, CLG_SHAPE(batch, 50), CLG_SHAPE(batch, 30), CLG_SHAPE(50, 30)},
+        {clg__matmul_cpu, CLG_SHAPE(batch, 512), CLG_SHAPE(512, 512), CLG_SHAPE(batch, 512)},
     };
-    node->attr = operation == 3 ? (void *)&transposed : (void *)&geometry;
-    *lo = (clg__lowering){.ctx = ctx, .node = node, .in = {0, 1}};
+    const void *attributes[] = {&geometry, &geometry, &geometry, &transposed, &straight};
+    it->node.attr = (void *)attributes[operation];
+    *lo = (clg__lowering){.ctx = ctx, .node = &it->node, .in = {0, 1}};
     lo->in_shape[0] = rows[operation].a;
     lo->in_shape[1] = rows[operation].b;
     lo->out_shape = rows[operation].out;
+    for (int i = 0; i < 2 && batch == LARGEST; i++) {
+        it->inputs[i].shape = lo->in_shape[i];
+        it->node.inputs[i] = &it->inputs[i];
+        it->node.shape = lo->out_shape;
+    }
     TEST_OK(rows[operation].lower(lo));
 }
 
 START_TEST(another_batch_size_asks_for_the_same_kernels)
 {
     clg_context device = {.info = {.local_memory = 1 << 20, .compute_units = 2}};
-    clg_tensor node = {0};
-    for (int operation = 0; operation < 4; operation++) {
+    lowered it = {0};
+    for (int operation = 0; operation < OPERATIONS; operation++) {
         clg__lowering large, small;
-        lower(&large, &device, &node, operation, 128);
-        lower(&small, &device, &node, operation, 1);
+        lower(&large, &device, &it, operation, LARGEST);
+        lower(&small, &device, &it, operation, 1);
+        ck_assert(operation != 4 || large.n_scratch == 1); /* B's panels */
         ck_assert_uint_eq(large.n_launches, small.n_launches);
         for (size_t i = 0; i < large.n_launches; i++) {
             ck_assert_str_eq(large.launches[i].file, small.launches[i].file);

@@ -16,8 +16,9 @@
  * with the output seen as a row-major matrix (rows, columns = the last dimension; a scalar output
  * is 1 x 1). The epilogue applies the fused pointwise chain (bias, activation, residual add,
  * gradient mask) and stores one or several results. Without fusion it just stores. `row` and `col`
- * are ulong expressions. A kernel file gives defaults under #ifndef EPILOGUE_PARAMS so that it
- * compiles alone: #define EPILOGUE_PARAMS , __global float *y, ulong y_offset, ulong y_columns
+ * are ulong expressions. STORE_AHEAD(row, col) asks for the memory of what will be stored there
+ * (kernels of the CPU engine). A kernel file gives defaults under #ifndef EPILOGUE_PARAMS so that
+ * it compiles alone: #define EPILOGUE_PARAMS , __global float *y, ulong y_offset, ulong y_columns
  *     #define STORE_1(v, row, col) y[y_offset + (row) * y_columns + (col)] = (v)
  *     #define STORE_4(v, row, col) vstore4((v), 0, y + y_offset + (row) * y_columns + (col))   etc.
  */

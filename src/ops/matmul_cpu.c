@@ -18,7 +18,8 @@ typedef struct matmul {
     int64_t a_batch, b_batch; /* elements from one batch's matrix to the next; 0: shared */
     bool transpose_a, transpose_b;
     bool split;     /* through partial results */
-    bool prepared;  /* B is packed once for several products */
+    bool kept;      /* B is read again: packed once for several products */
+    bool prepared;  /* B is packed by a launch of its own, as a whole */
     bool by_sample; /* the rows are those of one axis */
 } matmul;
 
@@ -29,10 +30,11 @@ typedef struct blocks {
     int64_t splits;
 } blocks;
 
-static matmul read_problem(const clg__lowering *lo)
+/* A, B and C of these shapes. */
+static matmul read_problem(const clg__lowering *lo, const clg_shape *a, const clg_shape *b,
+                           const clg_shape *c)
 {
     const struct clg__matmul_attr *attr = lo->node->attr;
-    const clg_shape *a = &lo->in_shape[0], *b = &lo->in_shape[1], *c = &lo->out_shape;
     const int last = c->ndim - 1;
     matmul p = {.batch = 1, .m = c->dim[last - 1], .n = c->dim[last]};
     p.transpose_a = attr->transpose_a;
@@ -47,6 +49,7 @@ static matmul read_problem(const clg__lowering *lo)
         p.batch = 1;
         for (int i = 0; i < last; i++) p.by_sample |= c->dim[i] == p.m;
     }
+    p.kept = lo->kept[1] && !p.b_batch;
     return p;
 }
 
@@ -81,16 +84,18 @@ static blocks shape_blocks(const matmul *p, const clg__tile *tile, const int64_t
  * Estimated cycles of the busiest compute unit: the tiles' multiply-adds (a tile's row of one
  * vector and one k takes half a cycle), passing C through local memory once a chunk, copying (at
  * the speed of memory), storing. The last group to finish leaves others idle: a fifth of a group.
- * Few rows take as long as B needs to arrive.
+ * Few rows take as long as B needs to arrive. Panels in global memory are long streams, which
+ * arrive while the tiles are computed, from wherever they are.
  */
 static double estimate(const matmul *p, const clg__tile *tile, const blocks *b)
 {
     double chunks = (double)clg__ceil_div(p->k, b->k);
     double area = (double)b->m * b->n;
-    double stream = clg__tile_stream((double)b->k * (4 * tile->panel + 64));
+    const bool streamed = p->prepared && !p->split && !has_few_rows(p);
+    double stream = streamed ? 1 : clg__tile_stream((double)b->k * (4 * tile->panel + 64));
     double tiles = area / (2 * tile->width) * p->k * stream + (chunks - 1) * area * 0.45;
     double copy_a = has_few_rows(p) ? 0 : (double)b->m * p->k * 1.2;
-    double copy_b = p->prepared ? 0 : (double)b->n * p->k * (p->transpose_b ? 1.5 : 1.2);
+    double copy_b = (double)b->n * p->k * (p->prepared ? 0.015 : p->transpose_b ? 1.5 : 1.2);
     double waves = (double)clg__ceil_div(b->count, tile->compute_units) + 0.2;
     return waves * (tiles + copy_a + copy_b + area + 4000);
 }
@@ -124,7 +129,7 @@ static bool suits_strands(const clg__lowering *lo, const matmul *p, const clg__t
     const int64_t rows = clg__strand_length(p->m, strands);
     const blocks b = strand_blocks(p, tile, strands);
     const int64_t panels = p->k * p->n * (int64_t)sizeof(float);
-    return p->prepared && p->by_sample && b.local[0] + b.local[2] <= tile->local_floats &&
+    return p->kept && p->by_sample && b.local[0] + b.local[2] <= tile->local_floats &&
            (lo->strands || rows > 2 * CLG__FEW_ROWS ||
             panels <= (int64_t)lo->ctx->info.local_memory);
 }
@@ -145,7 +150,7 @@ static double cost_of(const void *problem, const int64_t *choice)
 static blocks choose_blocks(const matmul *p, const clg__tile *tile)
 {
     static const int64_t rows[] = {1, 2, 4, 8, 12, 16, 24, 32, 48}; /* tiles */
-    static const int64_t columns[] = {1, 2, 4, 8, 16};              /* panels */
+    static const int64_t columns[] = {1, 2, 4, 8, 16, 1 << 30};     /* panels */
     static const int64_t depths[] = {32, 64, 96, 128, 160, 208, 256, 352, 1 << 30};
     const clg__candidates lists[] = {CLG__CANDIDATES(rows), CLG__CANDIDATES(columns),
                                      CLG__CANDIDATES(depths)};
@@ -154,7 +159,34 @@ static blocks choose_blocks(const matmul *p, const clg__tile *tile)
     return shape_blocks(p, tile, best);
 }
 
-/* Tiles of fewer rows, where those of a strand (at the graph's batch size) leave less of them
+/* Results too small to keep all compute units busy: their sums are cut. */
+static bool is_split(const matmul *p, const clg__tile *tile)
+{
+    const int64_t tiles =
+        p->batch * clg__ceil_div(p->m, 4 * tile->rows) * clg__ceil_div(p->n, 2 * tile->panel);
+    return p->split && tiles < 2 * tile->compute_units;
+}
+
+/*
+ * Whether packing all of B by a launch of its own is clearly cheaper than packing parts of it again
+ * in each block. At the graph's batch size: another one has the same launches.
+ */
+static bool suits_panels(const clg__lowering *lo, const clg__tile *tile)
+{
+    enum { PACK = 3, LAUNCH = 20000 }; /* cycles for an element, for a launch */
+    const clg_tensor *node = lo->node;
+    matmul p = read_problem(lo, &node->inputs[0]->shape, &node->inputs[1]->shape, &node->shape);
+    p.split = is_split(&p, tile);
+    if (lo->strands || p.b_batch || p.split || has_few_rows(&p)) return false;
+    const blocks parts = choose_blocks(&p, tile);
+    const double cost_of_parts = estimate(&p, tile, &parts);
+    p.prepared = true;
+    const blocks all = choose_blocks(&p, tile);
+    const double pack = PACK * (double)p.n * p.k / tile->compute_units + LAUNCH;
+    return estimate(&p, tile, &all) + pack < 0.9 * cost_of_parts;
+}
+
+/* Tiles of fewer rows, where the rows (at the graph's batch size, of a strand) leave less of them
  * empty. */
 static void fit_rows(clg__tile *tile, const clg__lowering *lo)
 {
@@ -162,21 +194,22 @@ static void fit_rows(clg__tile *tile, const clg__lowering *lo)
     const clg_shape *c = &lo->node->shape;
     int64_t rows = 1;
     for (int i = 0; i < c->ndim - 1; i++) rows *= c->dim[i];
-    rows = clg__strand_length(rows, lo->strands);
+    if (lo->strands) rows = clg__strand_length(rows, lo->strands);
     if (tile->rows > FEWER && tile->vectors * tile->width <= 32 &&
         15 * clg__round_up(rows, FEWER) <= 14 * clg__round_up(rows, tile->rows))
         tile->rows = FEWER;
 }
 
-/* A launch that packs B, unless a step before has done it; the panels. */
+/* A launch that packs B, unless B is kept and a step before has done it; the panels. */
 static clg__buffer_id prepare_panels(clg__lowering *lo, const matmul *p, const clg__tile *tile)
 {
     char layout[64];
-    bool make;
+    bool make = true;
     const int64_t panels = clg__ceil_div(p->n, tile->panel);
+    const int64_t bytes = panels * tile->panel * p->k * (int64_t)sizeof(float);
     snprintf(layout, sizeof layout, "panels of %d, transposed %d", tile->panel, p->transpose_b);
-    clg__buffer_id b = clg__lower_prepared(
-        lo, 1, layout, panels * tile->panel * p->k * (int64_t)sizeof(float), &make);
+    clg__buffer_id b =
+        p->kept ? clg__lower_prepared(lo, 1, layout, bytes, &make) : clg__lower_scratch(lo, bytes);
     if (!make) return b;
     clg__launch *launch = clg__tile_kernel(lo, "panels_cpu", "pack_panels_of", tile);
     clg__launch_buffer(launch, lo->in[1]);
@@ -186,7 +219,7 @@ static clg__buffer_id prepare_panels(clg__lowering *lo, const matmul *p, const c
     clg__launch_buffer(launch, b);
     clg__launch_groups(launch, panels);
     clg__launch_work(launch, 0, 8.0 * p->n * p->k);
-    clg__launch_prepares(launch, b);
+    if (p->kept) clg__launch_prepares(launch, b);
     return b;
 }
 
@@ -208,16 +241,14 @@ static void add_arguments(clg__lowering *lo, clg__launch *launch, clg__buffer_id
 
 clg_status clg__matmul_cpu(clg__lowering *lo)
 {
-    matmul p = read_problem(lo);
-    p.prepared = lo->kept[1] && lo->in_shape[1].ndim == 2;
+    matmul p = read_problem(lo, &lo->in_shape[0], &lo->in_shape[1], &lo->out_shape);
     clg__tile tile =
         clg__tile_choose(lo->ctx, &knobs, lo->node, 0); /* few columns are rare and cheap */
-    if (lo->strands) fit_rows(&tile, lo);
+    if (lo->strands || p.kept) fit_rows(&tile, lo);
+    p.split = is_split(&p, &tile);
+    p.prepared = p.kept || suits_panels(lo, &tile);
     blocks b = lo->strands ? strand_blocks(&p, &tile, lo->strands) : choose_blocks(&p, &tile);
     const int64_t wanted = 2 * tile.compute_units;
-    p.split =
-        p.split &&
-        p.batch * clg__ceil_div(p.m, 4 * tile.rows) * clg__ceil_div(p.n, 2 * tile.panel) < wanted;
     if (p.split)
         b.splits =
             clg__max_i64(clg__min_i64(clg__ceil_div(wanted, b.count), clg__ceil_div(p.k, b.k)), 1);

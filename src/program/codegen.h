@@ -52,6 +52,7 @@ enum { CLG__STORE_WIDTHS = 4 }; /* STORE_1, _4, _8 and _16 */
 typedef struct clg__epilogue {
     clg__str parameters;              /* its parameters, taken from shared arguments */
     clg__str body[CLG__STORE_WIDTHS]; /* statements that store the vector ANCHOR */
+    clg__str ahead;                   /* statements that ask for the memory of its results */
     clg__slots slots;                 /* shared arguments in use */
 } clg__epilogue;
 
@@ -60,8 +61,8 @@ void clg__epilogue_make(clg__epilogue *out, const clg__ir *ir, const clg__cluste
 void clg__epilogue_free(clg__epilogue *e);
 /** Of everything that the epilogue's text is made of; e->parameters.failed: meaningless. */
 clg__hash128 clg__epilogue_hash(const clg__epilogue *e);
-/** Writes EPILOGUE_PARAMS and STORE_n for kernels that choose one of `count` epilogues by number.
- */
+/** Writes EPILOGUE_PARAMS, STORE_n and STORE_AHEAD for kernels that choose one of `count` epilogues
+ * by number. */
 void clg__epilogue_define(clg__str *out, const clg__epilogue *epilogues, int count,
                           const clg__slots *slots);
 

@@ -509,6 +509,15 @@ static void emit_stores(clg__generator *g, const char *index, int width)
     }
 }
 
+void clg__emit_ahead(clg__generator *g, const char *index)
+{
+    int ids[CLG__MAX_MEMBERS + CLG__MAX_REDUCES + 1];
+    int n = stage_stores(g->ir, g->cluster, g->stage, ids);
+    for (int i = 0; i < n; i++)
+        clg__str_addf(g->out, "    PREFETCH_STORE(%co%d + %co%d_at + (%s));\n", g->p, i, g->p, i,
+                      index);
+}
+
 /* ---- what does not depend on the element ---- */
 
 static bool serves_invariant(const clg__generator *g, int l)

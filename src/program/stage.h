@@ -49,6 +49,9 @@ void clg__emit_loads(clg__generator *g, const char *column, int width);
  */
 void clg__emit_block(clg__generator *g, const char *column, const char *index, int width);
 
+/** Asks for the memory of the stage's results from `index` on (cl/prefetch_cpu.h). */
+void clg__emit_ahead(clg__generator *g, const char *index);
+
 /** The expression that stands for a value inside the stage. */
 void clg__emit_operand(clg__generator *g, int id, int width);
 
