@@ -286,15 +286,20 @@ void *clg_context_cl_queue(const clg_context *ctx)
     return ctx->queue;
 }
 
+cl_int clg__wait_for_queue(cl_command_queue queue)
+{
+    cl_event event = NULL;
+    cl_int error = clEnqueueMarkerWithWaitList(queue, 0, NULL, &event);
+    if (error != CL_SUCCESS) return error;
+    error = clWaitForEvents(1, &event);
+    clReleaseEvent(event);
+    return error;
+}
+
 clg_status clg_context_finish(clg_context *ctx)
 {
     CLG__NEEDS(ctx);
-    /* Not clFinish: Mesa's rusticl (22.3) returns from it while kernels still run. */
-    cl_event event = NULL;
-    CLG_TRY(CLG__CL(clEnqueueMarkerWithWaitList(ctx->queue, 0, NULL, &event)));
-    clg_status status = CLG__CL(clWaitForEvents(1, &event));
-    clReleaseEvent(event);
-    return status;
+    return CLG__CL(clg__wait_for_queue(ctx->queue));
 }
 
 void clg_context_memory(const clg_context *ctx, uint64_t *used, uint64_t *peak)

@@ -38,6 +38,12 @@ void clg__context_release(clg_context *ctx);
 /** Has `hook` called when the context is released. */
 clg_status clg__context_on_release(clg_context *ctx, void (*hook)(clg_context *ctx));
 
+/**
+ * Waits until all that was enqueued is done. Not clFinish: Mesa's rusticl (22.3) returns from it
+ * while kernels still run, and a process that ends while it compiles one crashes.
+ */
+cl_int clg__wait_for_queue(cl_command_queue queue);
+
 /** Text of an OpenCL error code: "CL_OUT_OF_RESOURCES". */
 const char *clg__cl_error_name(cl_int error);
 

@@ -21,13 +21,18 @@ static int copy_width(const clg_shape *shape, int axis, int64_t columns)
     return shape->batched >> axis == 0 && columns % 4 == 0 ? 4 : 1;
 }
 
+static void add_work(clg__launch *launch, const clg__lowering *lo)
+{
+    clg__launch_work(
+        launch, 0,
+        4.0 * (double)(clg_shape_count(&lo->in_shape[0]) + clg_shape_count(&lo->out_shape)));
+}
+
 static void add_range(clg__launch *launch, const clg__lowering *lo, int64_t columns, int64_t rows)
 {
     size_t group = lo->ctx->info.max_work_group < 64 ? lo->ctx->info.max_work_group : 64;
     clg__launch_range(launch, 2, (size_t[]){(size_t)columns, (size_t)rows}, (size_t[]){group, 1});
-    clg__launch_work(
-        launch, 0,
-        4.0 * (double)(clg_shape_count(&lo->in_shape[0]) + clg_shape_count(&lo->out_shape)));
+    add_work(launch, lo);
 }
 
 static clg_status lower_band(clg__lowering *lo)
@@ -81,9 +86,7 @@ static clg_status pad_lower(clg__lowering *lo)
 static void add_lines(clg__launch *launch, const clg__lowering *lo, int64_t floats)
 {
     clg__launch_lines(launch, lo, clg_shape_count(&lo->out_shape) / floats, floats);
-    clg__launch_work(
-        launch, 0,
-        4.0 * (double)(clg_shape_count(&lo->in_shape[0]) + clg_shape_count(&lo->out_shape)));
+    add_work(launch, lo);
 }
 
 /* Lines are rows. */

@@ -284,22 +284,10 @@ static void free_feed(clg__feed *feed)
     clg__buffer_destroy(feed->buffer);
 }
 
-/* Kernels may still use what is freed. Not clFinish alone: see clg_context_finish; a process that
- * ends while Mesa's rusticl still compiles a kernel crashes. */
-static void wait_for_kernels(cl_command_queue queue)
-{
-    cl_event event = NULL;
-    if (clEnqueueMarkerWithWaitList(queue, 0, NULL, &event) == CL_SUCCESS) {
-        clWaitForEvents(1, &event);
-        clReleaseEvent(event);
-    }
-    clFinish(queue);
-}
-
 void clg_program_destroy(clg_program *p)
 {
     if (!p) return;
-    wait_for_kernels(p->ctx->queue);
+    clg__wait_for_queue(p->ctx->queue); /* kernels may still use what is freed here */
     for (int i = 0; i < p->n_feeds; i++) free_feed(&p->feeds[i]);
     for (int i = 0; p->kernels && i < p->n_kernels; i++)
         if (p->kernels[i]) clReleaseKernel(p->kernels[i]);
