@@ -91,8 +91,8 @@ static int stage_stores(const clg__ir *ir, const clg__cluster *c, int stage, int
 
 /*
  * Whether an argument says if the stage's results go past the caches (cl/pointwise.cl). They do
- * where they are too large to be there still when they are read, and are not stored over what has
- * been read just before.
+ * where they are too large to be there still when they are read, are not stored over what was read
+ * just before, and are whole lines.
  */
 static bool may_bypass(const clg__ir *ir, const clg__cluster *c, int stage)
 {
@@ -117,12 +117,22 @@ static int64_t bypass_bytes(const clg_context *ctx)
     return tuned < 0 ? (int64_t)(cache / 4) : tuned * MIB;
 }
 
+/* Floats of a row that a kernel stores from its first on. */
+static int64_t row_length(const clg__ir *ir, const clg__cluster *c, const clg__space *space)
+{
+    if (c->anchor < 0) return space->n_axes ? space->extent[space->n_axes - 1] : 1;
+    const clg_shape *shape = &ir->values[c->anchor].node->shape;
+    return shape->ndim ? shape->dim[shape->ndim - 1] : 1;
+}
+
 static bool bypasses(const clg__ir *ir, const clg__cluster *c, int stage, const clg__space *space)
 {
     int ids[CLG__MAX_MEMBERS + CLG__MAX_REDUCES + 1];
     const int n = stage_stores(ir, c, stage, ids);
+    const bool whole_lines = row_length(ir, c, space) % clg__vector_width(ir->ctx) == 0;
     int64_t bytes = (int64_t)sizeof(float) * n;
     for (int k = 0; k < space->n_axes; k++) bytes *= space->extent[k];
+    if (!whole_lines || clg__next_in_chain(ir, c)) return false; /* a chain reads them at once */
     for (int i = 0; i < n; i++)
         if (replaces_load(ir, space, ids[i])) return false;
     return bytes >= bypass_bytes(ir->ctx);
