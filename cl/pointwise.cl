@@ -66,6 +66,35 @@ static inline void store_vector_16(float16 v, __global float *p)
     *(__global float16_anywhere *)p = v;
 }
 
+/*
+ * Results that no cache holds until they are read: `bypass` says so. Stored the usual way, a line is
+ * read before it is written, and drives out another one that is still wanted.
+ */
+#if defined(__has_builtin)
+#if __has_builtin(__builtin_nontemporal_store)
+#define STORE_PAST_CACHE(v, p) __builtin_nontemporal_store(v, p)
+#endif
+#endif
+#ifndef STORE_PAST_CACHE
+#define STORE_PAST_CACHE(v, p) (*(p) = (v))
+#endif
+
+static inline void store_result_8(float8 v, __global float *p, ulong bypass)
+{
+    if (bypass && ((size_t)p & 31) == 0)
+        STORE_PAST_CACHE(v, (__global float8 *)p);
+    else
+        store_vector_8(v, p);
+}
+
+static inline void store_result_16(float16 v, __global float *p, ulong bypass)
+{
+    if (bypass && ((size_t)p & 63) == 0)
+        STORE_PAST_CACHE(v, (__global float16 *)p);
+    else
+        store_vector_16(v, p);
+}
+
 /* Loops that the compiler need not make fast: what vectors leave over, single results. */
 #define PLAIN_LOOP _Pragma("clang loop vectorize(disable) unroll(disable)")
 /* Loops over vectors: unrolling them again takes time to compile and gains nothing. */

@@ -47,6 +47,10 @@ static void check_what_it_touches(clg_context *ctx, const clg_tunable *tunable)
         for (size_t i = 0; i < CLG__COUNT(some_convolutions); i++)
             check_convolution(ctx, &some_convolutions[i]);
     if (!strncmp(tunable->name, "pointwise.", 10)) check_chain(ctx);
+    if (!strncmp(tunable->name, "results.", 8)) {
+        check_chain(ctx);
+        check_product(ctx, some_products[0], false, false);
+    }
 }
 
 static void check_values(const char *engine)

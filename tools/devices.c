@@ -24,10 +24,11 @@ static json_t *device_json(const clg_device_info *device, bool picked)
                   "version", device->version, "driver", device->driver, "platform_index",
                   device->platform_index, "device_index", device->device_index);
     json_t *numbers = json_pack(
-        "{sI sI sI sI sI sI sb sb sb sb ss so}", "compute_units", (json_int_t)device->compute_units,
-        "clock_mhz", (json_int_t)device->clock_mhz, "global_memory",
-        (json_int_t)device->global_memory, "max_allocation", (json_int_t)device->max_allocation,
-        "local_memory", (json_int_t)device->local_memory, "max_work_group",
+        "{sI sI sI sI sI sI sI sb sb sb sb ss so}", "compute_units",
+        (json_int_t)device->compute_units, "clock_mhz", (json_int_t)device->clock_mhz,
+        "global_memory", (json_int_t)device->global_memory, "max_allocation",
+        (json_int_t)device->max_allocation, "local_memory", (json_int_t)device->local_memory,
+        "cache_memory", (json_int_t)device->cache_memory, "max_work_group",
         (json_int_t)device->max_work_group, "unified_memory", device->unified_memory, "fp16",
         device->has_fp16, "fp64", device->has_fp64, "usable", device->usable, "note", device->note,
         "score", json_number(device->score));

@@ -20,6 +20,8 @@ static const struct base {
     {"matmul", "medium", "matmul-512", 0, true},
     {"matmul", "large", "matmul-1024", 0, true},
     {"matmul", "large", "matmul-2048", 0, false},
+    {"results", "all", "conv3x3-16-32-b128", 0, true},
+    {"results", "all", "batch-norm-64-56-b32", 0, true},
     {"matmul.xgemm", "all", "matmul-1024", 0, true},
     {"matmul.xgemm_direct", "all", "matmul-512", 128, true},
 };

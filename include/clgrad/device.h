@@ -35,6 +35,7 @@ typedef struct clg_device_info {
     uint64_t global_memory;  /* bytes */
     uint64_t max_allocation; /* bytes in one buffer */
     uint64_t local_memory;   /* bytes per work-group */
+    uint64_t cache_memory;   /* bytes of the cache in front of global memory; 0: none or unknown */
     size_t max_work_group;   /* work-items */
     size_t max_work_item[3];
     uint32_t float_vector_width; /* preferred, 0 if unknown */

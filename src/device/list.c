@@ -101,6 +101,7 @@ static clg_status describe_sizes(clg_device_info *info, info_object o)
     CLG_TRY(QUERY(o, CL_DEVICE_GLOBAL_MEM_SIZE, info->global_memory));
     CLG_TRY(QUERY(o, CL_DEVICE_MAX_MEM_ALLOC_SIZE, info->max_allocation));
     CLG_TRY(QUERY(o, CL_DEVICE_LOCAL_MEM_SIZE, info->local_memory));
+    CLG_TRY(QUERY(o, CL_DEVICE_GLOBAL_MEM_CACHE_SIZE, info->cache_memory));
     CLG_TRY(QUERY(o, CL_DEVICE_MAX_WORK_GROUP_SIZE, info->max_work_group));
     CLG_TRY(QUERY(o, CL_DEVICE_PREFERRED_VECTOR_WIDTH_FLOAT, info->float_vector_width));
     cl_device_fp_config floats = 0;

@@ -12,6 +12,7 @@
 #include <ctype.h>
 #include <math.h>
 
+#include "ops/tuning.h"
 #include "program/stage.h"
 
 enum { MOST_NUMBERS = 3 * CLG__MAX_MEMBERS }; /* uniform inputs of a stage; more than its stores */
@@ -88,6 +89,55 @@ static int stage_stores(const clg__ir *ir, const clg__cluster *c, int stage, int
         if (ir->values[c->reduces[i]].stored) ids[n++] = c->reduces[i];
     if (c->anchor >= 0 && ir->values[c->anchor].stored) ids[n++] = c->anchor;
     return n;
+}
+
+/*
+ * Whether an argument says if the stage's results go past the caches (cl/pointwise.cl). They do
+ * where they are too large to be there still when they are read, are not stored over what was read
+ * just before, and are whole lines.
+ */
+static bool may_bypass(const clg__ir *ir, const clg__cluster *c, int stage)
+{
+    int ids[CLG__MAX_MEMBERS + CLG__MAX_REDUCES + 1];
+    return ir->ctx->engine == CLG_ENGINE_CPU && stage_stores(ir, c, stage, ids) > 0;
+}
+
+static bool replaces_load(const clg__ir *ir, const clg__space *space, int id)
+{
+    const int root = clg__ir_root(ir, id, NULL);
+    for (int l = 0; l < space->n_loads; l++)
+        if (clg__ir_root(ir, space->loads[l].value, NULL) == root) return true;
+    return false;
+}
+
+/* By default from a quarter of the cache on: what was read and what else runs is there, too. */
+static int64_t bypass_bytes(const clg_context *ctx)
+{
+    enum { MIB = 1 << 20, UNKNOWN = 32 * MIB };
+    const uint64_t cache = ctx->info.cache_memory ? ctx->info.cache_memory : UNKNOWN;
+    const int64_t tuned = clg__tuned_int(ctx, CLG__TUNE_BYPASS, NULL, -1);
+    return tuned < 0 ? (int64_t)(cache / 4) : tuned * MIB;
+}
+
+/* Floats of a row that a kernel stores from its first on. */
+static int64_t row_length(const clg__ir *ir, const clg__cluster *c, const clg__space *space)
+{
+    if (c->anchor < 0) return space->n_axes ? space->extent[space->n_axes - 1] : 1;
+    const clg_shape *shape = &ir->values[c->anchor].node->shape;
+    return shape->ndim ? shape->dim[shape->ndim - 1] : 1;
+}
+
+static bool bypasses(const clg__ir *ir, const clg__cluster *c, int stage, const clg__space *space)
+{
+    int ids[CLG__MAX_MEMBERS + CLG__MAX_REDUCES + 1];
+    const int n = stage_stores(ir, c, stage, ids);
+    const bool whole_lines = row_length(ir, c, space) % clg__vector_width(ir->ctx) == 0;
+    int64_t bytes = (int64_t)sizeof(float) * n;
+    for (int k = 0; k < space->n_axes; k++) bytes *= space->extent[k];
+    if (!whole_lines || clg__next_in_chain(ir, c)) return false; /* a chain reads them at once */
+    for (int i = 0; i < n; i++)
+        if (replaces_load(ir, space, ids[i])) return false;
+    return bytes >= bypass_bytes(ir->ctx);
 }
 
 /* Uniform inputs of a stage whose number follows the batch: those become arguments. */
@@ -194,6 +244,7 @@ void clg__emit_parameters(clg__generator *g)
     n = stage_stores(g->ir, g->cluster, g->stage, ids);
     for (int i = 0; i < n; i++)
         emit_pointer(g, "", storage_type(g->ir, ids[i]), NAME("%co%d", g->p, i));
+    if (may_bypass(g->ir, g->cluster, g->stage)) emit_long(g, NAME("%cbypass", g->p));
     if (clg__stage_uses_step(g->ir, g->cluster, g->stage))
         emit_number_parameter(g, "ulong", 'S', g->slots ? &g->slots->steps : NULL,
                               NAME("%cstep", g->p));
@@ -258,6 +309,7 @@ void clg__bind_stage(clg__launch *launch, const clg__ir *ir, const clg__cluster 
         clg__launch_buffer(launch, ids[i]);
         tell_store(launch, ir, space, ids[i], samples);
     }
+    if (may_bypass(ir, c, stage)) clg__launch_long(launch, bypasses(ir, c, stage, space));
     if (clg__stage_uses_step(ir, c, stage)) clg__launch_step(launch);
 }
 
@@ -495,23 +547,33 @@ static void emit_stored(clg__generator *g, int id, int width)
     if (!is_float) clg__str_add(g->out, ")");
 }
 
+static void emit_float_store(clg__generator *g, const char *address, int id, int width)
+{
+    const bool may = width > 4 && may_bypass(g->ir, g->cluster, g->stage);
+    clg__str_addf(g->out, "    store_%s_%d(", may ? "result" : "vector", width);
+    emit_stored(g, id, width);
+    clg__str_addf(g->out, ", %s", address);
+    if (may) clg__str_addf(g->out, ", %cbypass", g->p);
+    clg__str_add(g->out, ");\n");
+}
+
 static void emit_stores(clg__generator *g, const char *index, int width)
 {
     int ids[CLG__MAX_MEMBERS + CLG__MAX_REDUCES + 1];
     int n = stage_stores(g->ir, g->cluster, g->stage, ids);
     for (int i = 0; i < n; i++) {
+        char address[160];
+        snprintf(address, sizeof address, "%co%d + %co%d_at + (%s)", g->p, i, g->p, i, index);
         if (width == 1) {
-            clg__str_addf(g->out, "    %co%d[%co%d_at + (%s)] = ", g->p, i, g->p, i, index);
+            clg__str_addf(g->out, "    *(%s) = ", address);
             emit_stored(g, ids[i], 1);
             clg__str_add(g->out, ";\n");
         } else if (g->ir->values[ids[i]].node->dtype == CLG_F32) {
-            clg__str_addf(g->out, "    store_vector_%d(", width);
-            emit_stored(g, ids[i], width);
-            clg__str_addf(g->out, ", %co%d + %co%d_at + (%s));\n", g->p, i, g->p, i, index);
+            emit_float_store(g, address, ids[i], width);
         } else {
             clg__str_addf(g->out, "    vstore%d(", width);
             emit_stored(g, ids[i], width);
-            clg__str_addf(g->out, ", 0, %co%d + %co%d_at + (%s));\n", g->p, i, g->p, i, index);
+            clg__str_addf(g->out, ", 0, %s);\n", address);
         }
     }
 }
@@ -520,9 +582,11 @@ void clg__emit_ahead(clg__generator *g, const char *index)
 {
     int ids[CLG__MAX_MEMBERS + CLG__MAX_REDUCES + 1];
     int n = stage_stores(g->ir, g->cluster, g->stage, ids);
+    if (may_bypass(g->ir, g->cluster, g->stage)) clg__str_addf(g->out, "if (!%cbypass) { ", g->p);
     for (int i = 0; i < n; i++)
         clg__str_addf(g->out, "    PREFETCH_STORE(%co%d + %co%d_at + (%s));\n", g->p, i, g->p, i,
                       index);
+    if (may_bypass(g->ir, g->cluster, g->stage)) clg__str_add(g->out, "}\n");
 }
 
 /* ---- what does not depend on the element ---- */
