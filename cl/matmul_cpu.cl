@@ -8,8 +8,8 @@
  * `splits` > 1 the chunks are dealt out to that many work-groups, and each writes its own (batch *
  * M, N) partial result one below the other (sum_splits.cl adds them).
  *
- * A product with few rows is bound by the memory of B. It has tiles of FEW_ROWS rows, which read A
- * in place.
+ * A product with few rows is bound by the memory of B. Its tiles have FEW_ROWS rows, or one and
+ * several panels, and read A in place.
  */
 #ifdef PREPARED // if B is packed already, as panels over all of k: by panels_cpu.cl
 #define PANELS __global
@@ -29,69 +29,105 @@ typedef struct matrices {
 
 /* What one work-group computes: a block of C, from a part of the reduction. */
 typedef struct share {
-    ulong batch;
-    int split, m0, n0, rows, columns;
-    int first, end; // of k; first is a multiple of block_k
+    ulong batch, row0; // row0: of the results, of all batches and splits one below the other
+    int m0, n0, rows, columns;
+    int tiles, panels; // that make up the block
+    int first, end;    // of k; first is a multiple of block_k
+    int far;           // results are too many to be in this core's cache
 } share;
 
 /* Columns fastest, then rows, split, batch. */
-static share share_of(const matrices *p, ulong group)
+static share share_of(const matrices *p, ulong group, ulong groups)
 {
     const int blocks_n = (p->n + p->block_n - 1) / p->block_n;
     const int blocks_m = (p->m + p->block_m - 1) / p->block_m;
     const int chunks = (p->k + p->block_k - 1) / p->block_k;
+    const ulong batches = groups / blocks_n / blocks_m / p->splits;
     share s;
     s.n0 = (int)(group % blocks_n) * p->block_n;
     group /= blocks_n;
     s.m0 = (int)(group % blocks_m) * p->block_m;
     group /= blocks_m;
-    s.split = (int)(group % p->splits);
+    const int split = (int)(group % p->splits);
     s.batch = group / p->splits;
+    s.row0 = (split * batches + s.batch) * p->m + s.m0;
     s.rows = min(p->block_m, p->m - s.m0);
     s.columns = min(p->block_n, p->n - s.n0);
-    s.first = (int)((long)chunks * s.split / p->splits) * p->block_k;
-    s.end = min(p->k, (int)((long)chunks * (s.split + 1) / p->splits) * p->block_k);
+    s.tiles = (s.rows + TILE_ROWS - 1) / TILE_ROWS;
+    s.panels = (s.columns + PANEL - 1) / PANEL;
+    s.first = (int)((long)chunks * split / p->splits) * p->block_k;
+    s.end = min(p->k, (int)((long)chunks * (split + 1) / p->splits) * p->block_k);
+    s.far = batches * p->m * p->n > NEAR;
     return s;
 }
 
-/* Where the block's part of op(A) begins, and what leads to its next row and to its next k. */
-static __global const float *part_of_a(const matrices *p, const share *s, int k0, ulong *row,
-                                       ulong *step)
-{
-    __global const float *a = p->a + s->batch * p->a_batch;
-    *row = p->transpose_a ? 1 : p->k;
-    *step = p->transpose_a ? p->m : 1;
-    return a + s->m0 * *row + k0 * *step;
-}
+/* What a block's tiles read in one chunk of k. */
+typedef struct chunk {
+    int count;                    // of k
+    int again, last;              // it is not the first of the share; it is the last
+    __global const float *a;      // op(A) in place: row r, k at a[r * a_row + k * a_step]
+    ulong a_row, a_step;          // elements to its next row and its next k
+    __local const float *a_tiles; // op(A) packed, unless rows are few
+    PANELS const float *b_panels; // op(B)
+    ulong b_stride;               // floats from one panel to the next
+} chunk;
 
-/* The chunk of the block of A from k0 on becomes tiles of rows. */
-static void pack_a(const matrices *p, const share *s, int k0, int count, __local float *local_a)
+/* The chunk of the block of A from k0 on; if it is to be packed, into `tiles`. */
+static void read_a(chunk *c, const matrices *p, const share *s, int k0, __local float *tiles)
 {
-    ulong row, step;
-    __global const float *a = part_of_a(p, s, k0, &row, &step);
+    c->a_row = p->transpose_a ? 1 : p->k;
+    c->a_step = p->transpose_a ? p->m : 1;
+    c->a = p->a + s->batch * p->a_batch + s->m0 * c->a_row + k0 * c->a_step;
+    c->a_tiles = tiles;
+    if (s->rows <= FEW_ROWS) return;
     if (p->transpose_a)
-        pack_rows_transposed(local_a, a, step, s->rows, count);
+        pack_rows_transposed(tiles, c->a, c->a_step, s->rows, c->count);
     else
-        pack_rows(local_a, a, row, s->rows, count);
+        pack_rows(tiles, c->a, c->a_row, s->rows, c->count);
 }
 
-/* The panels of B's chunk from k0 on; *stride: floats from one to the next. */
-static PANELS const float *pack_b(const matrices *p, const share *s, int k0, int count,
-                                  __local float *local_b, ulong *stride)
+/* The panels of B's chunk from k0 on; if they have to be packed, in `panels`. */
+static void read_b(chunk *c, const matrices *p, const share *s, int k0, __local float *panels)
 {
 #ifdef PREPARED
-    *stride = (ulong)p->k * PANEL;
-    return p->b + s->n0 / PANEL * *stride + (ulong)k0 * PANEL;
+    c->b_stride = (ulong)p->k * PANEL;
+    c->b_panels = p->b + s->n0 / PANEL * c->b_stride + (ulong)k0 * PANEL;
 #else
     __global const float *b = p->b + s->batch * p->b_batch;
     if (p->transpose_b)
-        pack_panels_transposed(local_b, count, 0, b + (ulong)s->n0 * p->k + k0, p->k, count,
+        pack_panels_transposed(panels, c->count, 0, b + (ulong)s->n0 * p->k + k0, p->k, c->count,
                                s->columns);
     else
-        pack_panels(local_b, count, 0, b + (ulong)k0 * p->n + s->n0, p->n, count, s->columns);
-    *stride = (ulong)count * PANEL;
-    return local_b;
+        pack_panels(panels, c->count, 0, b + (ulong)k0 * p->n + s->n0, p->n, c->count, s->columns);
+    c->b_stride = (ulong)c->count * PANEL;
+    c->b_panels = panels;
 #endif
+}
+
+static chunk read_chunk(const matrices *p, const share *s, int k0, __local float *tiles,
+                        __local float *panels)
+{
+    chunk c;
+    c.count = min(p->block_k, s->end - k0);
+    c.again = k0 > s->first;
+    c.last = k0 + p->block_k >= s->end;
+    read_b(&c, p, s, k0, panels);
+    read_a(&c, p, s, k0, tiles);
+    return c;
+}
+
+/* A tile of the block = or += its part from a chunk: one panel wide, of one row ROW_PANELS. */
+static void multiply_tile(__local float *to, const share *s, const chunk *c, int tile, int panel)
+{
+    PANELS const float *b = c->b_panels + panel * c->b_stride;
+    if (s->rows == 1)
+        tile_multiply_row(to, c->again, c->a, c->a_step, b,
+                          panel + ROW_PANELS <= s->panels ? c->b_stride : 0, c->count);
+    else if (s->rows <= FEW_ROWS)
+        tile_multiply_few(to, c->again, c->a, c->a_row, c->a_step, s->rows, b, c->count);
+    else
+        tile_multiply_packed(to, c->again, c->a_tiles + tile * c->count * TILE_ROWS, TILE_ROWS, b,
+                             c->count);
 }
 
 ENTRY void matmul(WHERE_PARAMS __global const float *a, ulong a_offset, __global const float *b,
@@ -102,39 +138,20 @@ ENTRY void matmul(WHERE_PARAMS __global const float *a, ulong a_offset, __global
 {
     const matrices p = {a + a_offset, b + b_offset, a_batch, b_batch, m,       n,     k,
                         transpose_a,  transpose_b,  block_m, block_n, block_k, splits};
-    const share here = share_of(&p, WHERE_X);
-    const int tiles = (here.rows + TILE_ROWS - 1) / TILE_ROWS;
-    const int panels = (here.columns + PANEL - 1) / PANEL;
-    const ulong batches =
-        WHERE_ITEMS / ((n + block_n - 1) / block_n) / ((m + block_m - 1) / block_m) / splits;
-    const int few = here.rows <= FEW_ROWS, at_once = here.rows == 1 ? ROW_PANELS : 1;
-    const ulong row0 = (here.split * batches + here.batch) * m + here.m0;
-    const int far = batches * m * n > NEAR; // results, from this core
+    const share here = share_of(&p, WHERE_X, WHERE_ITEMS);
+    const int at_once = here.rows == 1 ? ROW_PANELS : 1; // panels of a tile
 
     for (int k0 = here.first; k0 < here.end; k0 += block_k) {
-        const int count = min(block_k, here.end - k0), last = k0 + block_k >= here.end;
-        ulong panel_stride, row, step;
-        PANELS const float *b_panels = pack_b(&p, &here, k0, count, local_b, &panel_stride);
-        __global const float *a_rows = part_of_a(&p, &here, k0, &row, &step);
-        if (!few) pack_a(&p, &here, k0, count, local_a);
-        for (int i = 0; i < panels * tiles; i += at_once) {
-            const int panel = i / tiles, tile = i % tiles;
-            const int rows = last ? min(TILE_ROWS, here.rows - tile * TILE_ROWS) : 0; // finished
+        const chunk now = read_chunk(&p, &here, k0, local_a, local_b);
+        for (int i = 0; i < here.panels * here.tiles; i += at_once) {
+            const int panel = i / here.tiles, tile = i % here.tiles;
+            const int finished = now.last ? min(TILE_ROWS, here.rows - tile * TILE_ROWS) : 0;
             const int columns = min(at_once * PANEL, here.columns - panel * PANEL);
-            const ulong first_row = row0 + tile * TILE_ROWS, first_column = here.n0 + panel * PANEL;
-            __local float *c = local_c + (count == k ? 0 : i * TILE_ROWS * PANEL);
-            for (int r = 0; far && r < rows; r++) ROW_AHEAD(columns, first_row + r, first_column);
-            if (here.rows == 1)
-                tile_multiply_row(c, k0 > here.first, a_rows, step, b_panels + panel * panel_stride,
-                                  panel + ROW_PANELS <= panels ? panel_stride : 0, count);
-            else if (few)
-                tile_multiply_few(c, k0 > here.first, a_rows, row, step, here.rows,
-                                  b_panels + panel * panel_stride, count);
-            else
-                tile_multiply_packed(c, k0 > here.first, local_a + tile * count * TILE_ROWS,
-                                     TILE_ROWS, b_panels + panel * panel_stride, count);
-            for (int r = 0; r < rows; r++)
-                STORE_ROW(c + r * PANEL, columns, first_row + r, first_column);
+            const ulong row = here.row0 + tile * TILE_ROWS, column = here.n0 + panel * PANEL;
+            __local float *c = local_c + (now.count == k ? 0 : i * TILE_ROWS * PANEL);
+            for (int r = 0; here.far && r < finished; r++) ROW_AHEAD(columns, row + r, column);
+            multiply_tile(c, &here, &now, tile, panel);
+            for (int r = 0; r < finished; r++) STORE_ROW(c + r * PANEL, columns, row + r, column);
         }
     }
 }

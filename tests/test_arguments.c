@@ -173,6 +173,32 @@ START_TEST(too_many_axes)
 }
 END_TEST
 
+/* Bits of a shape are the caller's, too, who may have copied it from a shape with more axes. */
+START_TEST(marks_that_do_not_fit)
+{
+    static const struct {
+        uint32_t batched;
+        const char *message;
+    } cases[] = {{1 | 1 << 2, "says of axes it has not that they follow the batch"},
+                 {1u << 31, "says of axes it has not that they follow the batch"},
+                 {2, "has an extent that follows the batch but is no multiple of its size"}};
+    for (size_t i = 0; i < CLG__COUNT(cases); i++) {
+        clg_shape shape = CLG_SHAPE(4, 3);
+        shape.batched = cases[i].batched;
+        for (int builder = 0; builder < 4; builder++) {
+            clg_graph *g = clg_graph_create(clg_graph_options(.batch = 4));
+            clg_tensor *x = clg_full(g, CLG_SHAPE(1), 1);
+            clg_tensor *y = clg_input(g, "y", CLG_F32, CLG_SHAPE(CLG_BATCH, 3));
+            if (builder == 0) NOTHING(clg_input(g, "x", CLG_F32, shape), cases[i].message);
+            if (builder == 1) NOTHING(clg_full(g, shape, 1), cases[i].message);
+            if (builder == 2) NOTHING(clg_broadcast(x, shape), cases[i].message);
+            if (builder == 3) NOTHING(clg_reshape(y, shape), cases[i].message);
+            clg_graph_destroy(g);
+        }
+    }
+}
+END_TEST
+
 enum { LAYERS = 15 };
 
 static clg_tensor *layer_without_name(clg_graph *g, int i)
@@ -260,6 +286,7 @@ int main(void)
     tcase_add_test(null, programs_and_contexts);
     tcase_add_test(null, graphs_and_shapes);
     tcase_add_test(null, builders);
+    tcase_add_test(null, marks_that_do_not_fit);
     tcase_add_test(null, shapes_and_parameters);
     tcase_add_test(null, too_many_axes);
     tcase_add_test(null, layer_names);

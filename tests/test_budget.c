@@ -3,6 +3,7 @@
  * what is computed changes; what cannot be done is said.
  */
 #include "evaluate.h"
+#include "program/program.h"
 
 enum { ROWS = 6, SIDE = 10, CHANNELS = 8, CLASSES = 5, STEPS = 3 };
 
@@ -164,6 +165,26 @@ START_TEST(repeated_steps_change_no_bit)
         expect_same_training(name, deep, 0.5);
         expect_same_training(name, dense, 0.8);
     }
+}
+END_TEST
+
+/* With and without repeated steps: values that are there several times have one place each. */
+START_TEST(a_plan_of_several_allocations_changes_no_bit)
+{
+    training one = make_training("cpu", residual), many = make_training("cpu", residual);
+    TEST_OK(compile(&one, 0));
+    many.ctx->info.max_allocation = one.stats.arena_bytes / 5;
+    for (int i = 0; i < 2; i++) {
+        TEST_OK(compile(&many, i == 0 ? 0 : one.stats.arena_bytes / 10 * 7));
+        ck_assert_int_gt(many.program->n_chunks, 2);
+        ck_assert_int_eq(many.stats.repeated_steps > 0, i == 1);
+        ck_assert_float_eq(run_step(&many, ROWS), run_step(&one, ROWS));
+        expect_equal_variables(&one, &many);
+        clg_program_destroy(many.program);
+        many.program = NULL;
+    }
+    free_training(&one);
+    free_training(&many);
 }
 END_TEST
 
@@ -330,6 +351,7 @@ int main(void)
     TCase *budget = testing_case(suite, "budget");
     tcase_set_timeout(budget, 300);
     tcase_add_test(budget, repeated_steps_change_no_bit);
+    tcase_add_test(budget, a_plan_of_several_allocations_changes_no_bit);
     tcase_add_test(budget, a_budget_that_suffices_changes_nothing);
     tcase_add_test(budget, a_budget_that_cannot_be_kept_to_is_refused);
     tcase_add_test(budget, a_batch_that_is_advised_fits);

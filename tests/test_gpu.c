@@ -13,6 +13,12 @@
 
 /* ---- tiles ---- */
 
+static clg__gpu_tile tile_for(const clg_context *device, int64_t rows, int64_t columns)
+{
+    return clg__gpu_tile_choose(device, CLG__TUNE_MATMUL_LOCAL_TILE, NULL,
+                                &(clg__gemm){.batch = 1, .m = rows, .n = columns});
+}
+
 START_TEST(tiles_fit_small_devices)
 {
     static const size_t groups[] = {1, 7, 16, 64, 224, 256, 1024};
@@ -24,8 +30,7 @@ START_TEST(tiles_fit_small_devices)
             const int64_t columns = extents[j % CLG__COUNT(extents)];
             device.info.max_work_group = groups[i];
             device.info.local_memory = 16384;
-            clg__gpu_tile t =
-                clg__gpu_tile_choose(&device, CLG__TUNE_MATMUL_LOCAL_TILE, NULL, 1, rows, columns);
+            clg__gpu_tile t = tile_for(&device, rows, columns);
             ck_assert_uint_le((size_t)clg__gpu_tile_items(&t), groups[i]);
             ck_assert_int_le(4 * t.k * (t.m + t.n + 8) + 8 * t.m, 16384);
             ck_assert(t.m % t.item_m == 0 && t.n % t.item_n == 0 && t.k % 4 == 0);
@@ -39,12 +44,9 @@ START_TEST(large_products_take_large_tiles_on_large_devices)
                                    .compute_units = 100,
                                    .max_work_group = 1024,
                                    .local_memory = 49152}};
-    clg__gpu_tile large =
-        clg__gpu_tile_choose(&device, CLG__TUNE_MATMUL_LOCAL_TILE, NULL, 1, 4096, 4096);
-    clg__gpu_tile narrow =
-        clg__gpu_tile_choose(&device, CLG__TUNE_MATMUL_LOCAL_TILE, NULL, 1, 1 << 20, 16);
-    clg__gpu_tile small =
-        clg__gpu_tile_choose(&device, CLG__TUNE_MATMUL_LOCAL_TILE, NULL, 1, 64, 64);
+    clg__gpu_tile large = tile_for(&device, 4096, 4096);
+    clg__gpu_tile narrow = tile_for(&device, 1 << 20, 16);
+    clg__gpu_tile small = tile_for(&device, 64, 64);
     ck_assert_int_eq(large.m * large.n, 128 * 128);
     ck_assert_int_eq(narrow.n, 16);
     ck_assert_int_lt(small.m * small.n, 64 * 64);
@@ -150,8 +152,9 @@ START_TEST(split_products_are_right)
     clg_context *ctx = engine_context("gpu");
     int splits;
     ctx->info.compute_units = 64;
-    const clg__gpu_tile tile = clg__gpu_tile_choose_split(ctx, CLG__TUNE_MATMUL_LOCAL_TILE, NULL, 1,
-                                                          20, 13, 3001, &splits);
+    const clg__gemm few = {.batch = 1, .m = 20, .n = 13, .k = 3001};
+    const clg__gpu_tile tile =
+        clg__gpu_tile_choose_split(ctx, CLG__TUNE_MATMUL_LOCAL_TILE, NULL, &few, &splits);
     ck_assert_int_gt(splits, 4);
     ck_assert_int_lt(splits * tile.k, 3001);
     setenv("CLGRAD_MATMUL", "local", 1);

@@ -440,20 +440,25 @@ START_TEST(tiles_follow_the_choices)
 }
 END_TEST
 
+static clg__gpu_tile tile_for(const clg_context *ctx, int64_t rows, int64_t columns)
+{
+    return clg__gpu_tile_choose(ctx, CLG__TUNE_MATMUL_LOCAL_TILE, NULL,
+                                &(clg__gemm){.batch = 1, .m = rows, .n = columns});
+}
+
 START_TEST(local_tiles_follow_the_choices_where_they_fit)
 {
-    const clg__tunable_id id = CLG__TUNE_MATMUL_LOCAL_TILE;
     clg_context ctx;
     set_up(&ctx, CLG_ENGINE_GPU);
     TEST_OK(clg_tuning_set(&ctx, "matmul.local_tile", NULL, "64x64"));
-    clg__gpu_tile tile = clg__gpu_tile_choose(&ctx, id, NULL, 1, 4096, 4096);
+    clg__gpu_tile tile = tile_for(&ctx, 4096, 4096);
     ck_assert(tile.m == 64 && tile.n == 64);
-    tile = clg__gpu_tile_choose(&ctx, id, NULL, 1, 4096, 16); /* most of it would be idle */
+    tile = tile_for(&ctx, 4096, 16); /* most of it would be idle */
     ck_assert_int_lt(tile.n, 64);
-    tile = clg__gpu_tile_choose(&ctx, id, NULL, 1, 64, 64); /* and here a unit */
+    tile = tile_for(&ctx, 64, 64); /* and here a unit */
     ck_assert_int_lt(tile.m * tile.n, 64 * 64);
     ctx.info.max_work_group = 64;
-    tile = clg__gpu_tile_choose(&ctx, id, NULL, 1, 4096, 4096);
+    tile = tile_for(&ctx, 4096, 4096);
     ck_assert_int_le(clg__gpu_tile_items(&tile), 64);
     tear_down(&ctx);
 }

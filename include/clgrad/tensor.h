@@ -41,7 +41,8 @@ enum { CLG_MAX_DIMS = 6 };
 typedef struct clg_shape {
     int ndim;
     int64_t dim[CLG_MAX_DIMS];
-    /* Bit i: dim[i] is a multiple of the batch size and follows it. Set by builders. */
+    /* Bit i: dim[i] is a multiple of the batch size and follows it. Set by builders, which
+     * refuse shapes that say so of other extents. */
     uint32_t batched;
 } clg_shape;
 

@@ -121,7 +121,7 @@ static bool state_fits(const stack *s, const clg_tensor *x, const clg_tensor *st
     int n = s->params->time_first ? 1 : 0;
     clg_shape wanted = {.ndim = 3, .dim = {s->layers, x->shape.dim[n], s->units}};
     if (x->shape.batched >> n & 1) wanted.batched = 2;
-    return clg_shape_equal(&state->shape, &wanted) && state->shape.batched == wanted.batched;
+    return clg__same_shape(&state->shape, &wanted);
 }
 
 static bool check_stack(const stack *s, const clg_tensor *x)

@@ -52,18 +52,18 @@ typedef struct clg__gpu_tile {
     int item_m, item_n; /* of a work-item */
 } clg__gpu_tile;
 /**
- * The tile for `batch` products of (rows, columns) that fits the device's work-groups: what
- * `tunable` (clg__tunable_id) says for the node, or the best by an estimate.
+ * The tile for the batch of products (only their extents matter) that fits the device's
+ * work-groups: what `tunable` (clg__tunable_id) says for the node, or the best by an estimate.
  */
 clg__gpu_tile clg__gpu_tile_choose(const clg_context *ctx, int tunable, const clg_tensor *node,
-                                   int64_t batch, int64_t rows, int64_t columns);
+                                   const clg__gemm *product);
 /**
- * The same where the reduction, `length` steps long, may be dealt out to `splits` work-groups: more
- * than one if the result has too few tiles for the device.
+ * The same where the reduction may be dealt out to `splits` work-groups: more than one if the
+ * result has too few tiles for the device.
  */
 clg__gpu_tile clg__gpu_tile_choose_split(const clg_context *ctx, int tunable,
-                                         const clg_tensor *node, int64_t batch, int64_t rows,
-                                         int64_t columns, int64_t length, int *splits);
+                                         const clg_tensor *node, const clg__gemm *product,
+                                         int *splits);
 /** Work-items of a work-group. */
 int clg__gpu_tile_items(const clg__gpu_tile *tile);
 /** The shape to choose tiles for: at the graph's batch size, or a usual one if that is 1. */

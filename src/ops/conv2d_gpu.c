@@ -119,12 +119,14 @@ static int64_t tile_count(const walk *s, const clg__gpu_tile *tile, int64_t grou
 static clg_status lower_walk(clg__lowering *lo, const conv *p, const walk *s)
 {
     const int64_t phases = s->phases[0] * s->phases[1];
-    const int64_t rows = clg_shape_count(&s->typical) / s->typical.dim[3] / phases;
     const int64_t taps = (int64_t)p->attr->kernel_size[0] * p->attr->kernel_size[1];
+    const clg__gemm product = {.batch = phases * p->attr->groups,
+                               .m = clg_shape_count(&s->typical) / s->typical.dim[3] / phases,
+                               .n = s->columns,
+                               .k = taps * s->source_channels / phases};
     int splits = 1;
-    const clg__gpu_tile tile = clg__gpu_tile_choose_split(
-        lo->ctx, CLG__TUNE_CONV2D_LOCAL_TILE, lo->node, phases * p->attr->groups, rows, s->columns,
-        taps * s->source_channels / phases, &splits);
+    const clg__gpu_tile tile = clg__gpu_tile_choose_split(lo->ctx, CLG__TUNE_CONV2D_LOCAL_TILE,
+                                                          lo->node, &product, &splits);
     char defines[64];
     snprintf(defines, sizeof defines, "%s#define VEC %d\n", s->defines,
              s->source_channels % 4 == 0 ? 4 : 1);
@@ -231,7 +233,8 @@ clg_status clg__conv2d_gpu_backward_weights(clg__lowering *lo)
     /* Splits fill the device, whatever the tile: ask for one as if there were plenty of them. */
     const int64_t plenty = 64 * clg__max_i64(lo->ctx->info.compute_units, 1);
     const clg__gpu_tile tile =
-        clg__gpu_tile_choose(lo->ctx, CLG__TUNE_WEIGHTS_LOCAL_TILE, lo->node, plenty, rows, p.ng);
+        clg__gpu_tile_choose(lo->ctx, CLG__TUNE_WEIGHTS_LOCAL_TILE, lo->node,
+                             &(clg__gemm){.batch = plenty, .m = rows, .n = p.ng});
     const int64_t tiles = groups * clg__ceil_div(rows, tile.m) * clg__ceil_div(p.ng, tile.n);
     const splits s = deal_out(lo->ctx, &p, tiles, tile.k);
     const clg__buffer_id parts = reserve_parts(lo, &s);

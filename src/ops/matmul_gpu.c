@@ -44,8 +44,7 @@ bool clg__matmul_gpu_suits(const clg_context *ctx, const clg_tensor *node)
         1 << 22; /* multiply-adds: a few microseconds, as a call of CLBlast takes */
     const clg__gemm g = clg__gemm_typical(node);
     int splits = 1;
-    clg__gpu_tile_choose_split(ctx, CLG__TUNE_MATMUL_LOCAL_TILE, node, g.batch, g.m, g.n, g.k,
-                               &splits);
+    clg__gpu_tile_choose_split(ctx, CLG__TUNE_MATMUL_LOCAL_TILE, node, &g, &splits);
     return splits > 1 || (double)g.batch * (double)g.m * (double)g.n * (double)g.k < small;
 }
 
@@ -55,9 +54,8 @@ clg_status clg__matmul_gpu(clg__lowering *lo)
     /* Neither may change with the batch size. */
     const clg__gemm typical = clg__gemm_typical(lo->node);
     int splits = 1;
-    const clg__gpu_tile tile =
-        clg__gpu_tile_choose_split(lo->ctx, CLG__TUNE_MATMUL_LOCAL_TILE, lo->node, typical.batch,
-                                   typical.m, typical.n, typical.k, &splits);
+    const clg__gpu_tile tile = clg__gpu_tile_choose_split(lo->ctx, CLG__TUNE_MATMUL_LOCAL_TILE,
+                                                          lo->node, &typical, &splits);
     char transposed[64];
     snprintf(transposed, sizeof transposed, "#define TRANSPOSE_A %d\n#define TRANSPOSE_B %d\n",
              g.transpose_a, g.transpose_b);

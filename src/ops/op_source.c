@@ -27,7 +27,7 @@ static bool resolve_batch(clg_graph *g, const char *op, const char *name, clg_sh
         shape->dim[i] = g->batch;
         shape->batched |= 1u << i;
     }
-    const char *fault = clg__shape_fault(shape);
+    const char *fault = clg__shape_fault(shape, g->batch);
     if (!fault) return true;
     clg__graph_fail(g, CLG_ERROR_ARGUMENT, "%s \"%s\": shape %s %s", op, name,
                     CLG__SHAPE_TEXT(shape), fault);

@@ -23,7 +23,11 @@ clg_tensor *clg__reshape_to(clg_tensor *x, const clg_shape *shape)
 {
     if (!x || clg__same_shape(&x->shape, shape)) return x;
     clg_graph *g = x->graph;
-    if (clg__shape_fault(shape) || clg_shape_count(&x->shape) != clg_shape_count(shape))
+    const char *fault = clg__shape_fault(shape, g->batch);
+    if (fault)
+        return clg__graph_fail(g, CLG_ERROR_ARGUMENT, "reshape: %s %s", CLG__SHAPE_TEXT(shape),
+                               fault);
+    if (clg_shape_count(&x->shape) != clg_shape_count(shape))
         return clg__graph_fail(g, CLG_ERROR_ARGUMENT,
                                "reshape: %s has %lld elements, which do not make %s",
                                CLG__SHAPE_TEXT(&x->shape), (long long)clg_shape_count(&x->shape),

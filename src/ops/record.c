@@ -20,7 +20,7 @@ clg_tensor *clg__node(clg_graph *g, const clg__op *op, clg_dtype dtype, clg_shap
             return clg__graph_fail(g, CLG_ERROR_ARGUMENT, "%s: inputs are of different graphs",
                                    op->name);
     }
-    const char *fault = clg__shape_fault(&shape);
+    const char *fault = clg__shape_fault(&shape, g->batch);
     if (fault)
         return clg__graph_fail(g, CLG_ERROR_ARGUMENT, "%s: the result's shape %s %s", op->name,
                                CLG__SHAPE_TEXT(&shape), fault);

@@ -52,12 +52,6 @@ static inline int clg__batched_count(const clg_shape *shape)
     return __builtin_popcount(shape->batched);
 }
 
-/** Same extents, and the same of them follow the batch. */
-static inline bool clg__same_shape(const clg_shape *a, const clg_shape *b)
-{
-    return clg_shape_equal(a, b) && a->batched == b->batched;
-}
-
 /** Strides of row-major memory, in elements. */
 static inline void clg__contiguous_strides(const clg_shape *shape, int64_t *strides)
 {

@@ -50,37 +50,37 @@ static bool fits(const clg_context *ctx, const clg__gpu_tile *t)
            (uint64_t)local_bytes(t) <= ctx->info.local_memory;
 }
 
-static int64_t tile_count(const clg__gpu_tile *t, int64_t batch, int64_t rows, int64_t columns)
+static int64_t tile_count(const clg__gpu_tile *t, const clg__gemm *p)
 {
-    return batch * clg__ceil_div(rows, t->m) * clg__ceil_div(columns, t->n);
+    return p->batch * clg__ceil_div(p->m, t->m) * clg__ceil_div(p->n, t->n);
 }
 
 /* What tuning chose, where that fills the device and most of a tile; else NULL. */
 static const clg__gpu_tile *tuned_tile(const clg_context *ctx, int tunable, const clg_tensor *node,
-                                       int64_t batch, int64_t rows, int64_t columns)
+                                       const clg__gemm *p)
 {
     int m, n;
     if (!clg__tuned_pair(ctx, (clg__tunable_id)tunable, node, &m, &n)) return NULL;
     for (size_t i = 0; i < CLG__COUNT(candidates); i++) {
         const clg__gpu_tile *t = &candidates[i].tile;
-        if (t->m == m && t->n == n && fits(ctx, t) && 2 * columns > n &&
-            tile_count(t, batch, rows, columns) >= ctx->info.compute_units)
+        if (t->m == m && t->n == n && fits(ctx, t) && 2 * p->n > n &&
+            tile_count(t, p) >= ctx->info.compute_units)
             return t;
     }
     return NULL;
 }
 
 clg__gpu_tile clg__gpu_tile_choose(const clg_context *ctx, int tunable, const clg_tensor *node,
-                                   int64_t batch, int64_t rows, int64_t columns)
+                                   const clg__gemm *product)
 {
     const int64_t units = clg__max_i64(ctx->info.compute_units, 1);
-    const clg__gpu_tile *tuned = tuned_tile(ctx, tunable, node, batch, rows, columns);
+    const clg__gpu_tile *tuned = tuned_tile(ctx, tunable, node, product);
     if (tuned) return *tuned;
     const struct candidate *best = &candidates[CLG__COUNT(candidates) - 1];
     double least = INFINITY;
     for (size_t i = 0; i < CLG__COUNT(candidates); i++) {
         const clg__gpu_tile *t = &candidates[i].tile;
-        const int64_t tiles = tile_count(t, batch, rows, columns);
+        const int64_t tiles = tile_count(t, product);
         const double work = (double)clg__ceil_div(tiles, units) * t->m * t->n * candidates[i].cost;
         if (work >= least || !fits(ctx, t)) continue;
         least = work;
@@ -96,14 +96,16 @@ static int64_t most_splits(int64_t length)
 }
 
 clg__gpu_tile clg__gpu_tile_choose_split(const clg_context *ctx, int tunable,
-                                         const clg_tensor *node, int64_t batch, int64_t rows,
-                                         int64_t columns, int64_t length, int *splits)
+                                         const clg_tensor *node, const clg__gemm *product,
+                                         int *splits)
 {
-    const int64_t units = clg__max_i64(ctx->info.compute_units, 1), most = most_splits(length);
-    clg__gpu_tile tile = clg__gpu_tile_choose(ctx, tunable, node, batch * most, rows, columns);
-    const int64_t tiles = batch * clg__ceil_div(rows, tile.m) * clg__ceil_div(columns, tile.n);
+    const int64_t units = clg__max_i64(ctx->info.compute_units, 1), most = most_splits(product->k);
+    clg__gemm parts = *product;
+    parts.batch *= most;
+    const clg__gpu_tile tile = clg__gpu_tile_choose(ctx, tunable, node, &parts);
+    const int64_t tiles = tile_count(&tile, product);
     *splits = (int)(tiles < units ? clg__min_i64(most, clg__ceil_div(2 * units, tiles)) : 1);
-    return *splits > 1 ? tile : clg__gpu_tile_choose(ctx, tunable, node, batch, rows, columns);
+    return *splits > 1 ? tile : clg__gpu_tile_choose(ctx, tunable, node, product);
 }
 
 clg_shape clg__gpu_typical_shape(const clg_tensor *t)

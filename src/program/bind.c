@@ -20,6 +20,14 @@ static int64_t work_items(const clg_context *ctx, int64_t elements)
     return clg__max_i64(1, clg__min_i64(shares, 8 * (int64_t)ctx->info.compute_units));
 }
 
+static clg__space space_at(const clg_program *p, const clg__cluster *c, int stage, int64_t batch)
+{
+    clg__space space;
+    clg__space_make(&space, &p->ir, c, stage);
+    clg__space_bind(&space, &p->ir, c, stage, batch);
+    return space;
+}
+
 /* What a work-item of a pointwise kernel computes. */
 typedef struct chunks {
     int64_t rows, columns;
@@ -45,9 +53,7 @@ static chunks strand_chunks(const clg__space *space, int64_t rows, int64_t colum
 static void lower_pointwise(clg_program *p, clg__step *step, clg__cluster *c, clg__launch *launch,
                             int64_t batch)
 {
-    clg__space space;
-    clg__space_make(&space, &p->ir, c, 0);
-    clg__space_bind(&space, &p->ir, c, 0, batch);
+    const clg__space space = space_at(p, c, 0, batch);
     int64_t columns = space.extent[space.n_axes - 1], rows = 1, width = clg__vector_width(p->ctx);
     for (int k = 0; k < space.n_axes - 1; k++) rows *= space.extent[k];
     chunks chunk = {.rows = 1, .columns = width};
@@ -77,9 +83,7 @@ static int64_t partial_count(const clg__cluster *c, const clg__reduce_plan *plan
 static void bind_epilogue_stage(clg_program *p, const clg__cluster *c, clg__launch *launch,
                                 int64_t batch)
 {
-    clg__space space;
-    clg__space_make(&space, &p->ir, c, 1);
-    clg__space_bind(&space, &p->ir, c, 1, batch);
+    const clg__space space = space_at(p, c, 1, batch);
     clg__bind_stage(launch, &p->ir, c, 1, &space, batch);
 }
 
@@ -117,9 +121,7 @@ static bool is_made_in_chain(const clg__ir *ir, int value, int head)
 /* One cluster of a chain; adds its work to that of the launch. */
 static void lower_rows_of(clg_program *p, const clg__cluster *c, clg__launch *launch, int64_t batch)
 {
-    clg__space space;
-    clg__space_make(&space, &p->ir, c, 0);
-    clg__space_bind(&space, &p->ir, c, 0, batch);
+    const clg__space space = space_at(p, c, 0, batch);
     clg__reduce_plan plan = {.two_stages = false};
     clg__reduce_plan_make(&plan, &p->ir, c, &space);
     clg__launch_long(launch, plan.rows);
@@ -137,9 +139,7 @@ static void lower_rows_of(clg_program *p, const clg__cluster *c, clg__launch *la
 /* A chain of row reductions, mostly of one. */
 static void lower_rows(clg_program *p, const clg__cluster *head, clg__launch *launch, int64_t batch)
 {
-    clg__space space;
-    clg__space_make(&space, &p->ir, head, 0);
-    clg__space_bind(&space, &p->ir, head, 0, batch);
+    const clg__space space = space_at(p, head, 0, batch);
     clg__reduce_plan plan = {.two_stages = false};
     clg__reduce_plan_make(&plan, &p->ir, head, &space);
     const int64_t share = row_share(p->ctx, &plan);
@@ -153,9 +153,7 @@ static void lower_rows(clg_program *p, const clg__cluster *head, clg__launch *la
 static void lower_reduce(clg_program *p, clg__step *step, clg__cluster *c, clg__launch *launch,
                          int64_t batch)
 {
-    clg__space space;
-    clg__space_make(&space, &p->ir, c, 0);
-    clg__space_bind(&space, &p->ir, c, 0, batch);
+    const clg__space space = space_at(p, c, 0, batch);
     clg__reduce_plan plan = {.two_stages = step->two_stages};
     clg__reduce_plan_make(&plan, &p->ir, c, &space);
     clg__reduce_launch(launch, &plan);

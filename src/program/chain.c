@@ -19,11 +19,6 @@ enum {
 
 /* ---- who can be in a chain ---- */
 
-static bool same_space(const clg_shape *a, const clg_shape *b)
-{
-    return clg_shape_equal(a, b) && a->batched == b->batched;
-}
-
 static bool is_row_reduction(const clg__ir *ir, const clg__cluster *c)
 {
     if (c->dead || c->kind != CLG__CLUSTER_REDUCE) return false;
@@ -59,7 +54,7 @@ static int whole_value(const clg__ir *ir, int id)
 {
     while (id >= 0 && ir->values[id].cluster < 0 && ir->values[id].node->op->class_ == CLG__ALIAS) {
         const clg_tensor *node = ir->values[id].node;
-        id = same_space(&node->shape, &node->inputs[0]->shape) ? ir->values[id].inputs[0] : -1;
+        id = clg__same_shape(&node->shape, &node->inputs[0]->shape) ? ir->values[id].inputs[0] : -1;
     }
     return id;
 }
@@ -139,7 +134,7 @@ static bool can_follow(clg__ir *ir, const bool *assigning, int head, int cluster
 {
     clg__cluster *c = &ir->clusters[cluster], *rows = &ir->clusters[head];
     if (c->dead || assigning[cluster] || c->head == head || c->head != cluster || c->next >= 0 ||
-        !same_space(&c->space, &rows->space))
+        !clg__same_shape(&c->space, &rows->space))
         return false;
     if (c->kind == CLG__CLUSTER_REDUCE
             ? !is_row_reduction(ir, c) || c->reduce_first != rows->reduce_first ||
@@ -225,7 +220,7 @@ static void find_uses(const clg__ir *ir, use *uses)
     for (int k = 0; k < ir->n_clusters; k++) {
         const clg__cluster *c = &ir->clusters[k];
         for (int stage = 0; stage < 2 && !c->dead; stage++) {
-            if (c->kind == (stage ? CLG__CLUSTER_POINTWISE : CLG__CLUSTER_KERNEL)) continue;
+            if (!clg__has_stage(c, stage)) continue;
             clg__space_make(&space, ir, c, stage);
             for (int l = 0; l < space.n_loads; l++) note_use(ir, k, &uses[space.loads[l].value]);
         }

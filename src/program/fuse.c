@@ -56,20 +56,15 @@ static bool insert_member(clg__stage *stage, int id)
     return true;
 }
 
-static bool same_space(const clg_shape *a, const clg_shape *b)
-{
-    return clg_shape_equal(a, b) && a->batched == b->batched;
-}
-
 /* The stage of cluster c in which a pointwise node of this shape reading `input` can be; or -1. */
 static int joinable_stage(const clg__ir *ir, int c, int input, const clg_shape *shape)
 {
     const clg__cluster *cluster = &ir->clusters[c];
-    if (cluster->kind != CLG__CLUSTER_POINTWISE && same_space(&cluster->out_space, shape) &&
+    if (cluster->kind != CLG__CLUSTER_POINTWISE && clg__same_shape(&cluster->out_space, shape) &&
         (cluster->kind == CLG__CLUSTER_REDUCE || cluster->fuses) &&
         clg__stage_has(cluster, 1, input))
         return 1;
-    if (cluster->kind != CLG__CLUSTER_KERNEL && same_space(&cluster->space, shape) &&
+    if (cluster->kind != CLG__CLUSTER_KERNEL && clg__same_shape(&cluster->space, shape) &&
         clg__stage_has(cluster, 0, input))
         return 0;
     return -1;
@@ -102,8 +97,7 @@ static bool fits(const clg__ir *ir, const clg__cluster *c)
 {
     clg__space space;
     for (int stage = 0; stage < 2; stage++) {
-        if (stage == 0 && c->kind == CLG__CLUSTER_KERNEL) continue;
-        if (stage == 1 && c->kind == CLG__CLUSTER_POINTWISE) continue;
+        if (!clg__has_stage(c, stage)) continue;
         if (!clg__space_make(&space, ir, c, stage)) return false;
     }
     return true;
@@ -134,7 +128,7 @@ static bool can_absorb(clg__ir *ir, int into, int stage, int from)
     const clg__cluster *target = &ir->clusters[into], *source = &ir->clusters[from];
     const clg_shape *shape = stage ? &target->out_space : &target->space;
     return source->kind == CLG__CLUSTER_POINTWISE && !source->dead &&
-           same_space(&source->space, shape) && clg__before_mergeable(&ir->before, into, from);
+           clg__same_shape(&source->space, shape) && clg__before_mergeable(&ir->before, into, from);
 }
 
 /* False, with some of them added, if not all of the chain's members can be in the stage. */
@@ -254,7 +248,7 @@ static bool same_reduction(const clg__ir *ir, const clg__cluster *c, const clg_t
 {
     const clg__reduce_attr *attr = node->attr;
     return c->kind == CLG__CLUSTER_REDUCE && c->reduce_first == attr->first &&
-           c->reduce_count == attr->count && same_space(&c->space, &node->inputs[0]->shape) &&
+           c->reduce_count == attr->count && clg__same_shape(&c->space, &node->inputs[0]->shape) &&
            c->n_reduces < CLG__MAX_REDUCES;
 }
 
@@ -449,8 +443,8 @@ static void mark_stored(clg__ir *ir, const bool *needed)
     for (int c = 0; c < ir->n_clusters; c++) {
         const clg__cluster *cluster = &ir->clusters[c];
         if (cluster->dead) continue;
-        if (cluster->kind != CLG__CLUSTER_KERNEL) mark_stage_loads(ir, cluster, 0);
-        if (cluster->kind != CLG__CLUSTER_POINTWISE) mark_stage_loads(ir, cluster, 1);
+        for (int stage = 0; stage < 2; stage++)
+            if (clg__has_stage(cluster, stage)) mark_stage_loads(ir, cluster, stage);
         if (cluster->kind == CLG__CLUSTER_KERNEL && !cluster->fuses)
             ir->values[cluster->anchor].stored = true;
     }

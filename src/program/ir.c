@@ -7,11 +7,6 @@
  */
 #include "program/ir.h"
 
-static bool same_shape(const clg_shape *a, const clg_shape *b)
-{
-    return clg_shape_equal(a, b) && a->batched == b->batched;
-}
-
 static unsigned phase_of(const clg__ir *ir)
 {
     static const clg__phase phases[] = {[CLG_INFERENCE] = CLG__PHASE_INFERENCE,
@@ -84,7 +79,7 @@ static bool is_number(const clg__ir *ir, int id, double number)
 
 static bool can_stand_for(const clg_tensor *other, const clg_tensor *node)
 {
-    return same_shape(&other->shape, &node->shape) && other->dtype == node->dtype;
+    return clg__same_shape(&other->shape, &node->shape) && other->dtype == node->dtype;
 }
 
 /* x + 0, x * 1 and the like are x; x * 0 is 0. */
@@ -143,9 +138,9 @@ static bool equal_values(const clg__value *a, const clg__value *b)
     if (a->uniform || b->uniform)
         return a->uniform && b->uniform && a->power == b->power &&
                memcmp(&a->number, &b->number, sizeof a->number) == 0 &&
-               same_shape(&a->node->shape, &b->node->shape);
+               clg__same_shape(&a->node->shape, &b->node->shape);
     return op == b->node->op && a->n_inputs == b->n_inputs && a->node->dtype == b->node->dtype &&
-           same_shape(&a->node->shape, &b->node->shape) &&
+           clg__same_shape(&a->node->shape, &b->node->shape) &&
            memcmp(a->inputs, b->inputs, (size_t)a->n_inputs * sizeof *a->inputs) == 0 &&
            (!op->attr_size || memcmp(a->node->attr, b->node->attr, op->attr_size) == 0);
 }

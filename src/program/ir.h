@@ -73,6 +73,12 @@ typedef struct clg__cluster {
     int head, place, next; /* of its chain: first cluster, its place, the one behind it or -1 */
 } clg__cluster;
 
+/** Kernels have no stage in front of them, pointwise clusters none behind. */
+static inline bool clg__has_stage(const clg__cluster *c, int stage)
+{
+    return c->kind != (stage == 0 ? CLG__CLUSTER_KERNEL : CLG__CLUSTER_POINTWISE);
+}
+
 typedef struct clg__ir {
     clg_context *ctx;
     const clg_graph *graph;
@@ -208,13 +214,15 @@ static inline const clg__cluster *clg__next_in_chain(const clg__ir *ir, const cl
     return c->next < 0 ? NULL : &ir->clusters[c->next];
 }
 
-/**
- * Calls visit for every value in memory that the chain of `head` reads (roots are for the callee to
- * find). `space` is that of the stage which stores the results, element by element behind its
- * loads; NULL for reads at other times.
- */
-typedef void (*clg__visit_read)(const clg__ir *ir, int cluster, int value, const clg__space *space,
-                                int load, void *user);
+/* A value in memory that a cluster reads (its root is for the callee to find). */
+typedef struct clg__read {
+    int cluster, value;
+    const clg__space *space; /* of the stage that stores the results, element by element behind its
+                                loads; NULL for reads at other times */
+    int load;                /* of the space */
+} clg__read;
+/** Calls visit for all that the chain of `head` reads. */
+typedef void (*clg__visit_read)(const clg__ir *ir, const clg__read *read, void *user);
 void clg__ir_visit_reads(const clg__ir *ir, int head, clg__visit_read visit, void *user);
 
 /** True if `value` is a result that this stage computes or (stage 1) is given. */

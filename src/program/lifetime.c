@@ -27,10 +27,9 @@ static void add_access(collector *c, int value, bool writes)
         l->accesses[l->n_accesses++] = (clg__access){.value = value, .writes = writes};
 }
 
-static void add_read(const clg__ir *ir, int cluster, int value, const clg__space *space, int load,
-                     void *user)
+static void add_read(const clg__ir *ir, const clg__read *read, void *user)
 {
-    add_access(user, clg__ir_root(ir, value, NULL), false);
+    add_access(user, clg__ir_root(ir, read->value, NULL), false);
 }
 
 static void add_write(collector *c, const clg__ir *ir, int cluster, int id)

@@ -81,16 +81,18 @@ static void visit_cluster(const clg__ir *ir, int cluster, clg__visit_read visit,
     const clg__cluster *c = &ir->clusters[cluster];
     clg__space space;
     for (int stage = 0; stage < 2; stage++) {
-        if (stage == 0 && c->kind == CLG__CLUSTER_KERNEL) continue;
-        if (stage == 1 && c->kind == CLG__CLUSTER_POINTWISE) continue;
+        if (!clg__has_stage(c, stage)) continue;
         clg__space_make(&space, ir, c, stage);
         bool stores = stage == 1 || c->kind == CLG__CLUSTER_POINTWISE;
         for (int i = 0; i < space.n_loads; i++)
-            visit(ir, cluster, space.loads[i].value, stores ? &space : NULL, i, user);
+            visit(ir,
+                  &(clg__read){cluster, space.loads[i].value, stores ? &space : NULL, .load = i},
+                  user);
     }
     if (c->anchor < 0) return;
     const clg__value *v = &ir->values[c->anchor];
-    for (int i = 0; i < v->n_inputs; i++) visit(ir, cluster, v->inputs[i], NULL, 0, user);
+    for (int i = 0; i < v->n_inputs; i++)
+        visit(ir, &(clg__read){.cluster = cluster, .value = v->inputs[i]}, user);
 }
 
 void clg__ir_visit_reads(const clg__ir *ir, int head, clg__visit_read visit, void *user)
@@ -107,15 +109,14 @@ typedef struct ordering {
     bool pushed; /* only one dependency at a time: others may wait for it */
 } ordering;
 
-static void push_dependency(const clg__ir *ir, int cluster, int value, const clg__space *space,
-                            int load, void *user)
+static void push_dependency(const clg__ir *ir, const clg__read *read, void *user)
 {
     ordering *o = user;
     int before = -1;
-    for (int id = value; id >= 0 && before < 0; id = ir->values[id].parent)
+    for (int id = read->value; id >= 0 && before < 0; id = ir->values[id].parent)
         before = ir->values[id].cluster;
     if (before >= 0) before = ir->clusters[before].head;
-    if (before >= 0 && before != ir->clusters[cluster].head && o->state[before] == 0 &&
+    if (before >= 0 && before != ir->clusters[read->cluster].head && o->state[before] == 0 &&
         !o->pushed) {
         o->state[before] = 1;
         o->stack[o->depth++] = before;
@@ -159,12 +160,12 @@ typedef struct hazard {
 } hazard;
 
 /* A read at the writing step is harmless if it is the element that is about to be written. */
-static bool reads_same_element(const clg__ir *ir, const clg__space *space, int load,
-                               const clg_tensor *read, const hazard *h)
+static bool reads_same_element(const clg__read *read, const clg_tensor *node, const hazard *h)
 {
-    const clg__variable_attr *from = read->attr, *to = h->variable->attr;
+    const clg__variable_attr *from = node->attr, *to = h->variable->attr;
+    const clg__space *space = read->space;
     if (!space || from->offset != to->offset) return false;
-    const clg__load *l = &space->loads[load];
+    const clg__load *l = &space->loads[read->load];
     if (l->view >= 0 || l->offset != 0) return false;
     int64_t stride = 1;
     for (int k = space->n_axes - 1; k >= 0; k--) {
@@ -176,33 +177,31 @@ static bool reads_same_element(const clg__ir *ir, const clg__space *space, int l
 
 /* The writing operation itself has this value as an input that it leaves where it is (places), and
  * reads nothing else of the variable. */
-static bool is_kept_in_place(const clg__ir *ir, int cluster, int value, const hazard *h)
+static bool is_kept_in_place(const clg__ir *ir, const clg__read *read, const hazard *h)
 {
-    const clg__cluster *c = &ir->clusters[cluster];
+    const clg__cluster *c = &ir->clusters[read->cluster];
     if (c->anchor < 0 || c->order != h->step || !ir->values[c->anchor].node->op->places)
         return false;
     const clg__value *v = &ir->values[c->anchor];
     int kept = 0, reads = 0;
     for (int i = 0; i < v->n_inputs; i++) {
         int64_t at = 0;
-        if (v->inputs[i] != value) continue;
+        if (v->inputs[i] != read->value) continue;
         reads++;
         kept += v->node->op->places(v->node, i, &at) && at == 0;
     }
-    return reads == 1 && kept == 1 && count_of(ir, value) == h->count;
+    return reads == 1 && kept == 1 && count_of(ir, read->value) == h->count;
 }
 
-static void check_read(const clg__ir *ir, int cluster, int value, const clg__space *space, int load,
-                       void *user)
+static void check_read(const clg__ir *ir, const clg__read *read, void *user)
 {
     hazard *h = user;
     int64_t at;
-    int root = clg__ir_root(ir, value, &at);
-    const clg_tensor *node = ir->values[root].node;
-    if (!space && is_kept_in_place(ir, cluster, value, h)) return;
-    if (ir->clusters[cluster].order < h->step || !clg__variables_overlap(node, h->variable)) return;
-    bool harmless = ir->clusters[cluster].order == h->step && at == 0 &&
-                    reads_same_element(ir, space, load, node, h);
+    const int step = ir->clusters[read->cluster].order;
+    const clg_tensor *node = ir->values[clg__ir_root(ir, read->value, &at)].node;
+    if (!read->space && is_kept_in_place(ir, read, h)) return;
+    if (step < h->step || !clg__variables_overlap(node, h->variable)) return;
+    bool harmless = step == h->step && at == 0 && reads_same_element(read, node, h);
     if (!harmless) h->conflict = true;
 }
 

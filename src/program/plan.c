@@ -8,19 +8,58 @@
 
 #include "memory/buffer.h"
 #include "program/lifetime.h"
+#include "program/occupied.h"
 
 enum {
     ALIGNMENT = 64
 }; /* elements: 256 bytes, a cache line pair and every device's vector width */
 
 typedef struct item {
-    int64_t size;   /* elements, aligned */
-    clg__span life; /* the latest span; with those before it in `spans` */
-    int chunk;
-    int64_t address;
-    int value;   /* -1: scratch */
-    int scratch; /* index, when value is -1 */
+    int64_t size;    /* elements, aligned */
+    clg__span life;  /* the latest span; with those before it in `spans` */
+    int64_t address; /* in the arena */
+    int value;       /* -1: scratch */
+    int scratch;     /* index, when value is -1 */
 } item;
+
+/* Chunks are tried in order: as addresses of one memory, each begins `stride` behind the last. */
+typedef struct arena {
+    clg__ir *ir;
+    clg__lifetimes lives;
+    item *items;
+    size_t n;
+    clg__occupied occupied;
+    int64_t limit, stride; /* elements: of a device's allocation, from chunk to chunk */
+} arena;
+
+/* ---- what needs a place ---- */
+
+int64_t clg__ir_elements(const clg__ir *ir, int id, int64_t batch)
+{
+    clg_shape shape = clg__shape_at_batch(&ir->values[id].node->shape, ir->graph->batch, batch);
+    return clg__round_up(clg_shape_count(&shape), ALIGNMENT);
+}
+
+static void add_values(arena *a, int64_t batch)
+{
+    for (int id = 0; id < a->ir->n_values; id++) {
+        const int latest = a->lives.latest[id];
+        if (!clg__in_arena(a->ir, id) || latest < 0) continue;
+        a->items[a->n++] = (item){.size = clg__ir_elements(a->ir, id, batch),
+                                  .life = a->lives.spans[latest],
+                                  .value = id};
+    }
+}
+
+static void add_scratch(arena *a, const clg__scratch_plan *scratch, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        a->items[a->n++] =
+            (item){.size = clg__round_up(scratch[i].size, ALIGNMENT),
+                   .life = {.first = scratch[i].step, .last = scratch[i].step, .earlier = -1},
+                   .value = -1,
+                   .scratch = (int)i};
+}
 
 static int larger_first(const void *a, const void *b)
 {
@@ -30,122 +69,101 @@ static int larger_first(const void *a, const void *b)
     return x->scratch - y->scratch;
 }
 
-static int lower_address_first(const void *a, const void *b)
+static clg_status collect_items(arena *a, int64_t batch, const clg__scratch_plan *scratch,
+                                size_t n_scratch)
 {
-    const item *x = *(const item *const *)a, *y = *(const item *const *)b;
-    return x->address < y->address ? -1 : x->address > y->address;
-}
-
-static const clg__span *earlier(const clg__lifetimes *lives, const clg__span *span)
-{
-    return span->earlier < 0 ? NULL : &lives->spans[span->earlier];
-}
-
-static bool meet(const clg__lifetimes *lives, const item *x, const item *y)
-{
-    for (const clg__span *a = &x->life; a; a = earlier(lives, a))
-        for (const clg__span *b = &y->life; b; b = earlier(lives, b))
-            if (a->first <= b->last && b->first <= a->last) return true;
-    return false;
-}
-
-/* Lowest free address of `chunk` for the whole life of `it`. `busy` is room for pointers. */
-static int64_t find_gap(const clg__lifetimes *lives, const item *items, size_t n_placed,
-                        const item *it, int chunk, const item **busy)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < n_placed; i++)
-        if (items[i].chunk == chunk && meet(lives, &items[i], it)) busy[n++] = &items[i];
-    qsort(busy, n, sizeof *busy, lower_address_first);
-    int64_t address = 0;
-    for (size_t i = 0; i < n; i++) {
-        if (busy[i]->address - address >= it->size) break;
-        address = clg__max_i64(address, busy[i]->address + busy[i]->size);
-    }
-    return address;
-}
-
-static clg_status assign_addresses(clg__ir *ir, const clg__lifetimes *lives, item *items, size_t n,
-                                   int64_t chunk_limit)
-{
-    const item **busy = clg__calloc(n + 1, sizeof *busy);
-    clg__free(ir->chunk_sizes);
-    ir->chunk_sizes = clg__calloc(n + 1, sizeof *ir->chunk_sizes);
-    ir->n_chunks = 0;
-    if (!busy || !ir->chunk_sizes) {
-        clg__free(busy);
-        return CLG_ERROR_MEMORY;
-    }
-    for (size_t i = 0; i < n; i++) {
-        item *it = &items[i];
-        for (it->chunk = 0;; it->chunk++) {
-            it->address =
-                it->chunk < ir->n_chunks ? find_gap(lives, items, i, it, it->chunk, busy) : 0;
-            if (it->chunk == ir->n_chunks || it->address + it->size <= chunk_limit) break;
-        }
-        if (it->chunk == ir->n_chunks) ir->n_chunks++;
-        int64_t *size = &ir->chunk_sizes[it->chunk];
-        *size = clg__max_i64(*size, it->address + it->size);
-    }
-    clg__free(busy);
+    a->items = clg__calloc((size_t)a->ir->n_values + n_scratch + 1, sizeof *a->items);
+    if (!a->items) return CLG_ERROR_MEMORY;
+    add_values(a, batch);
+    add_scratch(a, scratch, n_scratch);
+    qsort(a->items, a->n, sizeof *a->items, larger_first);
+    a->ir->unshared = 0;
+    for (size_t i = 0; i < a->n; i++) a->ir->unshared += a->items[i].size;
     return CLG_OK;
 }
 
-int64_t clg__ir_elements(const clg__ir *ir, int id, int64_t batch)
+/* ---- places ---- */
+
+static const clg__span *earlier(const arena *a, const clg__span *span)
 {
-    clg_shape shape = clg__shape_at_batch(&ir->values[id].node->shape, ir->graph->batch, batch);
-    return clg__round_up(clg_shape_count(&shape), ALIGNMENT);
+    return span->earlier < 0 ? NULL : &a->lives.spans[span->earlier];
 }
 
-static size_t collect_items(clg__ir *ir, const clg__lifetimes *lives, int64_t batch,
-                            const clg__scratch_plan *scratch, size_t n_scratch, item *items)
+/* Lowest address from `address` on that is free for the whole life of `it`. */
+static int64_t free_from(const arena *a, const item *it, int64_t address)
 {
-    size_t n = 0;
-    ir->unshared = 0;
-    for (int id = 0; id < ir->n_values; id++) {
-        if (!clg__in_arena(ir, id) || lives->latest[id] < 0) continue;
-        items[n++] = (item){.size = clg__ir_elements(ir, id, batch),
-                            .life = lives->spans[lives->latest[id]],
-                            .value = id};
+    int64_t before;
+    do {
+        before = address;
+        for (const clg__span *s = &it->life; s; s = earlier(a, s))
+            address = clg__occupied_free_from(&a->occupied, s->first, s->last, address, it->size);
+    } while (address != before);
+    return address;
+}
+
+/* The lowest place in the first chunk with room, or in a new one, which may be larger. */
+static int64_t find_place(const arena *a, const item *it)
+{
+    int64_t address = 0;
+    for (;;) {
+        address = free_from(a, it, address);
+        const int64_t chunk = address / a->stride;
+        if (chunk == a->ir->n_chunks || address % a->stride + it->size <= a->limit) return address;
+        address = (chunk + 1) * a->stride;
     }
-    for (size_t i = 0; i < n_scratch; i++)
-        items[n++] =
-            (item){.size = clg__round_up(scratch[i].size, ALIGNMENT),
-                   .life = {.first = scratch[i].step, .last = scratch[i].step, .earlier = -1},
-                   .value = -1,
-                   .scratch = (int)i};
-    for (size_t i = 0; i < n; i++) ir->unshared += items[i].size;
-    return n;
 }
 
-static clg_status place_items(clg__ir *ir, const clg__lifetimes *lives, int64_t batch,
-                              clg__scratch_plan *scratch, size_t n_scratch)
+static clg_status place_item(arena *a, item *it)
 {
-    item *items = clg__calloc((size_t)ir->n_values + n_scratch + 1, sizeof *items);
-    if (!items) return CLG_ERROR_MEMORY;
-    size_t n = collect_items(ir, lives, batch, scratch, n_scratch, items);
-    qsort(items, n, sizeof *items, larger_first);
-    int64_t limit = (int64_t)(ir->ctx->info.max_allocation / sizeof(float));
-    clg_status status = assign_addresses(ir, lives, items, n, limit);
-    for (size_t i = 0; status == CLG_OK && i < n; i++) {
-        if (items[i].value >= 0) {
-            ir->values[items[i].value].chunk = items[i].chunk;
-            ir->values[items[i].value].address = items[i].address;
+    it->address = find_place(a, it);
+    const int chunk = (int)(it->address / a->stride);
+    if (chunk == a->ir->n_chunks) a->ir->n_chunks++;
+    int64_t *size = &a->ir->chunk_sizes[chunk];
+    *size = clg__max_i64(*size, it->address % a->stride + it->size);
+    for (const clg__span *s = &it->life; s; s = earlier(a, s))
+        CLG_TRY(clg__occupied_add(&a->occupied, s->first, s->last, it->address, it->size));
+    return CLG_OK;
+}
+
+static clg_status place_items(arena *a)
+{
+    a->limit = (int64_t)(a->ir->ctx->info.max_allocation / sizeof(float));
+    a->stride = clg__max_i64(a->limit, a->items[0].size); /* the largest comes first */
+    clg__free(a->ir->chunk_sizes);
+    a->ir->chunk_sizes = clg__calloc(a->n + 1, sizeof *a->ir->chunk_sizes);
+    a->ir->n_chunks = 0;
+    if (!a->ir->chunk_sizes) return CLG_ERROR_MEMORY;
+    CLG_TRY(clg__occupied_make(&a->occupied, a->ir->n_order));
+    for (size_t i = 0; i < a->n; i++) CLG_TRY(place_item(a, &a->items[i]));
+    return CLG_OK;
+}
+
+static void tell_places(const arena *a, clg__scratch_plan *scratch)
+{
+    for (size_t i = 0; i < a->n; i++) {
+        const item *it = &a->items[i];
+        const int chunk = (int)(it->address / a->stride);
+        const int64_t address = it->address % a->stride;
+        if (it->value >= 0) {
+            a->ir->values[it->value].chunk = chunk;
+            a->ir->values[it->value].address = address;
         } else {
-            scratch[items[i].scratch].chunk = items[i].chunk;
-            scratch[items[i].scratch].address = items[i].address;
+            scratch[it->scratch].chunk = chunk;
+            scratch[it->scratch].address = address;
         }
     }
-    clg__free(items);
-    return status;
 }
 
 clg_status clg__ir_plan(clg__ir *ir, int64_t batch, clg__scratch_plan *scratch, size_t n_scratch)
 {
-    clg__lifetimes lives;
-    clg_status status = clg__lifetimes_make(&lives, ir);
-    if (status == CLG_OK) status = place_items(ir, &lives, batch, scratch, n_scratch);
-    clg__lifetimes_free(&lives);
+    arena a = {.ir = ir};
+    clg_status status = clg__lifetimes_make(&a.lives, ir);
+    if (status == CLG_OK) status = collect_items(&a, batch, scratch, n_scratch);
+    if (status == CLG_OK) status = place_items(&a);
+    if (status == CLG_OK) tell_places(&a, scratch);
+    clg__lifetimes_free(&a.lives);
+    clg__occupied_free(&a.occupied);
+    clg__free(a.items);
     return status;
 }
 

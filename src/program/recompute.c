@@ -66,8 +66,8 @@ static bool clone_into(clg__ir *ir, clg__cluster *c, int stage, int id, const cl
     const clg_shape *shape = stage == 0 ? &c->space : &c->out_space;
     const clg_shape *own = &ir->values[id].node->shape;
     clg__space after;
-    bool ok = clg_shape_equal(shape, own) && shape->batched == own->batched &&
-              insert(&c->body[stage], id) && clg__space_make(&after, ir, c, stage) &&
+    bool ok = clg__same_shape(shape, own) && insert(&c->body[stage], id) &&
+              clg__space_make(&after, ir, c, stage) &&
               elements_read(ir, &after) * 10 <= elements_read(ir, before) * 11;
     if (!ok) c->body[stage] = saved;
     return ok;

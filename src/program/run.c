@@ -198,11 +198,11 @@ static clg_status profile_launch(clg_program *p, const clg__step *step, size_t i
     if (strands) clg__strands_work(p, strands, &row->flops, &row->bytes);
     cl_event event = NULL;
     CLG_TRY(enqueue(p, step, index, &event));
-    CLG_TRY(clg_context_finish(p->ctx));
-    if (!event) return CLG_OK; /* a library's own kernels: no event of ours */
-    row->seconds = event_seconds(event);
+    clg_status status = clg_context_finish(p->ctx);
+    if (!event) return status; /* a library's own kernels: no event of ours */
+    if (status == CLG_OK) row->seconds = event_seconds(event);
     clReleaseEvent(event);
-    return CLG_OK;
+    return status;
 }
 
 clg_status clg_program_profile(clg_program *p, clg_profile_row **out, size_t *count)

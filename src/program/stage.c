@@ -15,6 +15,8 @@
 #include "ops/tuning.h"
 #include "program/stage.h"
 
+enum { MOST_NUMBERS = 3 * CLG__MAX_MEMBERS }; /* uniform inputs of a stage; more than its stores */
+
 clg__generator clg__generator_make(clg__str *out, const clg__ir *ir, const clg__cluster *c,
                                    int stage)
 {
@@ -220,7 +222,7 @@ static void emit_pointer(clg__generator *g, const char *qualifier, const char *t
 /* clg__bind_stage gives the arguments in the same order. */
 void clg__emit_parameters(clg__generator *g)
 {
-    int ids[2 * CLG__MAX_MEMBERS];
+    int ids[MOST_NUMBERS];
     char name[32];
 #define NAME(...) (snprintf(name, sizeof name, __VA_ARGS__), name)
     for (int k = 0; k < g->space.n_axes; k++) emit_long(g, NAME("%cd%d", g->p, k));
@@ -281,7 +283,7 @@ static void tell_store(clg__launch *launch, const clg__ir *ir, const clg__space 
 void clg__bind_stage(clg__launch *launch, const clg__ir *ir, const clg__cluster *c, int stage,
                      const clg__space *space, int64_t batch)
 {
-    int ids[2 * CLG__MAX_MEMBERS];
+    int ids[MOST_NUMBERS];
     const int64_t samples = clg__space_samples(space, ir, c, stage, batch);
     for (int k = 0; k < space->n_axes; k++) clg__launch_long(launch, space->extent[k]);
     for (int l = 0; l < space->n_loads; l++) {
@@ -427,6 +429,20 @@ static void emit_number(clg__str *out, double number, int width)
                   width == 1 ? "" : clg__vector_type(width), text);
 }
 
+/* A value that is one number everywhere: as text, or the argument where it follows the batch. */
+static void emit_uniform(clg__generator *g, int id, int width)
+{
+    const clg__value *v = &g->ir->values[id];
+    if (v->power == 0) {
+        emit_number(g->out, v->number, width);
+        return;
+    }
+    int ids[MOST_NUMBERS], i = 0;
+    stage_numbers(g->ir, g->cluster, g->stage, ids);
+    while (ids[i] != id) i++;
+    clg__str_addf(g->out, "((%s)(%cu%d))", clg__vector_type(width), g->p, i);
+}
+
 /* The expression that stands for an input of a member. */
 void clg__emit_operand(clg__generator *g, int id, int width)
 {
@@ -440,15 +456,8 @@ void clg__emit_operand(clg__generator *g, int id, int width)
             clg__str_addf(g->out, "%cm%d", g->p, m);
         return;
     }
-    if (v->uniform && v->power == 0) {
-        emit_number(g->out, v->number, width);
-        return;
-    }
     if (v->uniform) {
-        int ids[2 * CLG__MAX_MEMBERS], n = stage_numbers(g->ir, g->cluster, g->stage, ids);
-        for (int i = 0; i < n; i++)
-            if (ids[i] == id)
-                clg__str_addf(g->out, "((%s)(%cu%d))", clg__vector_type(width), g->p, i);
+        emit_uniform(g, id, width);
         return;
     }
     for (int i = 0; g->stage == 1 && i < g->cluster->n_reduces; i++) {
@@ -519,10 +528,8 @@ static void emit_members(clg__generator *g, int width)
         }
         /* A stored constant, a view or a generated source: a copy of what was loaded. */
         clg__str_addf(g->out, "    const %s %cm%d = ", clg__vector_type(width), g->p, m);
-        if (v->uniform && v->power == 0)
-            emit_number(g->out, v->number, width);
-        else if (v->uniform)
-            clg__str_addf(g->out, "(%s)(%cu0)", clg__vector_type(width), g->p);
+        if (v->uniform)
+            emit_uniform(g, id, width);
         else
             clg__str_addf(g->out, "%cx%d", g->p, clg__space_find(&g->space, g->ir, id));
         clg__str_add(g->out, ";\n");

@@ -118,10 +118,17 @@ clg_tensor *clg__graph_add_constant(clg_graph *g, const struct clg__op *op, cons
  */
 clg_tensor *clg__graph_pack(clg_graph *g, const char *name, clg_tensor *const *variables, size_t n);
 
+/** Same extents, and the same of them follow the batch. */
+static inline bool clg__same_shape(const clg_shape *a, const clg_shape *b)
+{
+    return clg_shape_equal(a, b) && a->batched == b->batched;
+}
+
 /** shape with batched extents scaled from batch size `from` to `to`. */
 clg_shape clg__shape_at_batch(const clg_shape *shape, int64_t from, int64_t to);
 
-/** What is wrong with the shape, "has too many elements"; NULL if nothing is. */
-const char *clg__shape_fault(const clg_shape *shape);
+/** What is wrong with the shape, "has too many elements"; NULL if nothing is. `batch`: the graph's.
+ */
+const char *clg__shape_fault(const clg_shape *shape, int64_t batch);
 
 #endif

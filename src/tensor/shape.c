@@ -73,11 +73,15 @@ char *clg_shape_text(const clg_shape *shape, char *text, size_t size)
     return text;
 }
 
-const char *clg__shape_fault(const clg_shape *shape)
+const char *clg__shape_fault(const clg_shape *shape, int64_t batch)
 {
     if (!has_rank(shape)) return no_rank;
-    for (int i = 0; i < shape->ndim; i++)
+    if (shape->batched >> shape->ndim) return "says of axes it has not that they follow the batch";
+    for (int i = 0; i < shape->ndim; i++) {
         if (shape->dim[i] <= 0) return "has an extent that is not positive";
+        if (shape->batched >> i & 1 && shape->dim[i] % batch != 0)
+            return "has an extent that follows the batch but is no multiple of its size";
+    }
     int64_t bytes = 8;
     for (int i = 0; i < shape->ndim; i++)
         if (!clg__mul_i64(bytes, shape->dim[i], &bytes)) return "has too many elements";
