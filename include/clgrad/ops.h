@@ -308,7 +308,10 @@ CLG_API clg_tensor *clg_channel_dropout(clg_tensor *x, double p);
  * the old value. The node is an output to ask for, or an update (clg_graph_update).
  */
 CLG_API clg_tensor *clg_assign(clg_tensor *variable, clg_tensor *value);
-/** Programs compiled with CLG_TRAINING or CLG_ACCUMULATION run this assignment too. */
+/**
+ * Programs compiled with CLG_TRAINING or CLG_ACCUMULATION run this assignment too. NULL is ignored:
+ * the graph has the failure of the builder that gave it.
+ */
 CLG_API void clg_graph_update(clg_tensor *assignment);
 
 /* ---- the table of operations, for tools and documentation ---- */
