@@ -432,7 +432,7 @@ END_TEST
 typedef struct network {
     clg_context *ctx;
     clg_graph *g;
-    clg_tensor *x, *w, *c, *two, *y;
+    clg_tensor *x, *w, *c, *two, *inner, *y;
     clg_program *p;
 } network;
 
@@ -443,7 +443,8 @@ static network make_network(void)
     n.w = clg_variable(n.g, "w", CLG_SHAPE(2), CLG_INIT(.kind = CLG_INIT_ONES), true);
     n.c = clg_constant(n.g, CLG_SHAPE(2), (const float[]){3, 4});
     n.two = clg_scalar(n.g, 2);
-    n.y = clg_add(clg_add(clg_mul(clg_exp(n.x), n.two), n.w), n.c);
+    n.inner = clg_exp(n.x);
+    n.y = clg_add(clg_add(clg_mul(n.inner, n.two), n.w), n.c);
     TEST_OK(clg_program_compile(&n.p, n.ctx, n.g,
                                 clg_program_options(.outputs = &n.y, .n_outputs = 1)));
     return n;
@@ -522,8 +523,8 @@ START_TEST(only_inputs_are_fed)
 }
 END_TEST
 
-/* Numbers are part of the kernels' text. */
-START_TEST(numbers_have_no_memory)
+/* Numbers are part of the kernels' text, and so is what is only used inside of one. */
+START_TEST(what_is_inside_of_kernels_is_not_read)
 {
     network n = make_network();
     float number;
@@ -532,6 +533,8 @@ START_TEST(numbers_have_no_memory)
     static const char text[] = "full has no memory of its own: make it an output of the program";
     TEST_FAILS(clg_program_read(n.p, n.two, &number, sizeof number), CLG_ERROR_ARGUMENT, text);
     TEST_FAILS(clg_program_cl_mem(n.p, n.two, &handle, &offset), CLG_ERROR_ARGUMENT, text);
+    TEST_FAILS(clg_program_read(n.p, n.inner, &number, sizeof number), CLG_ERROR_ARGUMENT,
+               "exp is not an output of the program");
     TEST_FAILS(clg_program_read(n.p, clg_tanh(n.two), &number, sizeof number), CLG_ERROR_ARGUMENT,
                "the tensor is not of this program's graph");
     free_network(&n);
@@ -573,7 +576,7 @@ int main(void)
     tcase_add_test(programs, what_was_not_computed_is_not_read);
     tcase_add_test(programs, parts_of_variables_are_there_before_a_run);
     tcase_add_test(programs, only_inputs_are_fed);
-    tcase_add_test(programs, numbers_have_no_memory);
+    tcase_add_test(programs, what_is_inside_of_kernels_is_not_read);
     tcase_add_test(programs, a_graph_keeps_its_message);
     return testing_run(suite);
 }

@@ -449,13 +449,13 @@ static bool is_computed(const clg__ir *ir, int id)
 }
 
 /* Memory that nobody has written yet is not for the caller. */
-static clg_status check_written(clg_program *p, int id)
+static clg_status check_written(clg_program *p, const clg_tensor *t, int id)
 {
     const clg__feed *feed = find_feed(p, p->ir.values[clg__ir_root(&p->ir, id, NULL)].node);
     if (is_computed(&p->ir, id) && !p->has_run)
         return clg__fail(CLG_ERROR_ARGUMENT,
                          "read: %s has no value at batch %lld yet: run the program first",
-                         CLG__NODE_TEXT(p->ir.values[id].node), (long long)p->batch);
+                         CLG__NODE_TEXT(t), (long long)p->batch);
     if (feed && !feed->fed)
         return clg__fail(CLG_ERROR_ARGUMENT, "read: input %s was not fed at batch %lld",
                          clg_tensor_name(feed->input), (long long)p->batch);
@@ -471,7 +471,7 @@ clg_status clg_program_read(clg_program *p, const clg_tensor *output, void *data
     if (size != wanted)
         return clg__fail(CLG_ERROR_ARGUMENT, "read: %s at batch %lld has %zu bytes, not %zu",
                          output->op->name, (long long)p->batch, wanted, size);
-    CLG_TRY(check_written(p, id));
+    CLG_TRY(check_written(p, output, id));
     clg__address at = clg__program_address(p, id);
     size_t offset = at.offset * clg_dtype_size(p->ir.values[id].node->dtype);
     return CLG__CL(
