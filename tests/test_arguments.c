@@ -2,6 +2,8 @@
  * NULL where a pointer is needed is refused with a message that names the function; so are shapes
  * and parameters that make no sense.
  */
+#include <math.h>
+
 #include "clgrad/clgrad.h"
 #include "testing_context.h"
 
@@ -15,6 +17,7 @@
 #define REFUSED(function, ...)                                                                     \
     TEST_FAILS(function(__VA_ARGS__), CLG_ERROR_ARGUMENT, #function ": an argument is NULL")
 #define NO_VALUE(function, ...) NOTHING(function(__VA_ARGS__), #function ": an argument is NULL")
+#define NO_TEXT(function, ...) NOTHING(*function(__VA_ARGS__), #function ": an argument is NULL")
 
 typedef struct fixture {
     clg_context *ctx;
@@ -74,7 +77,7 @@ START_TEST(programs_and_contexts)
     NO_VALUE(clg_program_text, NULL);
     NO_VALUE(clg_context_device, NULL);
     NO_VALUE(clg_context_engine, NULL);
-    NOTHING(*clg_context_choice(NULL), "clg_context_choice: an argument is NULL");
+    NO_TEXT(clg_context_choice, NULL);
     NO_VALUE(clg_context_cl, NULL);
     NO_VALUE(clg_context_cl_queue, NULL);
     clg_program_query(NULL, &stats);
@@ -118,6 +121,45 @@ START_TEST(graphs_and_shapes)
     NOTHING(clg_full(NULL, CLG_SCALAR, 1), "full: the graph is NULL");
     TEST_OK(clg_graph_status(f.g));
     free_fixture(&f);
+}
+END_TEST
+
+START_TEST(tensors)
+{
+    NO_VALUE(clg_tensor_shape, NULL);
+    NO_VALUE(clg_tensor_dtype, NULL);
+    NO_VALUE(clg_tensor_graph, NULL);
+    NO_VALUE(clg_tensor_trainable, NULL);
+    NO_VALUE(clg_tensor_is_variable, NULL);
+    NO_TEXT(clg_tensor_name, NULL);
+    NO_TEXT(clg_tensor_op, NULL);
+    NO_TEXT(clg_tensor_composition, NULL);
+    NO_VALUE(clg_optimizer_state_bytes, NULL);
+}
+END_TEST
+
+START_TEST(data_sets_and_files)
+{
+    NO_VALUE(clg_loader_batches, NULL);
+    NO_VALUE(clg_dataset_describe, NULL);
+    NO_VALUE(clg_dataset_class_name, NULL, 0);
+    NO_VALUE(clg_safetensors_count, NULL);
+    NO_VALUE(clg_safetensors_get, NULL, 0);
+    NO_VALUE(clg_safetensors_find, NULL, "x");
+    NO_VALUE(clg_safetensors_dtype, NULL, 0);
+    NO_VALUE(clg_safetensors_metadata, NULL, "x");
+    NO_VALUE(clg_safetensors_metadata_at, NULL, 0);
+}
+END_TEST
+
+/* A chain tells of its first failure. */
+START_TEST(builders_pass_null_on)
+{
+    clg_graph *g = clg_graph_create(NULL);
+    clg_tensor *x = clg_input(g, "x", CLG_F32, CLG_SHAPE(2));
+    clg_graph_update(clg_assign(clg_relu(clg_transpose(x, NULL)), NULL));
+    ck_assert_str_eq(clg_last_error(), "transpose: the order is NULL");
+    clg_graph_destroy(g);
 }
 END_TEST
 
@@ -279,17 +321,289 @@ START_TEST(shapes_and_parameters)
 }
 END_TEST
 
+static clg_tensor *wrong_layer(int i, clg_tensor *steps)
+{
+    if (i == 0)
+        return clg_lstm_layer(steps, "rnn", 2, clg_recurrent_layer_options(.relu = true), NULL);
+    return clg_lstm_layer(steps, "rnn", 2, clg_recurrent_layer_options(.dropout = 1), NULL);
+}
+
+static clg_tensor *wrong_leaf(int i, clg_graph *g)
+{
+    clg_init zeros = {0};
+    if (i == 0) return clg_full(g, CLG_SHAPE(1, 2, 3, 4, 5, 6, 7), 1);
+    if (i == 1) return clg_full(g, CLG_SHAPE(0), 1);
+    return clg_variable(g, i == 2 ? "v" : "x", CLG_SHAPE(3), zeros, true);
+}
+
+static clg_tensor *wrong_norm(int i, clg_tensor *x)
+{
+    if (i == 0) return clg_layer_norm(x, 1, NULL, NULL, -1);
+    if (i == 1) return clg_rms_norm(x, 1, NULL, (double)NAN);
+    if (i == 2) return clg_group_norm(x, 2, NULL, NULL, (double)INFINITY);
+    const clg_batch_norm_params params[] = {
+        {.epsilon = -2}, {.momentum = (double)NAN}, {.momentum = 2}};
+    return clg_batch_norm(x, NULL, &params[i - 3]);
+}
+
+/* Call number i of those that `options` expects to fail. */
+static clg_tensor *wrong_options(int i, clg_tensor *x, clg_tensor *steps, clg_tensor *w,
+                                 clg_tensor *v)
+{
+    const clg_conv2d_params conv[] = {{.padding = (clg_padding)5},
+                                      {.padding = CLG_PADDING_SAME, .pad = {1}},
+                                      {.dilation = {1 << 30}}};
+    if (i < 3) return clg_conv2d(x, w, &conv[i]);
+    if (i == 3)
+        return clg_conv_transpose2d(x, v, clg_conv_transpose2d_options(.dilation = {1 << 30}));
+    if (i < 10) return wrong_norm(i - 4, x);
+    if (i == 10) return clg_l1_penalty(x, (double)INFINITY);
+    if (i == 11) return clg_l2_penalty(x, (double)NAN);
+    if (i == 12) return clg_l1_activity_penalty(x, (double)NAN);
+    if (i < 15) return wrong_layer(i - 13, steps);
+    if (i == 15) return clg_window_sum(x, 1 << 30, 1 << 30);
+    return wrong_leaf(i - 16, clg_tensor_graph(x));
+}
+
+/* What makes no sense is refused, and the message says what does. */
+START_TEST(options)
+{
+    static const char *const wrong[] = {
+        "conv2d: input (1, 5, 5, 4), weights (3, 3, 4, 2): padding or pad_mode",
+        "pad is for CLG_PADDING_EXPLICIT",
+        "the first two up to 2^20, padding from 0",
+        "conv_transpose2d: input (1, 5, 5, 4), weights (3, 3, 2, 4): stride, dilation and groups",
+        "layer_norm: epsilon -1 is not positive",
+        "rms_norm: epsilon nan is not positive",
+        "group_norm: epsilon inf is not positive",
+        "batch_norm: epsilon -2 is not positive",
+        "batch_norm: momentum nan is not in 0 .. 1",
+        "batch_norm: momentum 2 is not in 0 .. 1",
+        "l1_penalty: the factor inf is not finite",
+        "l2_penalty: the factor nan is not finite",
+        "l1_activity_penalty: the factor nan is not finite",
+        "rnn: only rnn takes relu",
+        "rnn: dropout is from 0 to below 1",
+        "numbers of elements are in 0 .. 2^29 - 1",
+        "shape (1, 2, 3, 4, 5, 6, ...) has not 0 to 6 axes",
+        "full: shape (0) has an extent",
+        "the name \"v\" is taken; clg_graph_share_variables lets layers share",
+        "the name \"x\" is taken"};
+    for (int i = 0; i < (int)CLG__COUNT(wrong); i++) {
+        clg_graph *g = clg_graph_create(NULL);
+        clg_tensor *x = clg_input(g, "x", CLG_F32, CLG_SHAPE(1, 5, 5, 4));
+        clg_tensor *steps = clg_input(g, "steps", CLG_F32, CLG_SHAPE(2, 3, 4));
+        clg_tensor *w = clg_full(g, CLG_SHAPE(3, 3, 4, 2), 1);
+        clg_tensor *v = clg_variable(g, "v", CLG_SHAPE(3, 3, 2, 4), (clg_init){0}, true);
+        NOTHING(wrong_options(i, x, steps, w, v), wrong[i]);
+        ck_assert_int_eq(clg_graph_status(g), CLG_ERROR_ARGUMENT);
+        clg_graph_destroy(g);
+    }
+}
+END_TEST
+
+/* What a message tells of the parameters is what the operation has. */
+START_TEST(parameters_are_named_as_there_are)
+{
+    clg_graph *g = clg_graph_create(NULL);
+    clg_celu(clg_scalar(g, 1), 0);
+    ck_assert_str_eq(clg_last_error(), "celu: a != 0 must hold, but a is 0");
+    clg_graph_destroy(g);
+    g = clg_graph_create(NULL);
+    clg_clamp(clg_scalar(g, 1), 3, 1);
+    ck_assert_str_eq(clg_last_error(), "clamp: a <= b must hold, but a is 3 and b 1");
+    clg_graph_destroy(g);
+}
+END_TEST
+
+START_TEST(program_options)
+{
+    fixture f = make_fixture();
+    clg_program *p = NULL;
+    clg_program_params params = {.n_outputs = 1};
+    TEST_FAILS(clg_program_compile(&p, f.ctx, f.g, &params), CLG_ERROR_ARGUMENT,
+               "program: 1 outputs are NULL");
+    params.outputs = &f.y;
+    params.batch = -4;
+    TEST_FAILS(clg_program_compile(&p, f.ctx, f.g, &params), CLG_ERROR_ARGUMENT,
+               "program: batch -4 is negative");
+    params.batch = 0;
+    params.mode = (clg_program_mode)17;
+    TEST_FAILS(clg_program_compile(&p, f.ctx, f.g, &params), CLG_ERROR_ARGUMENT,
+               "program: mode 17 is none of clg_program_mode");
+    params.mode = CLG_INFERENCE_AVERAGED;
+    TEST_FAILS(clg_program_compile(&p, f.ctx, f.g, &params), CLG_ERROR_ARGUMENT,
+               "which clg_minimize makes with ema_decay");
+    ck_assert_ptr_null(p);
+    free_fixture(&f);
+}
+END_TEST
+
+/* All of its parameters may be left out. */
+START_TEST(batch_norm_without_parameters)
+{
+    clg_graph *g = clg_graph_create(NULL);
+    clg_tensor *x = clg_input(g, "x", CLG_F32, CLG_SHAPE(CLG_BATCH, 3));
+    clg_tensor *const none[4] = {NULL};
+    ck_assert_ptr_nonnull(clg_batch_norm(x, NULL, NULL));
+    ck_assert_ptr_nonnull(clg_batch_norm(x, none, NULL));
+    TEST_OK(clg_graph_status(g));
+    clg_graph_destroy(g);
+}
+END_TEST
+
+/* ---- feeding and reading ---- */
+
+/* y = 2 exp(x) + w + c for a batch of up to 3 rows; w is a variable, c a constant. */
+typedef struct network {
+    clg_context *ctx;
+    clg_graph *g;
+    clg_tensor *x, *w, *c, *two, *inner, *y;
+    clg_program *p;
+} network;
+
+static network make_network(void)
+{
+    network n = {.ctx = testing_context(), .g = clg_graph_create(clg_graph_options(.batch = 3))};
+    n.x = clg_input(n.g, "x", CLG_F32, CLG_SHAPE(CLG_BATCH, 2));
+    n.w = clg_variable(n.g, "w", CLG_SHAPE(2), CLG_INIT(.kind = CLG_INIT_ONES), true);
+    n.c = clg_constant(n.g, CLG_SHAPE(2), (const float[]){3, 4});
+    n.two = clg_scalar(n.g, 2);
+    n.inner = clg_exp(n.x);
+    n.y = clg_add(clg_add(clg_mul(n.inner, n.two), n.w), n.c);
+    TEST_OK(clg_program_compile(&n.p, n.ctx, n.g,
+                                clg_program_options(.outputs = &n.y, .n_outputs = 1)));
+    return n;
+}
+
+static void free_network(network *n)
+{
+    clg_program_destroy(n->p);
+    clg_graph_destroy(n->g);
+    clg_context_destroy(n->ctx);
+}
+
+/* Memory that no run and no feed has written is not shown, at any batch size. */
+START_TEST(what_was_not_computed_is_not_read)
+{
+    network n = make_network();
+    float data[6] = {0};
+    const size_t row = 2 * sizeof(float);
+    TEST_FAILS(clg_program_read(n.p, n.x, data, 3 * row), CLG_ERROR_ARGUMENT,
+               "read: input x was not fed at batch 3");
+    TEST_OK(clg_program_feed(n.p, n.x, data, 3 * row));
+    TEST_OK(clg_program_read(n.p, n.x, data, 3 * row));
+    TEST_FAILS(clg_program_read(n.p, n.y, data, 3 * row), CLG_ERROR_ARGUMENT,
+               "read: add has no value at batch 3 yet: run the program first");
+    TEST_OK(clg_program_run(n.p));
+    TEST_OK(clg_program_read(n.p, n.y, data, 3 * row));
+    ck_assert(data[0] == 6 && data[1] == 7);
+    TEST_OK(clg_program_set_batch(n.p, 2));
+    TEST_FAILS(clg_program_read(n.p, n.y, data, 2 * row), CLG_ERROR_ARGUMENT, "at batch 2 yet");
+    TEST_FAILS(clg_program_read(n.p, n.x, data, 2 * row), CLG_ERROR_ARGUMENT, "not fed");
+    TEST_OK(clg_program_feed(n.p, n.x, data, 2 * row));
+    TEST_OK(clg_program_run(n.p));
+    TEST_OK(clg_program_read(n.p, n.y, data, 2 * row));
+    TEST_OK(clg_program_read(n.p, n.w, data, row)); /* variables have values at any time */
+    TEST_OK(clg_program_set_batch(n.p, 3));
+    TEST_OK(clg_program_read(n.p, n.w, data, row));
+    free_network(&n);
+}
+END_TEST
+
+/* A variable seen through a reshape has its value before any run; what a run computes has not. */
+START_TEST(parts_of_variables_are_there_before_a_run)
+{
+    fixture f = make_fixture();
+    clg_tensor *w = clg_variable(f.g, "w", CLG_SHAPE(2), CLG_INIT(.kind = CLG_INIT_ONES), true);
+    clg_tensor *outputs[] = {clg_reshape(w, CLG_SHAPE(2, 1)), clg_reshape(f.y, CLG_SHAPE(2, 1)),
+                             clg_add(clg_scalar(f.g, 1), clg_scalar(f.g, 2))};
+    clg_program *p = NULL;
+    float data[2] = {0};
+    TEST_OK(clg_program_compile(&p, f.ctx, f.g,
+                                clg_program_options(.outputs = outputs, .n_outputs = 3)));
+    TEST_OK(clg_program_feed(p, f.x, data, sizeof data));
+    TEST_OK(clg_program_read(p, outputs[0], data, sizeof data));
+    ck_assert(data[0] == 1 && data[1] == 1);
+    TEST_FAILS(clg_program_read(p, outputs[1], data, sizeof data), CLG_ERROR_ARGUMENT, "run the");
+    TEST_FAILS(clg_program_read(p, outputs[2], data, sizeof *data), CLG_ERROR_ARGUMENT, "run the");
+    TEST_OK(clg_program_run(p));
+    TEST_OK(clg_program_read(p, outputs[2], data, sizeof *data));
+    ck_assert(data[0] == 3);
+    clg_program_destroy(p);
+    free_fixture(&f);
+}
+END_TEST
+
+START_TEST(only_inputs_are_fed)
+{
+    network n = make_network();
+    float data[2] = {0};
+    TEST_FAILS(clg_program_feed(n.p, n.w, data, sizeof data), CLG_ERROR_ARGUMENT,
+               "feed: w is a variable: clg_variable_write");
+    TEST_FAILS(clg_program_feed(n.p, n.c, data, sizeof data), CLG_ERROR_ARGUMENT,
+               "is not an input of this graph");
+    TEST_FAILS(clg_program_feed(n.p, n.two, data, sizeof *data), CLG_ERROR_ARGUMENT,
+               "feed: full is not an input of this graph");
+    free_network(&n);
+}
+END_TEST
+
+/* Numbers are part of the kernels' text, and so is what is only used inside of one. */
+START_TEST(what_is_inside_of_kernels_is_not_read)
+{
+    network n = make_network();
+    float number;
+    void *handle;
+    size_t offset;
+    static const char text[] = "full has no memory of its own: make it an output of the program";
+    TEST_FAILS(clg_program_read(n.p, n.two, &number, sizeof number), CLG_ERROR_ARGUMENT, text);
+    TEST_FAILS(clg_program_cl_mem(n.p, n.two, &handle, &offset), CLG_ERROR_ARGUMENT, text);
+    TEST_FAILS(clg_program_read(n.p, n.inner, &number, sizeof number), CLG_ERROR_ARGUMENT,
+               "exp is not an output of the program");
+    TEST_FAILS(clg_program_read(n.p, clg_tanh(n.two), &number, sizeof number), CLG_ERROR_ARGUMENT,
+               "the tensor is not of this program's graph");
+    free_network(&n);
+}
+END_TEST
+
+/* The first failure is what a graph tells, whatever failed since. */
+START_TEST(a_graph_keeps_its_message)
+{
+    clg_graph *g = clg_graph_create(NULL), *other = NULL;
+    clg_transpose(clg_input(g, "x", CLG_F32, CLG_SHAPE(2)), NULL);
+    ck_assert_ptr_null(clg_graph_find(other, "x"));
+    TEST_FAILS(clg_graph_status(g), CLG_ERROR_ARGUMENT, "transpose: the order is NULL");
+    REFUSED(clg_graph_status, NULL);
+    clg_graph_destroy(g);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("arguments");
     TCase *null = testing_case(suite, "null");
     tcase_add_test(null, programs_and_contexts);
     tcase_add_test(null, graphs_and_shapes);
+    tcase_add_test(null, tensors);
+    tcase_add_test(null, data_sets_and_files);
+    tcase_add_test(null, builders_pass_null_on);
     tcase_add_test(null, builders);
     tcase_add_test(null, marks_that_do_not_fit);
     tcase_add_test(null, shapes_and_parameters);
     tcase_add_test(null, too_many_axes);
     tcase_add_test(null, layer_names);
     tcase_add_test(null, rates_and_draws);
+    TCase *senseless = testing_case(suite, "senseless");
+    tcase_add_test(senseless, options);
+    tcase_add_test(senseless, parameters_are_named_as_there_are);
+    tcase_add_test(senseless, program_options);
+    tcase_add_test(senseless, batch_norm_without_parameters);
+    TCase *programs = testing_case(suite, "programs");
+    tcase_add_test(programs, what_was_not_computed_is_not_read);
+    tcase_add_test(programs, parts_of_variables_are_there_before_a_run);
+    tcase_add_test(programs, only_inputs_are_fed);
+    tcase_add_test(programs, what_is_inside_of_kernels_is_not_read);
+    tcase_add_test(programs, a_graph_keeps_its_message);
     return testing_run(suite);
 }

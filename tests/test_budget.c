@@ -236,6 +236,29 @@ START_TEST(a_batch_that_is_advised_fits)
 }
 END_TEST
 
+/* No batch size helps where a variable alone is too large: it is named, and shapes are those of the
+ * program's batch size. */
+START_TEST(what_no_batch_makes_fit_is_named)
+{
+    clg_context *ctx = NULL;
+    clg_program *p = NULL;
+    TEST_OK(clg_context_create(&ctx, clg_context_options(.memory_limit = 2 << 20)));
+    clg_graph *g = clg_graph_create(NULL);
+    clg_tensor *x = clg_input(g, "x", CLG_F32, CLG_SHAPE(CLG_BATCH, 1024));
+    clg_tensor *v = clg_variable(g, "v", CLG_SHAPE(1024, 1024), (clg_init){0}, true);
+    clg_tensor *y = clg_add(x, clg_sum(v, 0, false));
+    clg_program_params params = {.outputs = &y, .n_outputs = 1, .batch = 4};
+    TEST_FAILS(clg_program_compile(&p, ctx, g, &params), CLG_ERROR_MEMORY,
+               "(largest: add (4, 1024)) and 4.0 MiB for variables; no smaller batch would fit: "
+               "variable v (1024, 1024): parameters and state: 4.0 MiB");
+    params.batch = 1;
+    TEST_FAILS(clg_program_compile(&p, ctx, g, &params), CLG_ERROR_MEMORY, "for variables: var");
+    ck_assert_ptr_null(strstr(clg_last_error(), "batch size"));
+    clg_graph_destroy(g);
+    clg_context_destroy(ctx);
+}
+END_TEST
+
 /* Steps that run again are chosen without lowering the program for each: allocations count the work
  * of compiling. */
 START_TEST(a_budget_costs_few_compilations)
@@ -355,6 +378,7 @@ int main(void)
     tcase_add_test(budget, a_budget_that_suffices_changes_nothing);
     tcase_add_test(budget, a_budget_that_cannot_be_kept_to_is_refused);
     tcase_add_test(budget, a_batch_that_is_advised_fits);
+    tcase_add_test(budget, what_no_batch_makes_fit_is_named);
     tcase_add_test(budget, a_budget_costs_few_compilations);
     tcase_add_test(budget, allocations_fail_while_steps_are_chosen);
     tcase_add_test(budget, what_read_a_variable_does_not_run_after_its_change);

@@ -231,6 +231,12 @@ START_TEST(impossible_initializers_are_refused_by_name)
     TEST_FAILS(clg__init_fill(&CLG_INIT(.kind = CLG_INIT_NORMAL, .value = NAN), &shape, 1,
                               "fc.bias", data),
                CLG_ERROR_ARGUMENT, "nan");
+    static const clg_init_kind widths[] = {CLG_INIT_NORMAL, CLG_INIT_TRUNCATED_NORMAL,
+                                           CLG_INIT_UNIFORM};
+    for (size_t i = 0; i < CLG__COUNT(widths); i++)
+        TEST_FAILS(
+            clg__init_fill(&CLG_INIT(.kind = widths[i], .value = -1), &shape, 1, "fc.bias", data),
+            CLG_ERROR_ARGUMENT, "is not negative (got -1)");
     TEST_FAILS(clg__init_fill(&CLG_INIT(.kind = CLG_INIT_FAN_IN_UNIFORM, .fan_in = -3), &shape, 1,
                               "b", data),
                CLG_ERROR_ARGUMENT, "-3");

@@ -377,15 +377,26 @@ static clg_dataset *numbered(int64_t count)
     return dataset;
 }
 
+static clg_status fold_of(const clg_dataset *whole, int folds, int fold, clg_dataset **rest,
+                          clg_dataset **held_out)
+{
+    return clg_dataset_fold(
+        whole, clg_dataset_fold_options(.folds = folds, .fold = fold, .seed = 3), rest, held_out);
+}
+
 START_TEST(folds_part_the_samples)
 {
     enum { N = 23, FOLDS = 5 };
     clg_dataset *whole = numbered(N), *rest, *held_out;
+    TEST_OK(clg_dataset_fold(whole, NULL, &rest, &held_out)); /* the first of 5 */
+    ck_assert_int_eq(clg_dataset_describe(rest)->count + clg_dataset_describe(held_out)->count, N);
+    clg_dataset_destroy(rest);
+    clg_dataset_destroy(held_out);
     int held[N] = {0}, kept[N] = {0}, moved = 0, rare[FOLDS] = {0};
     float value;
     int32_t label;
     for (int fold = 0; fold < FOLDS; fold++) {
-        TEST_OK(clg_dataset_fold(whole, FOLDS, fold, 3, &rest, &held_out));
+        TEST_OK(fold_of(whole, FOLDS, fold, &rest, &held_out));
         int64_t count = clg_dataset_describe(held_out)->count;
         ck_assert(count == 4 || count == 5);
         ck_assert_int_eq(clg_dataset_describe(rest)->count, N - count);
@@ -405,10 +416,9 @@ START_TEST(folds_part_the_samples)
     }
     for (int i = 0; i < N; i++) ck_assert(held[i] == 1 && kept[i] == FOLDS - 1);
     ck_assert_int_gt(moved, N / 2);
-    TEST_FAILS(clg_dataset_fold(whole, 1, 0, 3, &rest, &held_out), CLG_ERROR_ARGUMENT,
-               "fold 0 of 1");
-    TEST_FAILS(clg_dataset_fold(whole, 5, 5, 3, &rest, &held_out), CLG_ERROR_ARGUMENT, "fold 5");
-    TEST_FAILS(clg_dataset_fold(whole, 24, 0, 3, &rest, &held_out), CLG_ERROR_ARGUMENT, "of 24");
+    TEST_FAILS(fold_of(whole, 1, 0, &rest, &held_out), CLG_ERROR_ARGUMENT, "fold 0 of 1");
+    TEST_FAILS(fold_of(whole, 5, 5, &rest, &held_out), CLG_ERROR_ARGUMENT, "fold 5");
+    TEST_FAILS(fold_of(whole, 24, 0, &rest, &held_out), CLG_ERROR_ARGUMENT, "of 24");
     clg_dataset_destroy(whole);
 }
 END_TEST

@@ -93,7 +93,8 @@ START_TEST(splits_cut_the_text)
     assert_window(held_out, 0, "", "op", "pq");
     clg_dataset_destroy(rest);
     clg_dataset_destroy(held_out);
-    TEST_OK(clg_dataset_fold(dataset, 5, 1, 5, &rest, &held_out));
+    TEST_OK(clg_dataset_fold(dataset, clg_dataset_fold_options(.fold = 1, .seed = 5), &rest,
+                             &held_out));
     assert_window(held_out, 0, "", "ef", "fg");
     clg_dataset_destroy(rest);
     clg_dataset_destroy(held_out);

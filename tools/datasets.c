@@ -100,8 +100,11 @@ static int hold_out_fold(clg_dataset **from, clg_dataset **held_out,
     if (info->count < *settings->folds)
         return report_error(BAD_INPUT, "%s has %lld samples, too few for %lld folds", info->source,
                             (long long)info->count, (long long)*settings->folds);
-    clg_status status = clg_dataset_fold(*from, (int)*settings->folds, (int)*settings->fold - 1,
-                                         (uint64_t)*settings->seed, &rest, held_out);
+    clg_status status = clg_dataset_fold(
+        *from,
+        clg_dataset_fold_options(.folds = (int)*settings->folds, .fold = (int)*settings->fold - 1,
+                                 .seed = (uint64_t)*settings->seed),
+        &rest, held_out);
     if (status != CLG_OK) return report_status(status, NULL);
     clg_dataset_destroy(*from);
     *from = rest;

@@ -46,9 +46,9 @@ CLG_API clg_tensor *clg_affine_warp(clg_tensor *x, clg_tensor *matrix,
 CLG_API clg_tensor *clg_random_flip(clg_tensor *x, double horizontal, double vertical);
 
 typedef struct clg_random_affine_params {
-    double rotate;   /* degrees: by an angle in -rotate .. rotate */
-    double zoom;     /* below 1: by a factor in 1 - zoom .. 1 + zoom, larger than 1 enlarges */
-    double shift[2]; /* of H, W: by -shift .. shift of the extent */
+    double rotate;   /* degrees, 0 .. 360: by an angle in -rotate .. rotate */
+    double zoom;     /* 0 .. 0.99: by a factor in 1 - zoom .. 1 + zoom, larger than 1 enlarges */
+    double shift[2]; /* of H, W, 0 .. 1: by -shift .. shift of the extent */
     clg_border border;
 } clg_random_affine_params;
 #define clg_random_affine_options(...) CLG_OPTIONS(clg_random_affine_params, __VA_ARGS__)
@@ -57,14 +57,17 @@ CLG_API clg_tensor *clg_random_affine(clg_tensor *x, const clg_random_affine_par
 
 typedef struct clg_random_crop_params {
     int64_t size[2]; /* H, W of the result, at most the input's; 0: as the input */
-    int64_t padding; /* pixels added on each side before cropping */
+    int64_t padding; /* pixels added on each side before cropping, up to 32768 */
     clg_border border;
 } clg_random_crop_params;
 #define clg_random_crop_options(...) CLG_OPTIONS(clg_random_crop_params, __VA_ARGS__)
 /** A random part of the padded image, in whole pixels; in inference the middle of the image. */
 CLG_API clg_tensor *clg_random_crop(clg_tensor *x, const clg_random_crop_params *params);
 
-/** Zeros in a size x size square around a random pixel, the part outside of the image cut off. */
+/**
+ * Zeros in a size x size square (0: x itself .. 32768) around a random pixel, the part outside of
+ * the image cut off.
+ */
 CLG_API clg_tensor *clg_cutout(clg_tensor *x, int64_t size);
 
 /* ---- values ---- */
@@ -82,7 +85,7 @@ typedef struct clg_color_jitter_params {
  */
 CLG_API clg_tensor *clg_color_jitter(clg_tensor *x, const clg_color_jitter_params *params);
 
-/** x of any shape plus normal noise of this standard deviation (0: x itself). */
+/** x of any shape plus normal noise of this standard deviation (0: x itself .. 1e6). */
 CLG_API clg_tensor *clg_gaussian_noise(clg_tensor *x, double sigma);
 
 /**

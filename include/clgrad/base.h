@@ -4,7 +4,8 @@
  * Every fallible function returns a clg_status; a human-readable message with the op, the shapes,
  * the device and what would help stays in the calling thread until the next failure there. NULL for
  * a pointer that is needed is CLG_ERROR_ARGUMENT; functions that return a value give NULL, "", 0 or
- * false then, and leave the message too.
+ * false then, and leave the message too. Builders are different (tensor.h): they pass the NULL of a
+ * builder that failed on, so that its message is what stays.
  * The library never prints, exits or aborts.
  */
 #ifndef CLGRAD_BASE_H

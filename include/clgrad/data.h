@@ -222,14 +222,20 @@ CLG_API clg_status clg_dataset_read(const clg_dataset *dataset, int64_t index, f
 CLG_API clg_status clg_dataset_split(const clg_dataset *dataset, double fraction, uint64_t seed,
                                      clg_dataset **rest, clg_dataset **held_out);
 
+typedef struct clg_dataset_fold_params {
+    int folds;     /* parts of nearly equal size, 2 .. count; 0 = 5 */
+    int fold;      /* number of the part that is held out, from 0 */
+    uint64_t seed; /* of the drawing */
+} clg_dataset_fold_params;
+#define clg_dataset_fold_options(...) CLG_OPTIONS(clg_dataset_fold_params, __VA_ARGS__)
 /**
- * Cross-validation: of `folds` parts of nearly equal size (2 .. count), drawn by the seed, number
- * `fold` (from 0) goes to *held_out and the others to *rest. Where samples have one class each, the
- * parts are stratified: the samples of a class are shared out evenly, too. Those of an ordered data
- * set are its ranges.
+ * Cross-validation: of the parts, which are drawn by the seed, one goes to *held_out and the others
+ * to *rest. Where samples have one class each, the parts are stratified: the samples of a class are
+ * shared out evenly, too. Those of an ordered data set are its ranges. `params` may be NULL.
  */
-CLG_API clg_status clg_dataset_fold(const clg_dataset *dataset, int folds, int fold, uint64_t seed,
-                                    clg_dataset **rest, clg_dataset **held_out);
+CLG_API clg_status clg_dataset_fold(const clg_dataset *dataset,
+                                    const clg_dataset_fold_params *params, clg_dataset **rest,
+                                    clg_dataset **held_out);
 
 /**
  * The samples of `count` classes - labels of `dataset`, which become 0, 1 ... in the order given
@@ -302,6 +308,7 @@ typedef struct clg_batch {
 /** Creates a loader at epoch 0, batch 0 and starts its thread. `params` may be NULL. */
 CLG_API clg_status clg_loader_create(clg_loader **out, clg_dataset *dataset,
                                      const clg_loader_params *params);
+/** Ends the thread; batches of it are gone. NULL is fine. */
 CLG_API void clg_loader_destroy(clg_loader *loader);
 /** Batches in an epoch. */
 CLG_API int64_t clg_loader_batches(const clg_loader *loader);
@@ -335,6 +342,7 @@ typedef struct clg_safetensors_params {
  */
 CLG_API clg_status clg_safetensors_open(clg_safetensors **out, const char *path,
                                         const clg_safetensors_params *params);
+/** Arrays and metadata of it are gone. NULL is fine. */
 CLG_API void clg_safetensors_destroy(clg_safetensors *file);
 CLG_API size_t clg_safetensors_count(const clg_safetensors *file);
 /**

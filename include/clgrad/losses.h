@@ -105,7 +105,7 @@ CLG_API clg_tensor *clg_hierarchical_softmax_loss(clg_tensor *x, clg_tensor *tab
                                                   clg_tensor *path, clg_tensor *turn,
                                                   const clg_loss_params *params);
 
-/* ---- penalties: scalars to add to a loss ---- */
+/* ---- penalties: scalars to add to a loss; the factor is finite ---- */
 
 /** factor * sum |w|; slope 0 at 0. */
 CLG_API clg_tensor *clg_l1_penalty(clg_tensor *w, double factor);

@@ -1,7 +1,8 @@
 /*
  * Operations: builders that record a node in the graph of their inputs. All accept NULL tensors and
  * then return NULL (see tensor.h about sticky errors); shapes, types and attributes are checked
- * when the node is built. Results are f32. Pointwise operations broadcast as NumPy does.
+ * when the node is built. Results are f32. Pointwise operations broadcast as NumPy does. An `axis`
+ * counts from 0 or, where it is negative, from the end: -1 is the last.
  */
 #ifndef CLGRAD_OPS_H
 #define CLGRAD_OPS_H
@@ -72,9 +73,12 @@ CLG_API clg_tensor *clg_norm(clg_tensor *x);
 CLG_API clg_tensor *clg_dead_units(clg_tensor *x);
 /** ln(sum of e^x), shifted by the maximum. */
 CLG_API clg_tensor *clg_log_sum_exp(clg_tensor *x, uint32_t axes, bool keep);
-/** y[i] = x[i - before] + ... + x[i + after] along the last axis, with zeros outside. */
+/**
+ * y[i] = x[i - before] + ... + x[i + after] along the last axis (of fewer than 2^30 elements), with
+ * zeros outside; `before` and `after` are in 0 .. 2^29 - 1.
+ */
 CLG_API clg_tensor *clg_window_sum(clg_tensor *x, int before, int after);
-/** Over one axis (negative: from the end), shifted by the maximum. */
+/** Over one axis, shifted by the maximum. */
 CLG_API clg_tensor *clg_softmax(clg_tensor *x, int axis);
 CLG_API clg_tensor *clg_log_softmax(clg_tensor *x, int axis);
 
@@ -104,7 +108,7 @@ CLG_API clg_status clg_split(clg_tensor *x, int axis, int n, clg_tensor **out);
 CLG_API clg_tensor *clg_flip(clg_tensor *x, uint32_t axes);
 /** Joins n >= 1 tensors along `axis` (which does not follow the batch); other extents are equal. */
 CLG_API clg_tensor *clg_concat(clg_tensor *const *x, int n, int axis);
-/** Joins n >= 1 tensors of one shape along a new axis, which becomes axis `axis`. */
+/** Joins n >= 1 tensors of one shape along a new axis, which becomes axis `axis` of the result. */
 CLG_API clg_tensor *clg_stack(clg_tensor *const *x, int n, int axis);
 /** Zeros around `axis` (which does not follow the batch): `before` in front, `after` behind. */
 CLG_API clg_tensor *clg_pad(clg_tensor *x, int axis, int64_t before, int64_t after);
@@ -156,8 +160,9 @@ typedef enum clg_padding {
     CLG_PADDING_VALID     /* none: all windows lie inside the image */
 } clg_padding;
 typedef struct clg_conv2d_params {
-    int stride[2];   /* along H and W; 0 = 1; stride[1] = 0: same as stride[0] */
-    int pad[2];      /* pixels on both sides of H and of W; pad[1] is used as given */
+    int stride[2];   /* along H and W, 1 .. 2^20; 0 = 1; stride[1] = 0: same as stride[0] */
+    int pad[2];      /* pixels on both sides of H and of W; pad[1] is used as given. 0 where
+                        `padding` is another than CLG_PADDING_EXPLICIT */
     int dilation[2]; /* as stride */
     int groups;      /* 0 = 1 */
     clg_padding padding;
@@ -168,7 +173,7 @@ typedef struct clg_conv2d_params {
 CLG_API clg_tensor *clg_conv2d(clg_tensor *x, clg_tensor *w, const clg_conv2d_params *params);
 
 typedef struct clg_conv_transpose2d_params {
-    int stride[2];         /* along H and W; 0 = 1; stride[1] = 0: same as stride[0] */
+    int stride[2];         /* along H and W, 1 .. 2^20; 0 = 1; stride[1] = 0: same as stride[0] */
     int pad[2];            /* what the convolution padded: so much less output on both sides */
     int output_padding[2]; /* more output at the end; below the stride or the dilation */
     int dilation[2];       /* as stride */
@@ -187,7 +192,7 @@ CLG_API clg_tensor *clg_conv_transpose2d(clg_tensor *x, clg_tensor *w,
 typedef struct clg_pool2d_params {
     int size[2];   /* window; size[1] = 0: same as size[0]; 0 = 2 */
     int stride[2]; /* 0: the window's size */
-    int pad[2];    /* max: padded with -inf; average: zeros that count */
+    int pad[2];    /* below the window's size; max: padded with -inf; average: zeros that count */
 } clg_pool2d_params;
 #define clg_pool2d_options(...) CLG_OPTIONS(clg_pool2d_params, __VA_ARGS__)
 /** (N, H, W, C) -> (N, OH, OW, C), OH = floor((H + 2 pad - size) / stride) + 1; ties: first wins.
@@ -215,7 +220,7 @@ typedef struct clg_recurrent_params {
     clg_tensor *bias_ih, *bias_hh; /* (G H) each; both NULL: none */
     clg_tensor *h, *c;             /* before the first step; NULL: zeros. Cell: (N, H); sequence:
                                       (1, N, H). c: of lstm only */
-    bool relu;                     /* rnn: relu instead of tanh */
+    bool relu;                     /* of rnn only: relu instead of tanh */
 } clg_recurrent_params;
 #define clg_recurrent_options(...) CLG_OPTIONS(clg_recurrent_params, __VA_ARGS__)
 
@@ -252,21 +257,23 @@ CLG_API clg_tensor *clg_gru(clg_tensor *x, const clg_recurrent_params *params,
 
 /* ---- normalization, regularization ---- */
 typedef struct clg_batch_norm_params {
-    double momentum; /* of the running statistics; 0 = 0.1 */
-    double epsilon;  /* 0 = 1e-5 */
+    double momentum; /* of the running statistics, 0 .. 1; 0 = 0.1 */
+    double epsilon;  /* > 0; 0 = 1e-5 */
 } clg_batch_norm_params;
 #define clg_batch_norm_options(...) CLG_OPTIONS(clg_batch_norm_params, __VA_ARGS__)
 /**
- * x (..., C), scale and shift (C): over all axes but the last. Training: statistics of the batch,
- * and running_mean, running_variance (C variables; may both be NULL) are updated as PyTorch does
- * (unbiased variance). Inference: the running ones.
+ * x (..., C): over all axes but the last. `parameters`: scale, shift, running_mean,
+ * running_variance, in this order and of shape (C) each. Any of the first two may be NULL, both of
+ * the last two - which are variables -, or the array itself. Training: statistics of the batch, and
+ * the running ones are updated as PyTorch does (unbiased variance). Inference: the running ones, or
+ * the batch's where there are none.
  */
 CLG_API clg_tensor *clg_batch_norm(clg_tensor *x, clg_tensor *const parameters[4],
                                    const clg_batch_norm_params *params);
 /**
  * Each sample over its last `axes` axes (PyTorch's normalized_shape): subtracts the mean, divides
  * by sqrt(variance + epsilon), times scale plus shift, which are shaped like those axes or NULL.
- * epsilon 0 is 1e-5.
+ * epsilon > 0; 0 is 1e-5, here and below but for rms_norm.
  */
 CLG_API clg_tensor *clg_layer_norm(clg_tensor *x, int axes, clg_tensor *scale, clg_tensor *shift,
                                    double epsilon);
@@ -274,7 +281,7 @@ CLG_API clg_tensor *clg_layer_norm(clg_tensor *x, int axes, clg_tensor *scale, c
 CLG_API clg_tensor *clg_rms_norm(clg_tensor *x, int axes, clg_tensor *scale, double epsilon);
 /**
  * x (N, ..., C): each sample's channels in `groups` groups, over the group's channels and all axes
- * between; scale and shift (C) or NULL. epsilon 0 is 1e-5.
+ * between; scale and shift (C) or NULL.
  */
 CLG_API clg_tensor *clg_group_norm(clg_tensor *x, int64_t groups, clg_tensor *scale,
                                    clg_tensor *shift, double epsilon);
@@ -308,7 +315,10 @@ CLG_API clg_tensor *clg_channel_dropout(clg_tensor *x, double p);
  * the old value. The node is an output to ask for, or an update (clg_graph_update).
  */
 CLG_API clg_tensor *clg_assign(clg_tensor *variable, clg_tensor *value);
-/** Programs compiled with CLG_TRAINING or CLG_ACCUMULATION run this assignment too. */
+/**
+ * Programs compiled with CLG_TRAINING or CLG_ACCUMULATION run this assignment too. NULL is ignored:
+ * the graph has the failure of the builder that gave it.
+ */
 CLG_API void clg_graph_update(clg_tensor *assignment);
 
 /* ---- the table of operations, for tools and documentation ---- */

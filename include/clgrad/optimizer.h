@@ -135,7 +135,8 @@ typedef struct clg_minimized {
  * and so on; with decay_weights_only what is not decayed has "optimizer.m.no_decay". A group is
  * updated by one kernel; lars, lamb and clip_tensor_norm take a few more, however many variables
  * there are. Several calls with disjoint `variables` and distinct names may share a
- * graph. Call it before the graph's first program is compiled. `out` may be NULL.
+ * graph. Call it before the graph's first program is compiled: later the whole graph fails, since
+ * its variables cannot be put together any more. `out` may be NULL.
  *
  * Accumulation. With `accumulate`, a step may be made of several micro-batches: any number of runs
  * of a program compiled with CLG_ACCUMULATION, which has the forward and backward pass and adds the

@@ -23,8 +23,8 @@ typedef enum clg_program_mode {
     CLG_TRAINING_FORWARD,  /* training behaviour, but no updates */
     CLG_ACCUMULATION,      /* training behaviour; gradients are added up instead of used */
     CLG_UPDATE,            /* the optimizer's step with them, and nothing else; the step advances */
-    CLG_INFERENCE_AVERAGED /* CLG_INFERENCE with the moving averages of the parameters (ema_decay)
-                            */
+    CLG_INFERENCE_AVERAGED /* CLG_INFERENCE with the moving averages of the parameters; refused
+                              where the graph has none (ema_decay of clg_minimize) */
 } clg_program_mode;
 
 typedef struct clg_program_params {
@@ -61,13 +61,18 @@ CLG_API clg_status clg_program_set_batch(clg_program *program, int64_t batch);
 
 /**
  * Copies `size` bytes (exactly the input's at the current batch) to the device; `data` may be
- * reused at once. An input that the outputs do not depend on is accepted and ignored.
+ * reused at once. An input that the outputs do not depend on is accepted and ignored. Variables are
+ * not fed but written (clg_variable_write).
  */
 CLG_API clg_status clg_program_feed(clg_program *program, clg_tensor *input, const void *data,
                                     size_t size);
 /** Enqueues one run; returns before it is done. Every input must have been fed once. */
 CLG_API clg_status clg_program_run(clg_program *program);
-/** Waits, and copies the value of an output (f32 elements, `size` bytes exactly). */
+/**
+ * Waits, and copies the value of an output, `size` bytes exactly: f32 elements, those of
+ * clg_tensor_dtype for an input or a part of one. There must have been a run at the current batch
+ * size; inputs can be read once they are fed, variables at any time.
+ */
 CLG_API clg_status clg_program_read(clg_program *program, const clg_tensor *output, void *data,
                                     size_t size);
 /**

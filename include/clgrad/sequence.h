@@ -33,7 +33,7 @@ typedef struct clg_recurrent_layer_params {
     int layers;      /* one above the other, at most CLG_MAX_RECURRENT_LAYERS; 0 = 1 */
     bool time_first; /* x and the result are (T, N, ...) instead of (N, T, ...) */
     bool no_bias;
-    bool relu;            /* rnn: relu instead of tanh */
+    bool relu;            /* of rnn only: relu instead of tanh */
     double dropout;       /* of what goes from one layer to the next, 0 .. below 1 */
     clg_tensor *h, *c;    /* (layers, N, H) before the first step; NULL: zeros. c: of lstm only */
     bool carry;           /* a run starts where the last training run ended: see below */
@@ -86,6 +86,7 @@ typedef struct clg_sampler clg_sampler;
  */
 CLG_API clg_status clg_sampler_create(clg_sampler **out, const double *weights, int64_t n,
                                       double power);
+/** NULL is fine. */
 CLG_API void clg_sampler_destroy(clg_sampler *sampler);
 /** out[j] for j = 0 .. count - 1 is draw number first + j: a function of that and the seed, so that
  *  draws can start anywhere. May be called from several threads at once. A sampler or `out` of NULL
@@ -97,6 +98,7 @@ CLG_API void clg_sampler_draw(const clg_sampler *sampler, uint64_t seed, uint64_
 typedef struct clg_huffman clg_huffman;
 /** n >= 2 words; the tree has n - 1 inner nodes, the root is the last of them. */
 CLG_API clg_status clg_huffman_create(clg_huffman **out, const uint64_t *counts, int64_t n);
+/** NULL is fine. */
 CLG_API void clg_huffman_destroy(clg_huffman *huffman);
 /** Turns on the way to the rarest word: the length of path and code. */
 CLG_API int clg_huffman_length(const clg_huffman *huffman);

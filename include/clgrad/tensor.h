@@ -81,7 +81,9 @@ typedef struct clg_graph_params {
 CLG_API clg_graph *clg_graph_create(const clg_graph_params *params);
 /** Frees the graph, its tensors and the device memory of its variables. Programs of it go first. */
 CLG_API void clg_graph_destroy(clg_graph *graph);
-/** CLG_OK, or the first failure of a builder on this graph (its message is in clg_last_error). */
+/**
+ * CLG_OK, or the first failure of a builder on this graph: its message is in clg_last_error again.
+ */
 CLG_API clg_status clg_graph_status(const clg_graph *graph);
 
 /** Training steps run on this graph so far (what clg_step_number and dropout are keyed by). */
@@ -148,7 +150,7 @@ typedef enum clg_init_kind {
 
 typedef struct clg_init {
     clg_init_kind kind;
-    double value;   /* of the kinds that say so */
+    double value;   /* of the kinds that say so; finite, and >= 0 but for constant */
     int64_t fan_in; /* 0: from the shape; set it for biases with CLG_INIT_FAN_IN_UNIFORM, or to the
                        fan-out where that is wanted */
     double gain;    /* factor on all numbers, > 0; 0 = 1. PyTorch's for tanh: 5.0 / 3 */

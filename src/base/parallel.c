@@ -2,10 +2,10 @@
  * A parallel for-loop over independent jobs of milliseconds to seconds: building programs, drawing
  * digits. So threads are started per call and no pool is kept.
  *
- * How much it helps a build is the driver's matter. PoCL 3.1 builds under one lock: safe (900 cold
+ * How much it helps a build is the driver's matter. Some build under one lock: safe (900 cold
  * builds in 2 and 4 threads, none failed or computed wrongly) but not faster, 12 programs took 3.6
- * s CPU time and 4-7 s in 1, 2 and 4 threads alike; rusticl 22.3 behaves the same. The threads are
- * for drivers that compile in parallel.
+ * s CPU time and 4-7 s in 1, 2 and 4 threads alike. The threads are for drivers that compile in
+ * parallel.
  *
  * The caller's thread works too, and threads that cannot be started are done without: there is no
  * "no thread" error.

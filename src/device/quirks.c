@@ -1,6 +1,7 @@
 /*
- * What is known about OpenCL platforms beyond what they say of themselves: the only place with
- * vendor names. Gives the default ranking of devices and decides who needs our kernel cache.
+ * What is known about OpenCL platforms beyond what they say of themselves: beside tuning data the
+ * only place with vendor names. Gives the default ranking of devices and decides who needs our
+ * kernel cache.
  *
  * The score only has to order the devices of one machine: type first, a GPU with its own memory
  * before one that shares the host's, then a rough peak of lanes x units x clock. "Compute unit" is
@@ -29,20 +30,33 @@ typedef struct platform_quirk {
  * memory accesses): its compiler shares state between threads.
  */
 static const platform_quirk quirks[] = {
-    {"nvidia", 128, true, false, false, 1, false, false, false, ""},
-    {"amd", 64, false, false, false, 1, false, false, false, ""},
-    {"intel", 8, false, false, false, 1, false, false, false, ""},
-    {"arm platform", 16, false, false, false, 1, false, false, false, ""},
-    {"qualcomm", 128, false, false, false, 1, false, false, false, ""},
-    {"clover", 64, false, true, false, 1, false, false, false,
-     "Clover is unmaintained: picked only when asked for"},
-    {"apple", 128, false, false, true, 1, false, false, false,
-     "Apple's CPU device allows work-groups of 1 only: picked only when asked for"},
-    {"rusticl", 64, false, false, false, 0.1, true, false, false,
-     "slow to launch kernels: ranked low"},
-    {"oclgrind", 32, false, false, false, 1, false, true, false, ""},
-    {"portable computing", 32, true, false, false, 1, false, false, true, ""},
-    {"", 32, false, false, false, 1, false, false, false, ""}, /* any other */
+    {.platform = "nvidia", .lanes = 128, .caches = true, .cpu_factor = 1},
+    {.platform = "amd", .lanes = 64, .cpu_factor = 1},
+    {.platform = "intel", .lanes = 8, .cpu_factor = 1},
+    {.platform = "arm platform", .lanes = 16, .cpu_factor = 1},
+    {.platform = "qualcomm", .lanes = 128, .cpu_factor = 1},
+    {.platform = "clover",
+     .lanes = 64,
+     .never = true,
+     .cpu_factor = 1,
+     .note = "Clover is unmaintained: picked only when asked for"},
+    {.platform = "apple",
+     .lanes = 128,
+     .never_cpu = true,
+     .cpu_factor = 1,
+     .note = "Apple's CPU device allows work-groups of 1 only: picked only when asked for"},
+    {.platform = "rusticl",
+     .lanes = 64,
+     .cpu_factor = 0.1,
+     .gpu_kernels = true,
+     .note = "slow to launch kernels: ranked low"},
+    {.platform = "oclgrind", .lanes = 32, .cpu_factor = 1, .serial = true},
+    {.platform = "portable computing",
+     .lanes = 32,
+     .caches = true,
+     .cpu_factor = 1,
+     .copies_kernels = true},
+    {.platform = "", .lanes = 32, .cpu_factor = 1}, /* any other */
 };
 
 static const platform_quirk *quirk_of(const clg_device_info *info)

@@ -286,14 +286,15 @@ clg_status clg__dataset_part(clg_dataset **out, const clg_dataset *from, const u
 
 const clg_dataset_info *clg_dataset_describe(const clg_dataset *dataset)
 {
-    return dataset ? &dataset->info : NULL;
+    CLG__NEEDS_OR(NULL, dataset);
+    return &dataset->info;
 }
 
 const char *clg_dataset_class_name(const clg_dataset *dataset, int label)
 {
-    const clg__names *names = dataset ? &dataset->samples->classes : NULL;
-    if (dataset && dataset->names.count) names = &dataset->names;
-    return names && label >= 0 && (size_t)label < names->count ? names->items[label] : NULL;
+    CLG__NEEDS_OR(NULL, dataset);
+    const clg__names *names = dataset->names.count ? &dataset->names : &dataset->samples->classes;
+    return label >= 0 && (size_t)label < names->count ? names->items[label] : NULL;
 }
 
 /* ---- delivering ---- */

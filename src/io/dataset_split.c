@@ -111,33 +111,34 @@ static clg_status mark_stratified(const clg_dataset *dataset, const uint32_t *or
     return status;
 }
 
-static clg_status mark_fold(const clg_dataset *dataset, uint8_t *marks, int folds, int fold,
-                            uint64_t seed)
+static clg_status mark_fold(const clg_dataset *dataset, uint8_t *marks,
+                            const clg_dataset_fold_params *p)
 {
     uint64_t count = (uint64_t)dataset->info.count;
     uint32_t *order = clg__calloc(count, sizeof *order);
     clg_status status = order ? CLG_OK : CLG_ERROR_MEMORY;
-    if (status == CLG_OK) draw_order(dataset, order, seed);
+    if (status == CLG_OK) draw_order(dataset, order, p->seed);
     if (status == CLG_OK && has_one_label(dataset))
-        status = mark_stratified(dataset, order, marks, folds, fold);
+        status = mark_stratified(dataset, order, marks, p->folds, p->fold);
     else
         for (uint64_t i = 0; i < count && status == CLG_OK; i++)
-            marks[order[i]] = i * (uint64_t)folds / count == (uint64_t)fold;
+            marks[order[i]] = i * (uint64_t)p->folds / count == (uint64_t)p->fold;
     clg__free(order);
     return status;
 }
 
-clg_status clg_dataset_fold(const clg_dataset *dataset, int folds, int fold, uint64_t seed,
+clg_status clg_dataset_fold(const clg_dataset *dataset, const clg_dataset_fold_params *params,
                             clg_dataset **rest, clg_dataset **held_out)
 {
-    if (!dataset || !rest || !held_out)
-        return clg__fail(CLG_ERROR_ARGUMENT, "clg_dataset_fold: an argument is NULL");
-    if (folds < 2 || folds > dataset->info.count || fold < 0 || fold >= folds)
+    CLG__NEEDS(dataset && rest && held_out);
+    clg_dataset_fold_params p = params ? *params : (clg_dataset_fold_params){0};
+    if (!p.folds) p.folds = 5;
+    if (p.folds < 2 || p.folds > dataset->info.count || p.fold < 0 || p.fold >= p.folds)
         return clg__fail(CLG_ERROR_ARGUMENT, "clg_dataset_fold: fold %d of %d of %lld samples",
-                         fold, folds, (long long)dataset->info.count);
+                         p.fold, p.folds, (long long)dataset->info.count);
     uint8_t *marks = clg__calloc((size_t)dataset->info.count, 1);
     if (!marks) return CLG_ERROR_MEMORY;
-    clg_status status = mark_fold(dataset, marks, folds, fold, seed);
+    clg_status status = mark_fold(dataset, marks, &p);
     if (status == CLG_OK) status = part_by_marks(dataset, marks, rest, held_out);
     clg__free(marks);
     return status;

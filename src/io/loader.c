@@ -279,7 +279,8 @@ void clg_loader_destroy(clg_loader *loader)
 
 int64_t clg_loader_batches(const clg_loader *loader)
 {
-    return loader ? loader->batches : 0;
+    CLG__NEEDS_OR(0, loader);
+    return loader->batches;
 }
 
 clg_status clg_loader_seek(clg_loader *loader, uint64_t epoch, int64_t batch)

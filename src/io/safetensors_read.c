@@ -359,34 +359,40 @@ void clg_safetensors_destroy(clg_safetensors *file)
 
 size_t clg_safetensors_count(const clg_safetensors *file)
 {
-    return file ? file->count : 0;
+    CLG__NEEDS_OR(0, file);
+    return file->count;
 }
 
 const clg_array *clg_safetensors_get(const clg_safetensors *file, size_t index)
 {
-    return file && index < file->count ? &file->entries[index].array : NULL;
+    CLG__NEEDS_OR(NULL, file);
+    return index < file->count ? &file->entries[index].array : NULL;
 }
 
 const clg_array *clg_safetensors_find(const clg_safetensors *file, const char *name)
 {
-    for (size_t i = 0; file && name && i < file->count; i++)
+    CLG__NEEDS_OR(NULL, file && name);
+    for (size_t i = 0; i < file->count; i++)
         if (strcmp(file->entries[i].array.name, name) == 0) return &file->entries[i].array;
     return NULL;
 }
 
 const char *clg_safetensors_dtype(const clg_safetensors *file, size_t index)
 {
-    return file && index < file->count ? types[file->entries[index].type].name : NULL;
+    CLG__NEEDS_OR(NULL, file);
+    return index < file->count ? types[file->entries[index].type].name : NULL;
 }
 
 const char *clg_safetensors_metadata(const clg_safetensors *file, const char *key)
 {
-    for (size_t i = 0; file && key && i < file->metadata_count; i++)
+    CLG__NEEDS_OR(NULL, file && key);
+    for (size_t i = 0; i < file->metadata_count; i++)
         if (strcmp(file->metadata[i].key, key) == 0) return file->metadata[i].value;
     return NULL;
 }
 
 const clg_metadata *clg_safetensors_metadata_at(const clg_safetensors *file, size_t index)
 {
-    return file && index < file->metadata_count ? &file->metadata[index] : NULL;
+    CLG__NEEDS_OR(NULL, file);
+    return index < file->metadata_count ? &file->metadata[index] : NULL;
 }

@@ -8,7 +8,7 @@
 
 enum { MAX_DEVICES = 64 };
 
-/* Mali's driver leaves kernels out of the binary that were never created. */
+/* Some drivers leave kernels out of the binary that were never created. */
 static clg_status create_all_kernels(cl_program program)
 {
     cl_uint count = 0;

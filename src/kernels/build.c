@@ -74,7 +74,7 @@ static clg_status compile_once(cl_program *out, const clg_context *ctx,
 
 /*
  * A driver that keeps a cache of its own for all processes may refuse good source when others fill
- * that cache at the same time (measured: PoCL 3.1, cold, 16 processes: one build in a thousand).
+ * that cache at the same time (measured: cold, 16 processes: one build in a thousand).
  * So a failed build is tried again; bad source fails as often as it is tried.
  */
 clg_status clg__program_compile(cl_program *out, const clg_context *ctx,

@@ -32,13 +32,13 @@ static clg_status check_limits(const clg_context *ctx, size_t size, const char *
     if (size > ctx->info.max_allocation)
         return clg__fail(CLG_ERROR_MEMORY,
                          "%s: one buffer of %s (%zu bytes) asked for, but %s allows %s in one "
-                         "buffer; a smaller batch size needs less",
+                         "buffer",
                          what, CLG__BYTES_TEXT(size), size, ctx->info.name,
                          CLG__BYTES_TEXT(ctx->info.max_allocation));
     if (size > left)
         return clg__fail(CLG_ERROR_MEMORY,
                          "%s: %s (%zu bytes) asked for, but %s of the limit of %s on %s are in "
-                         "use; a smaller batch size needs less",
+                         "use",
                          what, CLG__BYTES_TEXT(size), size, CLG__BYTES_TEXT(ctx->memory_used),
                          CLG__BYTES_TEXT(ctx->memory_limit), ctx->info.name);
     return CLG_OK;

@@ -468,9 +468,10 @@ clg_status clg__optimizer_resolve(const clg_optimizer_params *params, clg_optimi
 
 size_t clg_optimizer_state_bytes(const clg_optimizer_params *params)
 {
+    CLG__NEEDS_OR(0, params);
     clg_optimizer_params p;
     size_t bytes = 0;
-    if (!params || clg__optimizer_resolve(params, &p) != CLG_OK) return 0;
+    if (clg__optimizer_resolve(params, &p) != CLG_OK) return 0;
     for (const clg__optimizer_state *s = rows[p.kind].states; s->name; s++)
         if (!s->scalar && (!s->used || s->used(&p))) bytes += sizeof(float);
     return bytes;

@@ -143,6 +143,10 @@ static bool check_stack(const stack *s, const clg_tensor *x)
         wrong = "a state is either carried or given";
     else if (p->c && !clg__cell_has_c(s->kind))
         wrong = "this kind of cell has no c";
+    else if (p->relu && s->kind != CLG__RNN_RELU)
+        wrong = "only rnn takes relu";
+    else if (!(p->dropout >= 0 && p->dropout < 1))
+        wrong = "dropout is from 0 to below 1";
     else if (!state_fits(s, x, p->h) || !state_fits(s, x, p->c))
         wrong = "the initial state is not (layers, N, units)";
     if (wrong) clg__graph_fail(x->graph, CLG_ERROR_ARGUMENT, "%s: %s", s->name, wrong);

@@ -332,21 +332,30 @@ clg_tensor *clg_hierarchical_softmax_loss(clg_tensor *x, clg_tensor *table, clg_
 
 /* ---- penalties ---- */
 
+static bool check_factor(const char *name, const clg_tensor *x, double factor)
+{
+    if (factor > -INFINITY && factor < INFINITY) return true;
+    clg__graph_fail(x->graph, CLG_ERROR_ARGUMENT, "%s: the factor %g is not finite", name, factor);
+    return false;
+}
+
 clg_tensor *clg_l1_penalty(clg_tensor *w, double factor)
 {
+    if (!w || !check_factor("l1_penalty", w, factor)) return NULL;
     return CLG__COMPOSED(l1_penalty,
                          clg_mul(clg__number(w, factor), clg_sum(clg_abs(w), 0, false)));
 }
 
 clg_tensor *clg_l2_penalty(clg_tensor *w, double factor)
 {
+    if (!w || !check_factor("l2_penalty", w, factor)) return NULL;
     clg_tensor *sum = clg_sum(clg_square(w), 0, false);
     return CLG__COMPOSED(l2_penalty, clg_mul(clg__number(w, factor / 2), sum));
 }
 
 clg_tensor *clg_l1_activity_penalty(clg_tensor *x, double factor)
 {
-    if (!x) return NULL;
+    if (!x || !check_factor("l1_activity_penalty", x, factor)) return NULL;
     if (x->shape.ndim == 0)
         return clg__graph_fail(x->graph, CLG_ERROR_ARGUMENT,
                                "l1_activity_penalty: a scalar has no rows");

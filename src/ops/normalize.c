@@ -9,6 +9,7 @@
  * and repeated, x never is.
  */
 #include <float.h>
+#include <math.h>
 
 #include "ops/record.h"
 
@@ -44,6 +45,14 @@ static clg_tensor *centered(const clg__moments *m)
 static clg_tensor *mean_of(const clg__moments *m)
 {
     return clg_add(m->sample, m->shift);
+}
+
+static bool check_epsilon(const char *name, const clg_tensor *x, double epsilon)
+{
+    if (epsilon >= 0 && epsilon < INFINITY) return true;
+    clg__graph_fail(x->graph, CLG_ERROR_ARGUMENT,
+                    "%s: epsilon %g is not positive (0 is the default)", name, epsilon);
+    return false;
 }
 
 /* 1 / sqrt(variance + epsilon), with the default of an operation for an epsilon of 0. */
@@ -91,6 +100,15 @@ static bool check_batch_norm(clg_tensor *x, clg_tensor *const parameters[4])
     return false;
 }
 
+static bool check_numbers(const clg_tensor *x, const clg_batch_norm_params *params)
+{
+    if (!check_epsilon("batch_norm", x, params->epsilon)) return false;
+    if (params->momentum >= 0 && params->momentum <= 1) return true;
+    clg__graph_fail(x->graph, CLG_ERROR_ARGUMENT, "batch_norm: momentum %g is not in 0 .. 1",
+                    params->momentum);
+    return false;
+}
+
 /*
  * running += momentum (value - running), at the end of each training step. A layer that is used
  * several times (clg_graph_share_variables) follows its uses one after the other.
@@ -120,8 +138,10 @@ clg_tensor *clg_batch_norm(clg_tensor *x, clg_tensor *const parameters[4],
                            const clg_batch_norm_params *params)
 {
     static const clg_batch_norm_params defaults;
-    if (!x || !parameters || !check_batch_norm(x, parameters)) return NULL;
+    static clg_tensor *const none[4];
     if (!params) params = &defaults;
+    if (!parameters) parameters = none;
+    if (!x || !check_batch_norm(x, parameters) || !check_numbers(x, params)) return NULL;
     double momentum = params->momentum ? params->momentum : 0.1;
     clg_tensor *scale = parameters[0], *shift = parameters[1];
     clg_tensor *running_mean = parameters[2], *running_variance = parameters[3];
@@ -179,7 +199,9 @@ static clg_tensor *scaled_rows(clg_tensor *y, clg_tensor *factor, clg_tensor *sc
 clg_tensor *clg_layer_norm(clg_tensor *x, int axes, clg_tensor *scale, clg_tensor *shift,
                            double epsilon)
 {
-    if (!x || !check_last_axes("layer_norm", x, axes, (clg_tensor *[]){scale, shift})) return NULL;
+    if (!x || !check_last_axes("layer_norm", x, axes, (clg_tensor *[]){scale, shift}) ||
+        !check_epsilon("layer_norm", x, epsilon))
+        return NULL;
     clg__moments m = clg__moments_over(x, last_axes(x, axes));
     clg_tensor *factor = inverse_deviation(m.variance, epsilon, 1e-5);
     return CLG__COMPOSED(layer_norm, scaled_rows(centered(&m), factor, scale, shift));
@@ -187,7 +209,9 @@ clg_tensor *clg_layer_norm(clg_tensor *x, int axes, clg_tensor *scale, clg_tenso
 
 clg_tensor *clg_rms_norm(clg_tensor *x, int axes, clg_tensor *scale, double epsilon)
 {
-    if (!x || !check_last_axes("rms_norm", x, axes, (clg_tensor *[]){scale, NULL})) return NULL;
+    if (!x || !check_last_axes("rms_norm", x, axes, (clg_tensor *[]){scale, NULL}) ||
+        !check_epsilon("rms_norm", x, epsilon))
+        return NULL;
     clg_tensor *square = clg_mean(clg_square(x), last_axes(x, axes), true);
     clg_tensor *factor = inverse_deviation(square, epsilon, FLT_EPSILON);
     return CLG__COMPOSED(rms_norm, scaled_rows(x, factor, scale, NULL));
@@ -266,7 +290,7 @@ static clg__moments moments_of_groups(clg_tensor *x, int64_t groups)
 static clg_tensor *group_norm(const char *name, clg_tensor *x, int64_t groups,
                               clg_tensor *const given[2], double epsilon)
 {
-    if (!check_groups(name, x, groups, given)) return NULL;
+    if (!check_groups(name, x, groups, given) || !check_epsilon(name, x, epsilon)) return NULL;
     clg__moments m = moments_of_groups(x, groups);
     return affine(centered(&m), inverse_deviation(m.variance, epsilon, 1e-5), given[0], given[1]);
 }

@@ -113,7 +113,10 @@ clg_tensor *clg__pointwise_build(const clg__op *op, clg_tensor *const *inputs, d
 
 /* The operations that nodes can have: rows of pointwise.def, then of ops.def. */
 size_t clg__op_count(void);
-const clg__op *clg__op_at(size_t index);
+
+/** Messages' "tanh", "input x": a text that lives until the end of the block. */
+#define CLG__NODE_TEXT(t) clg__node_text((char[160]){0}, 160, (t))
+const char *clg__node_text(char *text, size_t size, const clg_tensor *t);
 
 /** Whether a node's operation has this role. */
 static inline bool clg__has_role(const clg_tensor *t, clg__role role)

@@ -153,7 +153,7 @@ static bool check_shapes(const char *name, const clg_tensor *x, const clg_tensor
     return true;
 }
 
-/* Numbers that are small and positive, 0 standing for `otherwise`. */
+/* Numbers in 1 .. 2^20; 0 stands for 1 or, as the second, for the first. */
 static bool take(const int given[2], int32_t taken[2])
 {
     taken[0] = given[0] ? given[0] : 1;
@@ -192,14 +192,27 @@ static void same_padding(conv2d_attr *attr, int axis)
     attr->padding[2 * axis + 1] = (int32_t)(total - total / 2);
 }
 
+static bool check_padding(const clg_conv2d_params *params, const clg_tensor *x, const clg_tensor *w)
+{
+    if ((unsigned)params->padding > CLG_PADDING_VALID ||
+        (unsigned)params->pad_mode > CLG_PAD_CIRCULAR)
+        return fail(x->graph, direct, "padding or pad_mode is none of their enumerations", x, w);
+    if (params->padding == CLG_PADDING_EXPLICIT || (params->pad[0] == 0 && params->pad[1] == 0))
+        return true;
+    return fail(x->graph, direct, "pad is for CLG_PADDING_EXPLICIT, or 0", x, w);
+}
+
 static bool set_geometry(conv2d_attr *attr, const clg_tensor *x, const clg_tensor *w,
                          const clg_conv2d_params *params)
 {
     attr->groups = params->groups ? params->groups : 1;
     if (!take(params->stride, attr->stride) || !take(params->dilation, attr->dilation) ||
         attr->groups < 1 || params->pad[0] < 0 || params->pad[1] < 0)
-        return fail(x->graph, direct, "stride, dilation and groups are from 1, padding from 0", x,
-                    w);
+        return fail(
+            x->graph, direct,
+            "stride, dilation and groups are from 1, the first two up to 2^20, padding from 0", x,
+            w);
+    if (!check_padding(params, x, w)) return false;
     if (!check_channels(x, w, attr->groups)) return false;
     for (int i = 0; i < 2; i++) {
         attr->input_size[i] = (int32_t)x->shape.dim[1 + i];
@@ -249,7 +262,9 @@ static bool set_transposed(conv2d_attr *attr, const clg_tensor *x, const clg_ten
     attr->groups = params->groups ? params->groups : 1;
     bool fits = take(params->stride, attr->stride) && take(params->dilation, attr->dilation) &&
                 attr->groups >= 1;
-    if (!fits) return fail(x->graph, transposed, "stride, dilation and groups are from 1", x, w);
+    if (!fits)
+        return fail(x->graph, transposed,
+                    "stride, dilation and groups are from 1, the first two up to 2^20", x, w);
     if (x->shape.dim[3] != w->shape.dim[3] || x->shape.dim[3] % attr->groups)
         return fail(x->graph, transposed,
                     "the weights end with the input's channels, which the groups divide", x, w);

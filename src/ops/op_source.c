@@ -29,8 +29,9 @@ static bool resolve_batch(clg_graph *g, const char *op, const char *name, clg_sh
     }
     const char *fault = clg__shape_fault(shape, g->batch);
     if (!fault) return true;
-    clg__graph_fail(g, CLG_ERROR_ARGUMENT, "%s \"%s\": shape %s %s", op, name,
-                    CLG__SHAPE_TEXT(shape), fault);
+    const char *quote = *name ? "\"" : "";
+    clg__graph_fail(g, CLG_ERROR_ARGUMENT, "%s%s%s%s%s: shape %s %s", op, *name ? " " : "", quote,
+                    name, quote, CLG__SHAPE_TEXT(shape), fault);
     return false;
 }
 
@@ -84,11 +85,13 @@ bool clg__variables_overlap(const clg_tensor *x, const clg_tensor *y)
 
 bool clg_tensor_is_variable(const clg_tensor *t)
 {
-    return t && clg__is_variable_node(t) && !((clg__variable_attr *)t->attr)->hidden;
+    CLG__NEEDS_OR(false, t);
+    return clg__is_variable_node(t) && !((clg__variable_attr *)t->attr)->hidden;
 }
 
 bool clg_tensor_trainable(const clg_tensor *t)
 {
+    CLG__NEEDS_OR(false, t);
     return clg_tensor_is_variable(t) && ((clg__variable_attr *)t->attr)->trainable;
 }
 

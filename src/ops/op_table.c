@@ -25,11 +25,10 @@ size_t clg__op_count(void)
     return clg__pointwise_count + CLG__COUNT(kernel_rows);
 }
 
-const clg__op *clg__op_at(size_t index)
+const char *clg__node_text(char *text, size_t size, const clg_tensor *t)
 {
-    if (index < clg__pointwise_count) return &clg__pointwise_rows[index];
-    index -= clg__pointwise_count;
-    return index < CLG__COUNT(kernel_rows) ? kernel_rows[index].op : NULL;
+    snprintf(text, size, "%s%s%s", t->op->name, t->name ? " " : "", t->name ? t->name : "");
+    return text;
 }
 
 /* ---- compositions ---- */
@@ -54,12 +53,14 @@ clg_tensor *clg__composed(clg__composition composition, clg_tensor *result)
 
 const char *clg_tensor_composition(const clg_tensor *t)
 {
-    return t && t->composition ? t->composition : "";
+    CLG__NEEDS_OR("", t);
+    return t->composition ? t->composition : "";
 }
 
 const char *clg_tensor_op(const clg_tensor *t)
 {
-    return t ? t->op->name : "";
+    CLG__NEEDS_OR("", t);
+    return t->op->name;
 }
 
 /* ---- the table for people ---- */

@@ -63,7 +63,8 @@ clg_tensor *clg_window_sum(clg_tensor *x, int before, int after)
         before < 0 || after < 0 || before > INT32_MAX / 4 || after > INT32_MAX / 4)
         return clg__graph_fail(x->graph, CLG_ERROR_ARGUMENT,
                                "window_sum: %d elements before and %d after each of the last axis "
-                               "of %s, which must not follow the batch size",
+                               "of %s, which must not follow the batch size; numbers of elements "
+                               "are in 0 .. 2^29 - 1, the axis has fewer than 2^30",
                                before, after, CLG__SHAPE_TEXT(&x->shape));
     window_sum_attr attr = {.before = before, .after = after};
     return clg__node(x->graph, &clg__op_window_sum, CLG_F32, x->shape, &attr, 1, &x);

@@ -200,15 +200,21 @@ const clg__op clg__pointwise_rows[] = {
 
 /* ---- builders ---- */
 
+static clg_tensor *refuse_parameters(clg_graph *g, const clg__op *op, double a, double b)
+{
+    char second[32] = "";
+    if (op->pointwise->n_parameters > 1) snprintf(second, sizeof second, " and b %g", b);
+    return clg__graph_fail(g, CLG_ERROR_ARGUMENT, "%s: %s must hold, but a is %g%s", op->name,
+                           op->pointwise->condition, a, second);
+}
+
 static clg_tensor *pointwise_node(const clg__op *op, clg_tensor *const *inputs, double a, double b)
 {
     int n = op->pointwise->arity;
     for (int i = 0; i < n; i++)
         if (!inputs[i]) return NULL;
     clg_graph *g = inputs[0]->graph;
-    if (!op->pointwise->valid(a, b))
-        return clg__graph_fail(g, CLG_ERROR_ARGUMENT, "%s: %s must hold, but a is %g and b %g",
-                               op->name, op->pointwise->condition, a, b);
+    if (!op->pointwise->valid(a, b)) return refuse_parameters(g, op, a, b);
     clg_shape shape = inputs[0]->shape;
     for (int i = 1; i < n; i++)
         if (!clg__broadcast_shapes(g, op->name, &shape, &inputs[i]->shape, &shape)) return NULL;

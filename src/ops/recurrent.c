@@ -455,6 +455,10 @@ static bool check_problem(const problem *in, int ndim)
         clg__graph_fail(in->x->graph, CLG_ERROR_ARGUMENT, "%s: no weights", in->row->name);
         return false;
     }
+    if (p->relu && in->row != &rows[CLG__RNN_RELU]) {
+        clg__graph_fail(in->x->graph, CLG_ERROR_ARGUMENT, "%s: only rnn takes relu", in->row->name);
+        return false;
+    }
     if (in->x->shape.ndim == ndim && p->weight_hh->shape.ndim == 2 && fits_together(in))
         return true;
     const char *lead = ndim == 3 ? "T, " : "";

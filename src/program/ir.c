@@ -7,14 +7,13 @@
  */
 #include "program/ir.h"
 
+static const clg__phase phases[] = {
+    [CLG_INFERENCE] = CLG__PHASE_INFERENCE,       [CLG_INFERENCE_AVERAGED] = CLG__PHASE_INFERENCE,
+    [CLG_TRAINING_FORWARD] = CLG__PHASE_FORWARD,  [CLG_TRAINING] = CLG__PHASE_TRAINING,
+    [CLG_ACCUMULATION] = CLG__PHASE_ACCUMULATION, [CLG_UPDATE] = CLG__PHASE_UPDATE};
+
 static unsigned phase_of(const clg__ir *ir)
 {
-    static const clg__phase phases[] = {[CLG_INFERENCE] = CLG__PHASE_INFERENCE,
-                                        [CLG_INFERENCE_AVERAGED] = CLG__PHASE_INFERENCE,
-                                        [CLG_TRAINING_FORWARD] = CLG__PHASE_FORWARD,
-                                        [CLG_TRAINING] = CLG__PHASE_TRAINING,
-                                        [CLG_ACCUMULATION] = CLG__PHASE_ACCUMULATION,
-                                        [CLG_UPDATE] = CLG__PHASE_UPDATE};
     return phases[ir->mode];
 }
 
@@ -285,9 +284,28 @@ static clg_status collect_roots(clg__ir *ir, const clg_program_params *params, b
     return updates ? collect_updates(ir) : CLG_OK;
 }
 
+static bool has_averages(const clg_graph *g)
+{
+    for (size_t i = 0; i < g->n_variables; i++)
+        if (((const clg__variable_attr *)g->variables[i]->attr)->average) return true;
+    return false;
+}
+
+static clg_status check_mode(const clg_graph *g, clg_program_mode mode)
+{
+    if ((unsigned)mode >= CLG__COUNT(phases))
+        return clg__fail(CLG_ERROR_ARGUMENT, "program: mode %d is none of clg_program_mode",
+                         (int)mode);
+    if (mode != CLG_INFERENCE_AVERAGED || has_averages(g)) return CLG_OK;
+    return clg__fail(CLG_ERROR_ARGUMENT,
+                     "program: CLG_INFERENCE_AVERAGED needs averages of the parameters, which "
+                     "clg_minimize makes with ema_decay");
+}
+
 clg_status clg__ir_build(clg__ir *ir, clg_context *ctx, const clg_graph *graph,
                          const clg_program_params *params, bool updates)
 {
+    CLG_TRY(check_mode(graph, params->mode));
     *ir = (clg__ir){.ctx = ctx, .graph = graph, .mode = params->mode};
     ir->batch = params->batch ? params->batch : graph->batch;
     ir->n_values = (int)graph->n_nodes;

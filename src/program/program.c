@@ -27,10 +27,16 @@ static size_t input_bytes(const clg_program *p, const clg_tensor *input, int64_t
     return (size_t)clg_shape_count(&shape) * clg_dtype_size(input->dtype);
 }
 
+/* Other sources are variables, or made by the kernels that read them. */
+static bool is_input(const clg_tensor *t)
+{
+    return t->op->class_ == CLG__SOURCE && !t->op->load && !t->op->uniform &&
+           !clg__is_variable_node(t);
+}
+
 static bool is_live_input(const clg__value *v)
 {
-    return v->live && v->node->op->class_ == CLG__SOURCE && !v->node->op->load && !v->uniform &&
-           !clg__is_variable_node(v->node);
+    return v->live && is_input(v->node);
 }
 
 /* What the program has on the device. */
@@ -91,24 +97,44 @@ static int64_t batch_that_fits(clg_program *p)
     return batch;
 }
 
-/* Names the largest value and, where halving the batch helps, a batch size that fits. */
+/* " (largest: conv2d (64, 28, 28, 32))", as it is at the program's batch size. */
+static const char *largest_text(const clg_program *p, char *text, size_t size)
+{
+    const int largest = largest_value(&p->ir);
+    text[0] = '\0';
+    if (largest < 0) return text;
+    const clg_tensor *node = p->ir.values[largest].node;
+    const clg_shape shape = clg__shape_at_batch(&node->shape, p->graph->batch, p->max_batch);
+    snprintf(text, size, " (largest: %s %s)", node->op->name,
+             clg_shape_text(&shape, (char[128]){0}, 128));
+    return text;
+}
+
+static const char *advice_text(clg_program *p, char *text, size_t size)
+{
+    const int64_t batch = batch_that_fits(p);
+    text[0] = '\0';
+    if (batch > 0)
+        snprintf(text, size, "; a batch of %lld would fit", (long long)batch);
+    else if (p->max_batch > 1)
+        snprintf(text, size, "; no smaller batch would fit");
+    return text;
+}
+
+/* What is asked for, the largest value and, where halving the batch helps, a batch size that fits.
+ */
 static clg_status explain_memory(clg_program *p, clg_status status)
 {
     if (status != CLG_ERROR_MEMORY) return status;
-    const uint64_t need = clg__ir_arena(&p->ir) * sizeof(float);
-    int largest = largest_value(&p->ir);
-    char message[1024], value[224] = "", advice[96] = "";
+    const uint64_t need = clg__ir_arena(&p->ir) * sizeof(float), fixed = fixed_bytes(p);
+    char message[1024], largest[224], weights[96] = "", advice[96];
     snprintf(message, sizeof message, "%s", clg_last_error()); /* planning again may replace it */
-    if (largest >= 0) {
-        const clg_tensor *node = p->ir.values[largest].node;
-        snprintf(value, sizeof value, " (largest: %s %s)", node->op->name,
-                 clg_shape_text(&node->shape, (char[128]){0}, 128));
-    }
-    const int64_t batch = batch_that_fits(p);
-    if (batch > 0) snprintf(advice, sizeof advice, "; a batch of %lld would fit", (long long)batch);
-    return clg__fail(status,
-                     "a program at batch %lld needs %s for activations and gradients%s%s: %s",
-                     (long long)p->max_batch, CLG__BYTES_TEXT(need), value, advice, message);
+    largest_text(p, largest, sizeof largest);
+    if (fixed) snprintf(weights, sizeof weights, " and %s for variables", CLG__BYTES_TEXT(fixed));
+    advice_text(p, advice, sizeof advice);
+    return clg__fail(
+        status, "a program at batch %lld needs %s for activations and gradients%s%s%s: %s",
+        (long long)p->max_batch, CLG__BYTES_TEXT(need), largest, weights, advice, message);
 }
 
 static clg_status collect_scratch(clg_program *p)
@@ -253,8 +279,11 @@ clg_status clg__program_create(clg_program **out, clg_context *ctx, clg_graph *g
                                const clg_program_params *params, const clg_program *replayed)
 {
     CLG_TRY(clg__graph_check(graph));
-    if (!ctx || !params || (params->n_outputs && !params->outputs) || params->batch < 0)
-        return clg__fail(CLG_ERROR_ARGUMENT, "program: a context and valid params are needed");
+    if (params->n_outputs && !params->outputs)
+        return clg__fail(CLG_ERROR_ARGUMENT, "program: %zu outputs are NULL", params->n_outputs);
+    if (params->batch < 0)
+        return clg__fail(CLG_ERROR_ARGUMENT, "program: batch %lld is negative",
+                         (long long)params->batch);
     CLG_TRY(clg__tuning_load(ctx));
     size_t limit = ctx->info.max_work_group, tried;
     clg_status status;
@@ -309,6 +338,7 @@ void clg_program_destroy(clg_program *p)
 static clg_status rebind(clg_program *p, int64_t batch)
 {
     p->batch = batch; /* addresses of parts follow it */
+    p->has_run = false;
     const size_t work_group = set_work_group(p->ctx, p->work_group);
     clg_status status = clg__program_lower(p, batch);
     set_work_group(p->ctx, work_group);
@@ -358,11 +388,21 @@ static clg_status wait_and_release(cl_event *event)
     return status;
 }
 
+static clg_status check_input(const clg_program *p, const clg_tensor *t)
+{
+    if (t->graph == p->graph && is_input(t)) return CLG_OK;
+    if (t->graph == p->graph && clg_tensor_is_variable(t))
+        return clg__fail(CLG_ERROR_ARGUMENT,
+                         "feed: %s is a variable: clg_variable_write changes its values",
+                         clg_tensor_name(t));
+    return clg__fail(CLG_ERROR_ARGUMENT, "feed: %s is not an input of this graph",
+                     CLG__NODE_TEXT(t));
+}
+
 clg_status clg_program_feed(clg_program *p, clg_tensor *input, const void *data, size_t size)
 {
     CLG__NEEDS(p && input && data);
-    if (input->graph != p->graph || input->op->class_ != CLG__SOURCE)
-        return clg__fail(CLG_ERROR_ARGUMENT, "feed: the tensor is not an input of this graph");
+    CLG_TRY(check_input(p, input));
     size_t wanted = input_bytes(p, input, p->batch);
     if (size != wanted)
         return clg__fail(CLG_ERROR_ARGUMENT,
@@ -389,8 +429,36 @@ static clg_status find_output(const clg_program *p, const clg_tensor *t, int *id
     *id = clg__ir_same(&p->ir, t->id);
     const clg__value *v = &p->ir.values[*id];
     if (!v->live || (!v->output && v->n_inputs > 0))
-        return clg__fail(CLG_ERROR_ARGUMENT, "%s %s is not an output of the program", t->op->name,
-                         clg_tensor_name(t));
+        return clg__fail(CLG_ERROR_ARGUMENT, "%s is not an output of the program",
+                         CLG__NODE_TEXT(t));
+    if (!clg__program_address(p, *id).mem) /* numbers, random or not, are part of the kernels */
+        return clg__fail(CLG_ERROR_ARGUMENT,
+                         "%s has no memory of its own: make it an output of the program",
+                         CLG__NODE_TEXT(t));
+    return CLG_OK;
+}
+
+/* Is the value computed by a run, or is it a part of something that is? */
+static bool is_computed(const clg__ir *ir, int id)
+{
+    const clg__value *root = &ir->values[clg__ir_root(ir, id, NULL)];
+    if (!is_input(root->node) && !clg__is_variable_node(root->node)) return true;
+    for (; id >= 0; id = ir->values[id].parent)
+        if (ir->values[id].cluster >= 0) return true;
+    return false;
+}
+
+/* Memory that nobody has written yet is not for the caller. */
+static clg_status check_written(clg_program *p, const clg_tensor *t, int id)
+{
+    const clg__feed *feed = find_feed(p, p->ir.values[clg__ir_root(&p->ir, id, NULL)].node);
+    if (is_computed(&p->ir, id) && !p->has_run)
+        return clg__fail(CLG_ERROR_ARGUMENT,
+                         "read: %s has no value at batch %lld yet: run the program first",
+                         CLG__NODE_TEXT(t), (long long)p->batch);
+    if (feed && !feed->fed)
+        return clg__fail(CLG_ERROR_ARGUMENT, "read: input %s was not fed at batch %lld",
+                         clg_tensor_name(feed->input), (long long)p->batch);
     return CLG_OK;
 }
 
@@ -403,8 +471,8 @@ clg_status clg_program_read(clg_program *p, const clg_tensor *output, void *data
     if (size != wanted)
         return clg__fail(CLG_ERROR_ARGUMENT, "read: %s at batch %lld has %zu bytes, not %zu",
                          output->op->name, (long long)p->batch, wanted, size);
+    CLG_TRY(check_written(p, output, id));
     clg__address at = clg__program_address(p, id);
-    if (!at.mem) return clg__fail(CLG_ERROR_INTERNAL, "read: %s has no memory", output->op->name);
     size_t offset = at.offset * clg_dtype_size(p->ir.values[id].node->dtype);
     return CLG__CL(
         clEnqueueReadBuffer(p->ctx->queue, at.mem, CL_TRUE, offset, size, data, 0, NULL, NULL));
@@ -417,7 +485,6 @@ clg_status clg_program_cl_mem(clg_program *p, const clg_tensor *t, void **cl_mem
     int id = 0;
     CLG_TRY(find_output(p, t, &id));
     clg__address at = clg__program_address(p, id);
-    if (!at.mem) return clg__fail(CLG_ERROR_INTERNAL, "%s has no memory", t->op->name);
     int root = clg__ir_root(&p->ir, id, NULL);
     const clg_tensor *owner = p->ir.values[root].node;
     if (clg__is_variable_node(owner))

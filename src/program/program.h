@@ -49,6 +49,7 @@ struct clg_program {
     clg__ir ir;
     int64_t max_batch, batch;
     bool bound;        /* launches and arguments are those of `batch` */
+    bool has_run;      /* at `batch`: outputs have values */
     size_t work_group; /* work-items that its kernels were lowered for at most */
     size_t allowed;    /* by the kernel that allows the least, if that is fewer; 0 otherwise */
     clg__step *steps;

@@ -27,10 +27,11 @@ static clg__storage *storage_of(const clg_program *p, int variable)
     return ((const clg__variable_attr *)p->ir.values[variable].node->attr)->storage;
 }
 
-/* What a run changes in the graph. */
+/* What a run changes in the program and its graph. */
 static void count_run(clg_program *p)
 {
     p->last_step = step_number(p);
+    p->has_run = true;
     clg__constants_made(p);
     if (p->replayed) return;
     bool steps = p->ir.mode == CLG_TRAINING || p->ir.mode == CLG_UPDATE;

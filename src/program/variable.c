@@ -33,23 +33,53 @@ static clg_status fill_storage(const clg_graph *g, const clg__storage *storage, 
     return CLG_OK;
 }
 
+/* "variable fc.weight (4096, 1000)", or "12 variables" that an optimizer has put together. */
+static const char *storage_text(const clg_graph *g, const clg__storage *storage, char *text,
+                                size_t size)
+{
+    const clg_tensor *first = NULL;
+    size_t count = 0;
+    for (size_t i = 0; i < g->n_variables; i++) {
+        const clg__variable_attr *attr = g->variables[i]->attr;
+        if (attr->storage != storage || (attr->hidden && !attr->pending)) continue;
+        if (count++ == 0) first = g->variables[i];
+    }
+    if (count == 1)
+        snprintf(text, size, "%s %s", first->name ? CLG__NODE_TEXT(first) : "a constant",
+                 clg_shape_text(&first->shape, (char[128]){0}, 128));
+    else
+        snprintf(text, size, "%zu variables", count);
+    return text;
+}
+
+/* The buffer first: the device's limits are known before memory of that size is touched here. */
+static clg_status fill_buffer(clg__buffer *buffer, const clg_graph *g, const clg__storage *storage)
+{
+    float *data = clg__calloc((size_t)storage->count, sizeof *data);
+    if (!data) return CLG_ERROR_MEMORY;
+    clg_status status = fill_storage(g, storage, data);
+    if (status == CLG_OK)
+        status = clg__buffer_write(buffer, 0, data, (size_t)storage->count * sizeof *data);
+    clg__free(data);
+    return status;
+}
+
 static clg_status realize_storage(clg_context *ctx, clg_graph *g, clg__storage *storage)
 {
     size_t bytes;
     if (!clg__mul_size((size_t)storage->count, sizeof(float), &bytes))
         return clg__fail(CLG_ERROR_MEMORY, "variables are too large");
-    float *data = clg__calloc((size_t)storage->count, sizeof *data);
-    if (!data) return CLG_ERROR_MEMORY;
     clg__buffer *buffer = NULL;
-    clg_status status = fill_storage(g, storage, data);
-    if (status == CLG_OK) status = clg__buffer_create(&buffer, ctx, bytes, "parameters and state");
-    if (status == CLG_OK) status = clg__buffer_write(buffer, 0, data, bytes);
-    clg__free(data);
-    if (status == CLG_OK)
+    clg_status status = clg__buffer_create(&buffer, ctx, bytes, "parameters and state");
+    if (status == CLG_OK) status = fill_buffer(buffer, g, storage);
+    if (status == CLG_OK) {
         storage->buffer = buffer;
-    else
-        clg__buffer_destroy(buffer);
-    return status;
+        return CLG_OK;
+    }
+    clg__buffer_destroy(buffer);
+    if (status != CLG_ERROR_MEMORY) return status;
+    char text[256];
+    return clg__fail_context(status, "%s", storage_text(g, storage, text, sizeof text));
 }
 
 static void drop_pending(clg_graph *g)

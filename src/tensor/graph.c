@@ -50,7 +50,8 @@ void clg_graph_destroy(clg_graph *g)
 
 clg_status clg_graph_status(const clg_graph *g)
 {
-    return g ? g->status : CLG_ERROR_MEMORY;
+    CLG__NEEDS(g);
+    return clg__graph_check(g);
 }
 
 clg_status clg__graph_check(const clg_graph *g)
@@ -164,8 +165,13 @@ static clg_tensor *existing_variable(clg_graph *g, clg_tensor *found, const clg_
                                      bool trainable)
 {
     const char *name = found->name;
-    if (!g->sharing || !clg_tensor_is_variable(found))
+    if (!clg_tensor_is_variable(found))
         return clg__graph_fail(g, CLG_ERROR_ARGUMENT, "variable: the name \"%s\" is taken", name);
+    if (!g->sharing)
+        return clg__graph_fail(g, CLG_ERROR_ARGUMENT,
+                               "variable: the name \"%s\" is taken; clg_graph_share_variables lets "
+                               "layers share their variables",
+                               name);
     if (clg_shape_equal(&found->shape, shape) && clg_tensor_trainable(found) == trainable)
         return found;
     char wanted[128], there[128];
@@ -261,17 +267,20 @@ clg_tensor *clg__graph_pack(clg_graph *g, const char *name, clg_tensor *const *v
 
 const clg_shape *clg_tensor_shape(const clg_tensor *t)
 {
-    return t ? &t->shape : NULL;
+    CLG__NEEDS_OR(NULL, t);
+    return &t->shape;
 }
 
 clg_dtype clg_tensor_dtype(const clg_tensor *t)
 {
-    return t ? t->dtype : CLG_F32;
+    CLG__NEEDS_OR(CLG_F32, t);
+    return t->dtype;
 }
 
 const char *clg_tensor_name(const clg_tensor *t)
 {
-    return t && t->name ? t->name : "";
+    CLG__NEEDS_OR("", t);
+    return t->name ? t->name : "";
 }
 
 void clg_tensor_set_name(clg_tensor *t, const char *name)
@@ -289,7 +298,8 @@ void clg_tensor_set_name(clg_tensor *t, const char *name)
 
 clg_graph *clg_tensor_graph(const clg_tensor *t)
 {
-    return t ? t->graph : NULL;
+    CLG__NEEDS_OR(NULL, t);
+    return t->graph;
 }
 
 clg_tensor *clg_graph_variable(const clg_graph *g, size_t index)

@@ -211,6 +211,11 @@ static clg_status check(const clg_init *init, const char *name)
                          "variable %s: initial values need a finite value (got %g) and fan_in >= 0 "
                          "(got %lld)",
                          name, init->value, (long long)init->fan_in);
+    if (init->value < 0 && clg_init_takes_value(init->kind) && init->kind != CLG_INIT_CONSTANT)
+        return clg__fail(CLG_ERROR_ARGUMENT,
+                         "variable %s: the value of %s is not negative (got %g): it is the width "
+                         "of the distribution",
+                         name, names[init->kind], init->value);
     if (!(init->gain >= 0 && isfinite(init->gain)) || !isfinite(init->slope))
         return clg__fail(
             CLG_ERROR_ARGUMENT,

@@ -69,7 +69,8 @@ char *clg_shape_text(const clg_shape *shape, char *text, size_t size)
     for (int i = 0; i < shape->ndim && i < CLG_MAX_DIMS && used < size; i++)
         used += (size_t)snprintf(text + used, size - used, "%s%lld", i ? ", " : "",
                                  (long long)shape->dim[i]);
-    if (used < size) snprintf(text + used, size - used, ")");
+    if (used < size)
+        snprintf(text + used, size - used, "%s)", shape->ndim > CLG_MAX_DIMS ? ", ..." : "");
     return text;
 }
 
