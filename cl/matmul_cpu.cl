@@ -11,7 +11,10 @@
  * A product with few rows is bound by the memory of B. It has tiles of FEW_ROWS rows, which read A
  * in place.
  */
-#ifdef PREPARED // if B is packed already, as panels over all of k: by panels_cpu.cl
+#ifndef PREPARED
+#define PREPARED 0 // 1: B is packed already, as panels over all of k, by panels_cpu.cl
+#endif
+#if PREPARED
 #define PANELS __global
 #endif
 #include "tile_cpu.h"
@@ -79,7 +82,7 @@ static void pack_a(const matrices *p, const share *s, int k0, int count, __local
 static PANELS const float *pack_b(const matrices *p, const share *s, int k0, int count,
                                   __local float *local_b, ulong *stride)
 {
-#ifdef PREPARED
+#if PREPARED
     *stride = (ulong)p->k * PANEL;
     return p->b + s->n0 / PANEL * *stride + (ulong)k0 * PANEL;
 #else
