@@ -345,7 +345,7 @@ static clg_status write_group(clg__str *out, const clg_program *p, group *g)
     if (g->file && !file) return clg__fail(CLG_ERROR_INTERNAL, "no kernel file %s.cl", g->file);
     const bool first = out->length == 0;
     keep_entries(g, p->ctx, file ? file->text : clg__str_text(&g->generated));
-    if (g->strands || g->n_launches) clg__entry_define(out, p->ctx);
+    if (g->strands || clg__entry_apart(p->ctx)) clg__entry_define(out, p->ctx);
     if (first) clg__str_add(out, clg__kernel_file("pointwise")->text);
     write_generated(out, g);
     if (file) write_file(out, g, file);
