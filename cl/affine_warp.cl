@@ -5,7 +5,8 @@
  * place in the input that is seen there. The middle is at (extent - 1) / 2, so that mirroring and
  * shifts by whole pixels have exact coordinates and copy values to the bit.
  *
- * A work-item owns `pixels` pixels of one image. The transpose scatters nothing: it owns a pixel of
+ * A work-item owns `pixels` pixels of one image. Rows of a shifted or mirrored image are runs of
+ * pixels, of which only the first is looked for. The transpose scatters nothing: it owns a pixel of
  * dx and visits the output pixels that can see it, those in the bounding box of what the inverse
  * matrix makes of the pixel's neighbourhood (everything where there is no inverse).
  */
@@ -72,8 +73,10 @@ static inline FLOATV pixel(__global const float *image, int y, int x, int H, int
                                                 : (FLOATV)(0.0f);
 }
 
+/* Pixels of no weight do not count, whatever they are. */
 static inline FLOATV sample(__global const float *image, place p, int H, int W, int C)
 {
+    if (p.wy == 0.0f && p.wx == 0.0f) return pixel(image, p.y, p.x, H, W, C);
     const FLOATV above = pixel(image, p.y, p.x, H, W, C) * (1.0f - p.wy) +
                          pixel(image, p.y + 1, p.x, H, W, C) * p.wy;
     const FLOATV above_right = pixel(image, p.y, p.x + 1, H, W, C) * (1.0f - p.wy) +
@@ -91,15 +94,34 @@ static inline FLOATV sample(__global const float *image, place p, int H, int W, 
     float m[6];                                                                                    \
     for (int i = 0; i < 6; i++) m[i] = matrix[matrix_offset + n * 6 + i];
 
+/*
+ * Whether the output's row is seen in pixels side by side, forwards or backwards, of a row of the
+ * input: `at` is the column of one of them. Multiples of a half are exact, and so are the others'.
+ */
+static inline bool is_run(const float *m, float at, float wy)
+{
+    const bool moves = m[1] == 0.0f && m[3] == 0.0f && fabs(m[4]) == 1.0f;
+    return moves && fabs(m[5]) < 1048576.0f && 2.0f * m[5] == floor(2.0f * m[5]) &&
+           at == floor(at) && wy == 0.0f;
+}
+
 /* x (N, H, W, C) -> (N, OH, OW, C) */
 ENTRY void affine_warp(WHERE_PARAMS __global const float *x, ulong x_offset,
                        __global const float *matrix, ulong matrix_offset, GEOMETRY EPILOGUE_PARAMS)
 {
     SHARE(OH, OW)
     __global const float *image = x + x_offset + n * H * W * C;
-    for (int i = first; i < last; i++) {
-        const place p = place_of(m, i / OW, i % OW, H, W, OH, OW);
-        for (int c = 0; c < C; c += VEC) STOREV(sample(image + c, p, H, W, C), n * OH * OW + i, c);
+    for (int i = first; i < last;) {
+        const int oy = i / OW, ox = i - oy * OW;
+        place p = place_of(m, oy, ox, H, W, OH, OW);
+        const float at = m[4] * ((float)ox - middle(OW)) + m[5] + middle(W);
+        const bool run = is_run(m, at, p.wy);
+        const int end = run ? min(last, i - ox + OW) : i + 1, step = m[4] < 0.0f ? -1 : 1;
+        for (int column = run ? (int)at : 0; i < end; i++, column += step) {
+            if (run) p.x = REPLICATE ? clamp(column, 0, W - 1) : column;
+            for (int c = 0; c < C; c += VEC)
+                STOREV(sample(image + c, p, H, W, C), n * OH * OW + i, c);
+        }
     }
 }
 

@@ -12,6 +12,11 @@ static void copy_line(__global float *restrict to, __global const float *restric
     for (ulong i = 0; i < count; i++) to[i] = from[i];
 }
 
+static void add_line(__global float *restrict to, __global const float *restrict from, ulong count)
+{
+    for (ulong i = 0; i < count; i++) to[i] += from[i];
+}
+
 static void fill_line(__global float *to, float value, ulong count)
 {
     for (ulong i = 0; i < count; i++) to[i] = value;
@@ -57,5 +62,23 @@ ENTRY void pad_axis(WHERE_PARAMS __global const float *x, ulong x_offset, __glob
             fill_line(to, value, inner);
         else
             copy_line(to, x + x_offset + (row * x_extent + from) * inner, inner);
+    }
+}
+
+/* A line is one position of the axis of dx. */
+ENTRY void pad_backward(WHERE_PARAMS __global const float *g, ulong g_offset, __global float *dx,
+                        ulong dx_offset, ulong inner, int x_extent, int y_extent, int before,
+                        ulong lines, ulong lines_each)
+{
+    const ulong begin = WHERE_X * lines_each, end = min(begin + lines_each, lines);
+    for (ulong line = begin; line < end; line++) {
+        const ulong row = line / x_extent;
+        const int i = (int)(line - row * x_extent);
+        const copies c = copies_of(i, x_extent, y_extent, before);
+        __global const float *from = g + g_offset + row * y_extent * inner;
+        __global float *to = dx + dx_offset + line * inner;
+        copy_line(to, from + (before + i) * inner, inner);
+        for (int k = c.low0; k < c.low1; ++k) add_line(to, from + k * inner, inner);
+        for (int k = c.high0; k < c.high1; ++k) add_line(to, from + k * inner, inner);
     }
 }

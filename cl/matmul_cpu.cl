@@ -11,7 +11,10 @@
  * A product with few rows is bound by the memory of B. Its tiles have FEW_ROWS rows, or one and
  * several panels, and read A in place.
  */
-#ifdef PREPARED // if B is packed already, as panels over all of k: by panels_cpu.cl
+#ifndef PREPARED
+#define PREPARED 0 // 1: B is packed already, as panels over all of k, by panels_cpu.cl
+#endif
+#if PREPARED
 #define PANELS __global
 #endif
 #include "tile_cpu.h"
@@ -89,7 +92,7 @@ static void read_a(chunk *c, const matrices *p, const share *s, int k0, __local 
 /* The panels of B's chunk from k0 on; if they have to be packed, in `panels`. */
 static void read_b(chunk *c, const matrices *p, const share *s, int k0, __local float *panels)
 {
-#ifdef PREPARED
+#if PREPARED
     c->b_stride = (ulong)p->k * PANEL;
     c->b_panels = p->b + s->n0 / PANEL * c->b_stride + (ulong)k0 * PANEL;
 #else

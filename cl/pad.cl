@@ -50,29 +50,19 @@ ENTRY void pad_axis(WHERE_PARAMS __global const float *x, ulong x_offset, __glob
     STORE(result, y + y_offset, row * columns + column);
 }
 
-/* dx[row][i] = sum of g over the positions that x[row][i] came to: its own, then those in `low` and
- * `high`, the parts of the padding in front and behind. */
+/* dx[row][i] = sum of g over the positions that x[row][i] came to: its own, those in front, those
+ * behind. */
 ENTRY void pad_backward(WHERE_PARAMS __global const float *g, ulong g_offset, __global float *dx,
                         ulong dx_offset, ulong inner, int x_extent, int y_extent, int before)
 {
     const ulong column = WHERE_X, row = WHERE_Y, columns = x_extent * inner;
     if (column >= columns) return;
-    const int i = (int)(column / inner), behind = before + x_extent;
-#if MODE == 1
-    const int low0 = 0, low1 = i == 0 ? before : 0;
-    const int high0 = behind, high1 = i == x_extent - 1 ? y_extent : behind;
-#elif MODE == 2
-    const int low0 = before - i, low1 = i > 0 && i <= before ? low0 + 1 : low0;
-    const int high0 = behind + x_extent - 2 - i;
-    const int high1 = i < x_extent - 1 && high0 < y_extent ? high0 + 1 : high0;
-#else
-    const int low0 = before + i - x_extent, low1 = low0 >= 0 ? low0 + 1 : low0;
-    const int high0 = behind + i, high1 = high0 < y_extent ? high0 + 1 : high0;
-#endif
+    const int i = (int)(column / inner);
+    const copies c = copies_of(i, x_extent, y_extent, before);
     __global const float *gradients = g + g_offset;
     const ulong first = row * y_extent * inner + column - i * inner;
     T sum = LOAD(gradients, first + (before + i) * inner);
-    for (int k = low0; k < low1; ++k) sum += LOAD(gradients, first + k * inner);
-    for (int k = high0; k < high1; ++k) sum += LOAD(gradients, first + k * inner);
+    for (int k = c.low0; k < c.low1; ++k) sum += LOAD(gradients, first + k * inner);
+    for (int k = c.high0; k < c.high1; ++k) sum += LOAD(gradients, first + k * inner);
     STORE(sum, dx + dx_offset, row * columns + column);
 }

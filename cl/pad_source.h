@@ -21,3 +21,27 @@ static inline int source(int at, int extent, int step)
     return at >= 0 && at % step == 0 && at / step < extent ? at / step : -1;
 #endif
 }
+
+/* Where else than to its own position an element of x came: low0 .. low1 - 1 in front of x and
+ * high0 .. high1 - 1 behind it. */
+typedef struct copies {
+    int low0, low1, high0, high1;
+} copies;
+
+static inline copies copies_of(int i, int x_extent, int y_extent, int before)
+{
+    const int behind = before + x_extent;
+    copies c;
+#if MODE == 1
+    c.low0 = 0, c.low1 = i == 0 ? before : 0;
+    c.high0 = behind, c.high1 = i == x_extent - 1 ? y_extent : behind;
+#elif MODE == 2
+    c.low0 = before - i, c.low1 = i > 0 && i <= before ? c.low0 + 1 : c.low0;
+    c.high0 = behind + x_extent - 2 - i;
+    c.high1 = i < x_extent - 1 && c.high0 < y_extent ? c.high0 + 1 : c.high0;
+#else
+    c.low0 = before + i - x_extent, c.low1 = c.low0 >= 0 ? c.low0 + 1 : c.low0;
+    c.high0 = behind + i, c.high1 = c.high0 < y_extent ? c.high0 + 1 : c.high0;
+#endif
+    return c;
+}

@@ -62,9 +62,9 @@ END_TEST
 
 START_TEST(embedded_sources_are_found_by_stem)
 {
-    ck_assert_ptr_null(clg__kernel_source("no such file"));
+    ck_assert_ptr_null(clg__kernel_file("no such file"));
     for (const clg__embedded_source *s = clg__embedded_sources; s->stem; s++)
-        ck_assert_ptr_eq(clg__kernel_source(s->stem), s->text);
+        ck_assert_ptr_eq(clg__kernel_file(s->stem), s);
 }
 END_TEST
 

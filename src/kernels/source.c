@@ -4,9 +4,9 @@
  */
 #include "kernels/kernels.h"
 
-const char *clg__kernel_source(const char *stem)
+const clg__embedded_source *clg__kernel_file(const char *stem)
 {
     for (const clg__embedded_source *s = clg__embedded_sources; s->stem; s++)
-        if (strcmp(s->stem, stem) == 0) return s->text;
+        if (strcmp(s->stem, stem) == 0) return s;
     return NULL;
 }

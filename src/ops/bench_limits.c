@@ -54,7 +54,7 @@ static clg_status time_median(const probe *p, double *out)
 static clg_status make_kernel(probe *p, const char *name, const char *options)
 {
     clg__module_request request = {
-        .name = name, .source = clg__kernel_source(name), .options = options};
+        .name = name, .source = clg__kernel_file(name)->text, .options = options};
     CLG_TRY(clg__modules_get(p->ctx, &request, 1));
     return clg__kernel_create(&p->kernel, request.module, name);
 }

@@ -256,8 +256,8 @@ clg_status clg__matmul_cpu(clg__lowering *lo)
     const int64_t rows = p.batch * p.m;
     clg__buffer_id b_matrix = p.prepared ? prepare_panels(lo, &p, &tile) : lo->in[1];
     clg__launch *launch =
-        clg__lower_kernel(lo, "matmul_cpu", "matmul", CLG__TILE_DEFINES "%s",
-                          CLG__TILE_VALUES(&tile), p.prepared ? "#define PREPARED\n" : "");
+        clg__lower_kernel(lo, "matmul_cpu", "matmul", CLG__TILE_DEFINES "#define PREPARED %d\n",
+                          CLG__TILE_VALUES(&tile), p.prepared);
     add_arguments(lo, launch, b_matrix, &p, &b, tile.panel);
     clg__launch_groups(launch, b.count * b.splits);
     if (suits_strands(lo, &p, &tile)) clg__launch_strands(launch, p.m, 1);

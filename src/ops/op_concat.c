@@ -1,8 +1,7 @@
 /*
- * Concat, which copies: its tensors are row-major matrices cut at the axis (cl/concat.cl, and
- * row by row cl/bands_cpu.cl). An input
- * that is a contiguous part of the output, because only extents of 1 come before the axis, is
- * written there by its producer and needs no copy (`places`).
+ * Concat, which copies: its tensors are row-major matrices cut at the axis (cl/concat.cl, and row
+ * by row cl/bands_cpu.cl). An input that is a contiguous part of the output, because only extents
+ * of 1 come before the axis, is written there by its producer and needs no copy (`places`).
  */
 #include "ops/algorithms_cpu.h"
 #include "ops/record.h"

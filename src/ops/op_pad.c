@@ -90,30 +90,42 @@ static void add_lines(clg__launch *launch, const clg__lowering *lo, int64_t floa
 }
 
 /* Lines are rows. */
-static clg_status lower_band_cpu(clg__lowering *lo, clg__launch *launch, int64_t inner)
+static clg_status lower_band_cpu(clg__lowering *lo)
 {
     const pad_attr *attr = lo->node->attr;
     const int64_t columns = clg__columns_from(&lo->out_shape, attr->axis);
+    clg__launch *launch = clg__lower_kernel(lo, "bands_cpu", "pad_band", "#define MODE 0\n");
+    clg__launch_buffer(launch, lo->in[0]);
+    clg__launch_buffer(launch, lo->out);
     clg__launch_long(launch, clg__columns_from(&lo->in_shape[0], attr->axis));
     clg__launch_long(launch, columns);
-    clg__launch_long(launch, attr->before * inner);
+    clg__launch_long(launch, attr->before * clg__columns_from(&lo->out_shape, attr->axis + 1));
     clg__launch_float(launch, attr->value);
     add_lines(launch, lo, columns);
     return lo->status;
 }
 
-/* Lines are positions of the axis. */
-static clg_status lower_axis_cpu(clg__lowering *lo, clg__launch *launch, int64_t inner)
+/* pad_axis and pad_backward up to what only one of them takes, and their lines. */
+static clg__launch *lower_mapped_cpu(clg__lowering *lo, const char *kernel, const clg_shape *x,
+                                     const clg_shape *y)
 {
     const pad_attr *attr = lo->node->attr;
-    clg__launch_long(launch, inner);
-    clg__launch_int(launch, lo->in_shape[0].dim[attr->axis]);
-    clg__launch_int(launch, lo->out_shape.dim[attr->axis]);
+    clg__launch *launch =
+        clg__lower_kernel(lo, "bands_cpu", kernel, "#define MODE %d\n", (int)attr->mode);
+    clg__launch_buffer(launch, lo->in[0]);
+    clg__launch_buffer(launch, lo->out);
+    clg__launch_long(launch, clg__columns_from(x, attr->axis + 1));
+    clg__launch_int(launch, x->dim[attr->axis]);
+    clg__launch_int(launch, y->dim[attr->axis]);
     clg__launch_int(launch, attr->before);
-    clg__launch_int(launch, attr->step);
-    clg__launch_float(launch, attr->value);
-    add_lines(launch, lo, inner);
-    return lo->status;
+    return launch;
+}
+
+/* Lines are positions of the axis. */
+static void add_positions(clg__launch *launch, const clg__lowering *lo)
+{
+    const pad_attr *attr = lo->node->attr;
+    add_lines(launch, lo, clg__columns_from(&lo->out_shape, attr->axis + 1));
 }
 
 /* The first axis has one row only, which work-groups could not share; pad_axis counts in ints. */
@@ -127,13 +139,18 @@ static bool is_band(const clg__lowering *lo)
 static clg_status pad_lower_cpu(clg__lowering *lo)
 {
     const pad_attr *attr = lo->node->attr;
-    const int64_t inner = clg__columns_from(&lo->out_shape, attr->axis + 1);
-    const bool band = is_band(lo);
-    clg__launch *launch = clg__lower_kernel(lo, "bands_cpu", band ? "pad_band" : "pad_axis",
-                                            "#define MODE %d\n", (int)attr->mode);
-    clg__launch_buffer(launch, lo->in[0]);
-    clg__launch_buffer(launch, lo->out);
-    return (band ? lower_band_cpu : lower_axis_cpu)(lo, launch, inner);
+    if (is_band(lo)) return lower_band_cpu(lo);
+    clg__launch *launch = lower_mapped_cpu(lo, "pad_axis", &lo->in_shape[0], &lo->out_shape);
+    clg__launch_int(launch, attr->step);
+    clg__launch_float(launch, attr->value);
+    add_positions(launch, lo);
+    return lo->status;
+}
+
+static clg_status pad_backward_lower_cpu(clg__lowering *lo)
+{
+    add_positions(lower_mapped_cpu(lo, "pad_backward", &lo->out_shape, &lo->in_shape[0]), lo);
+    return lo->status;
 }
 
 static clg_status pad_backward_lower(clg__lowering *lo)
@@ -174,9 +191,8 @@ static const clg__algorithm pad_algorithms[] = {
     {.name = "copy", .engines = 1u << CLG_ENGINE_GPU, .lower = pad_lower},
     {.name = NULL}};
 static const clg__algorithm pad_backward_algorithms[] = {
-    {.name = "copy",
-     .engines = 1u << CLG_ENGINE_CPU | 1u << CLG_ENGINE_GPU,
-     .lower = pad_backward_lower},
+    {.name = "lines", .engines = 1u << CLG_ENGINE_CPU, .lower = pad_backward_lower_cpu},
+    {.name = "copy", .engines = 1u << CLG_ENGINE_GPU, .lower = pad_backward_lower},
     {.name = NULL}};
 const clg__op clg__op_pad = {.name = "pad",
                              .formula = "an axis made longer: by a constant, or by its elements",

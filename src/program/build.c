@@ -1,8 +1,8 @@
 /*
  * Building a program's kernels. What the launches name is looked up among the kernels that the
- * context has; the rest is gathered in few modules, because each costs the driver's compiler its
- * headers again: the generated kernels together, and for each hand-written kernel one module with
- * all epilogues that it needs.
+ * context has; the rest is gathered in groups: the generated kernels together, and for each
+ * hand-written file with the same knobs one group with all epilogues that it needs. A group is a
+ * module, or part of one, because each costs the driver's compiler its headers again.
  *
  * Keys are hashes of what a kernel is made of: the text of a generated one, else file, defines and
  * epilogue.
@@ -16,7 +16,7 @@ enum {
     MOST_GENERATED = 2       /* modules: one for each of two building threads */
 };
 
-/* Kernels to be built together. */
+/* Kernels of one text. */
 typedef struct group {
     const char *file, *defines;  /* NULL: generated kernels */
     const clg__strands *strands; /* whose kernel it is; NULL: the kernels are to be launched */
@@ -26,8 +26,14 @@ typedef struct group {
     clg__slots slots;
     const clg__launch **launches; /* whose kernels call entries, each kernel once */
     size_t n_launches, capacity;
-    clg__str source;
+    int module; /* -1: nothing to build */
+    int number; /* see clg__kernel_place */
 } group;
+
+typedef struct module {
+    const char *name;
+    clg__str source;
+} module;
 
 typedef struct builder {
     clg_program *p;
@@ -37,7 +43,9 @@ typedef struct builder {
     clg__hash128 *keys;        /* per launch */
     clg__hash128 *new_keys;    /* of those in `wanted` */
     size_t n_new;
-    clg__module_request *requests;
+    module *modules;
+    size_t n_modules;
+    clg__module_request *requests; /* one per module */
 } builder;
 
 /* ---- groups ---- */
@@ -76,13 +84,15 @@ static group *add_group(builder *b, const char *file, const char *defines)
     return &b->groups[b->n_groups++];
 }
 
-/* The group that an epilogue of the launch's kernel joins; without epilogue one of its own. */
+/* The group that the launch's kernel joins, with its epilogue if it has one. Kernels without stay
+ * among themselves: some of them store by the file's own macros. */
 static group *group_of(builder *b, const clg__launch *launch, const clg__epilogue *e)
 {
-    for (size_t i = 0; e && i < b->n_groups; i++) {
+    for (size_t i = 0; i < b->n_groups; i++) {
         group *g = &b->groups[i];
         if (g->file && !g->strands && strcmp(g->file, launch->file) == 0 &&
-            strcmp(g->defines, launch->defines) == 0 && has_room(b, g, e))
+            strcmp(g->defines, launch->defines) == 0 &&
+            (e ? has_room(b, g, e) : g->n_epilogues == 0))
             return g;
     }
     return add_group(b, launch->file, launch->defines);
@@ -264,7 +274,27 @@ static clg_status form_strands(builder *b)
     return CLG_OK;
 }
 
-/* ---- building ---- */
+/* ---- modules ---- */
+
+/* Where drivers compile one program after the other, files are one module. Generated kernels are
+ * another one: they change with a loss or an optimizer, and files do not. */
+static bool shares_module(const builder *b, const group *g)
+{
+    return g->file && !g->strands && generated_groups(b->p->ctx) == 1;
+}
+
+static void place_groups(builder *b)
+{
+    int shared = -1, count = 0;
+    for (size_t i = 0; i < b->n_groups; i++) {
+        group *g = &b->groups[i];
+        const bool shares = shares_module(b, g), empty = !g->file && g->generated.length == 0;
+        g->module = empty ? -1 : shares && count ? shared : (int)b->n_modules++;
+        if (!shares) continue;
+        shared = g->module;
+        g->number = ++count;
+    }
+}
 
 /* Of the group's kernels those that are to be written around entries of the text. */
 static void keep_entries(group *g, const clg_context *ctx, const char *text)
@@ -276,52 +306,78 @@ static void keep_entries(group *g, const clg_context *ctx, const char *text)
             g->launches[g->n_launches++] = g->launches[i];
 }
 
-/* Knobs, the vocabulary and the epilogues, the kernel file; or the vocabulary and the kernels; or
- * all of it. Then what calls entries, which make way for kernels of their names. */
-static clg_status write_source(const clg_program *p, group *g)
+/* The text's functions get the group's number, and entries make way for kernels of their names. */
+static void rename_functions(clg__str *out, const group *g, const char *const *names)
 {
-    const char *text = g->file ? clg__kernel_source(g->file) : "";
-    if (!text) return clg__fail(CLG_ERROR_INTERNAL, "no kernel file %s.cl", g->file);
-    keep_entries(g, p->ctx, g->file ? text : clg__str_text(&g->generated));
-    if (g->strands || g->n_launches) clg__entry_define(&g->source, p->ctx);
-    for (size_t i = 0; i < g->n_launches; i++)
-        clg__str_addf(&g->source, "#define %s %s_entry\n", g->launches[i]->kernel,
-                      g->launches[i]->kernel);
-    if (g->defines) clg__str_add(&g->source, g->defines);
-    if (!g->file || g->n_epilogues || g->strands)
-        clg__str_add(&g->source, clg__kernel_source("pointwise"));
-    if (g->n_epilogues) clg__epilogue_define(&g->source, g->epilogues, g->n_epilogues, &g->slots);
-    clg__str_add(&g->source, text);
-    clg__str_add(&g->source, clg__str_text(&g->generated));
-    for (size_t i = 0; i < g->n_launches; i++)
-        clg__str_addf(&g->source, "#undef %s\n", g->launches[i]->kernel);
-    for (size_t i = 0; i < g->n_launches; i++)
-        clg__entry_kernel(&g->source, g->launches[i], &g->slots);
-    if (g->strands) clg__strands_code(&g->source, p, g->strands, &g->slots);
-    return g->source.failed ? CLG_ERROR_MEMORY : CLG_OK;
+    char name[CLG__KERNEL_NAME];
+    for (; g->number && *names; names++)
+        clg__str_addf(out, "#define %s %s\n", *names, clg__kernel_name(name, *names, g->number));
+    for (size_t i = 0; i < g->n_launches; i++) {
+        const char *kernel = g->launches[i]->kernel;
+        clg__str_addf(out, "#undef %s\n#define %s %s_entry\n", kernel, kernel,
+                      clg__kernel_name(name, kernel, g->number));
+    }
 }
 
-static clg_status build_groups(builder *b)
+static void write_generated(clg__str *out, const group *g)
 {
-    size_t n = 0;
-    b->requests = clg__calloc(b->n_groups, sizeof *b->requests);
-    if (!b->requests) return CLG_ERROR_MEMORY;
+    const char *const none[] = {NULL};
+    if (!g->file) rename_functions(out, g, none);
+    clg__str_add(out, clg__str_text(&g->generated));
+    for (size_t i = 0; !g->file && i < g->n_launches; i++)
+        clg__str_addf(out, "#undef %s\n", g->launches[i]->kernel);
+}
+
+static void write_file(clg__str *out, const group *g, const clg__embedded_source *file)
+{
+    rename_functions(out, g, file->names);
+    clg__str_add(out, g->defines);
+    if (g->n_epilogues) clg__epilogue_define(out, g->epilogues, g->n_epilogues, &g->slots);
+    clg__str_add(out, file->text);
+    if (g->n_epilogues) clg__epilogue_undefine(out);
+}
+
+/* The vocabulary, if nothing is there yet; generated functions; knobs, epilogues and the file that
+ * takes them. Then the kernels that call entries. */
+static clg_status write_group(clg__str *out, const clg_program *p, group *g)
+{
+    const clg__embedded_source *file = g->file ? clg__kernel_file(g->file) : NULL;
+    if (g->file && !file) return clg__fail(CLG_ERROR_INTERNAL, "no kernel file %s.cl", g->file);
+    const bool first = out->length == 0;
+    keep_entries(g, p->ctx, file ? file->text : clg__str_text(&g->generated));
+    if (g->strands || clg__entry_apart(p->ctx)) clg__entry_define(out, p->ctx);
+    if (first) clg__str_add(out, clg__kernel_file("pointwise")->text);
+    write_generated(out, g);
+    if (file) write_file(out, g, file);
+    for (size_t i = 0; i < g->n_launches; i++)
+        clg__entry_kernel(out, g->launches[i], g->number, &g->slots);
+    if (g->strands) clg__strands_code(out, p, g->strands, &g->slots);
+    return out->failed ? CLG_ERROR_MEMORY : CLG_OK;
+}
+
+static clg_status write_modules(builder *b)
+{
     for (size_t i = 0; i < b->n_groups; i++) {
         group *g = &b->groups[i];
-        if (!g->file && g->generated.length == 0) continue;
-        CLG_TRY(write_source(b->p, g));
-        b->requests[n++] = (clg__module_request){.name = g->file ? g->file : "generated kernels",
-                                                 .source = g->source.text,
-                                                 .options = ""};
+        if (g->module < 0) continue;
+        module *m = &b->modules[g->module];
+        CLG_TRY(write_group(&m->source, b->p, g));
+        m->name = !g->file ? "generated kernels" : m->name ? "kernels of several files" : g->file;
     }
-    return n ? clg__modules_get(b->p->ctx, b->requests, n) : CLG_OK;
+    return CLG_OK;
 }
 
-static const clg__module *module_of(const builder *b, const group *g)
+static clg_status build_modules(builder *b)
 {
-    size_t i = 0;
-    while (b->requests[i].source != g->source.text) i++;
-    return b->requests[i].module;
+    place_groups(b);
+    b->modules = clg__calloc(b->n_modules + 1, sizeof *b->modules);
+    b->requests = clg__calloc(b->n_modules + 1, sizeof *b->requests);
+    if (!b->modules || !b->requests) return CLG_ERROR_MEMORY;
+    CLG_TRY(write_modules(b));
+    for (size_t i = 0; i < b->n_modules; i++)
+        b->requests[i] = (clg__module_request){
+            .name = b->modules[i].name, .source = b->modules[i].source.text, .options = ""};
+    return b->n_modules ? clg__modules_get(b->p->ctx, b->requests, b->n_modules) : CLG_OK;
 }
 
 /* From now on the context knows the new kernels. */
@@ -330,11 +386,18 @@ static clg_status record_new(builder *b)
     for (size_t i = 0; i < b->n_new; i++) {
         clg__kernel_place place = *clg__kernel_find(b->wanted, b->new_keys[i]);
         const group *g = &b->groups[place.group];
-        place.module = module_of(b, g);
+        place.module = b->requests[g->module].module;
+        place.number = g->number;
         place.slots = g->slots;
         CLG_TRY(clg__kernel_record(&b->p->ctx->kernels, b->new_keys[i], &place));
     }
     return CLG_OK;
+}
+
+static clg_status create_kernel(cl_kernel *out, const clg__kernel_place *place, const char *kernel)
+{
+    char name[CLG__KERNEL_NAME];
+    return clg__kernel_create(out, place->module, clg__kernel_name(name, kernel, place->number));
 }
 
 static clg_status create_strands(clg_program *p)
@@ -357,8 +420,7 @@ static clg_status create_kernels(const builder *b)
             int index = step->first_kernel + (int)k;
             if (launch->call || clg__strands_of(p, index)) continue;
             p->places[index] = *clg__kernel_find(p->ctx->kernels, b->keys[index]);
-            CLG_TRY(
-                clg__kernel_create(&p->kernels[index], p->places[index].module, launch->kernel));
+            CLG_TRY(create_kernel(&p->kernels[index], &p->places[index], launch->kernel));
             CLG_TRY(clg__program_check_group(p, p->kernels[index], launch));
         }
     }
@@ -372,8 +434,9 @@ static void clear(builder *b)
         for (int e = 0; e < g->n_epilogues; e++) clg__epilogue_free(&g->epilogues[e]);
         clg__free(g->launches);
         clg__str_free(&g->generated);
-        clg__str_free(&g->source);
     }
+    for (size_t i = 0; b->modules && i < b->n_modules; i++) clg__str_free(&b->modules[i].source);
+    clg__free(b->modules);
     clg__kernel_table_free(b->wanted);
     clg__free(b->groups);
     clg__free(b->keys);
@@ -398,7 +461,7 @@ clg_status clg__program_build(clg_program *p)
     if (b.keys && b.new_keys && p->kernels && p->places) status = make_keys(&b);
     if (status == CLG_OK) status = form_strands(&b);
     if (status == CLG_OK) status = want_all(&b);
-    if (status == CLG_OK) status = build_groups(&b);
+    if (status == CLG_OK) status = build_modules(&b);
     if (status == CLG_OK) status = record_new(&b);
     if (status == CLG_OK) status = create_kernels(&b);
     clear(&b);

@@ -65,6 +65,8 @@ clg__hash128 clg__epilogue_hash(const clg__epilogue *e);
  * by number. */
 void clg__epilogue_define(clg__str *out, const clg__epilogue *epilogues, int count,
                           const clg__slots *slots);
+/** Takes those macros away again. */
+void clg__epilogue_undefine(clg__str *out);
 
 /** Adds the arguments of a stage: extents, loads, uniform numbers, results. */
 void clg__bind_stage(clg__launch *launch, const clg__ir *ir, const clg__cluster *c, int stage,

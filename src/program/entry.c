@@ -35,17 +35,27 @@ static bool is_one_item(const clg__launch *launch)
     return !launch->any_local;
 }
 
-void clg__entry_kernel(clg__str *out, const clg__launch *launch, const clg__slots *slots)
+const char *clg__kernel_name(char text[CLG__KERNEL_NAME], const char *kernel, int number)
+{
+    snprintf(text, CLG__KERNEL_NAME, number ? "%s_%d" : "%s", kernel, number);
+    return text;
+}
+
+void clg__entry_kernel(clg__str *out, const clg__launch *launch, int number,
+                       const clg__slots *slots)
 {
     clg__argument_list parameters = {.out = out, .separator = "", .form = CLG__AS_PARAMETERS};
     clg__argument_list arguments = {.out = out, .separator = ", ", .form = CLG__AS_NAMES};
+    char name[CLG__KERNEL_NAME];
+    clg__kernel_name(name, launch->kernel, number);
     if (is_one_item(launch)) clg__str_add(out, "__attribute__((reqd_work_group_size(1, 1, 1)))\n");
-    clg__str_addf(out, "__kernel void %s(", launch->kernel);
+    clg__str_addf(out, "__kernel void %s(", name);
     clg__list_own_arguments(&parameters, launch);
+    if (launch->epilogue) clg__list_shared_arguments(&parameters, slots);
     clg__str_addf(out,
-                  "%s)\n{\n%s_entry(get_global_id(0), get_global_id(1), get_global_id(2), "
+                  ")\n{\n%s_entry(get_global_id(0), get_global_id(1), get_global_id(2), "
                   "get_global_size(0)",
-                  launch->epilogue ? " EPILOGUE_PARAMS" : "", launch->kernel);
+                  name);
     clg__list_own_arguments(&arguments, launch);
     if (launch->epilogue) clg__list_shared_arguments(&arguments, slots);
     clg__str_add(out, ");\n}\n\n");

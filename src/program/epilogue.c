@@ -127,3 +127,9 @@ void clg__epilogue_define(clg__str *out, const clg__epilogue *epilogues, int cou
     for (int i = 0; i < CLG__STORE_WIDTHS; i++) define_store(out, epilogues, count, i);
     define_ahead(out, epilogues, count);
 }
+
+void clg__epilogue_undefine(clg__str *out)
+{
+    for (int i = 0; i < CLG__STORE_WIDTHS; i++) clg__str_addf(out, "#undef STORE_%d\n", widths[i]);
+    clg__str_add(out, "#undef STORE_AHEAD\n#undef EPILOGUE_PARAMS\n");
+}

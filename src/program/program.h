@@ -80,8 +80,12 @@ bool clg__entry_apart(const clg_context *ctx);
 bool clg__entry_in(const char *text, const char *kernel);
 /** Makes entries functions: in front of all text that has any. */
 void clg__entry_define(clg__str *out, const clg_context *ctx);
-/** Writes the launch's kernel, which calls <kernel>_entry. `slots`: shared by the epilogues. */
-void clg__entry_kernel(clg__str *out, const clg__launch *launch, const clg__slots *slots);
+enum { CLG__KERNEL_NAME = 128 };
+/** What a kernel is called in the text of that number of a module; 0: as it is. Returns `text`. */
+const char *clg__kernel_name(char text[CLG__KERNEL_NAME], const char *kernel, int number);
+/** Writes the launch's kernel, which calls <name>_entry. `slots`: shared by the epilogues. */
+void clg__entry_kernel(clg__str *out, const clg__launch *launch, int number,
+                       const clg__slots *slots);
 
 /** The step that a launch belongs to, and the launch, by its number: where p->step_of_launch is. */
 static inline const clg__step *clg__step_of(const clg_program *p, int launch)

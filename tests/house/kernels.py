@@ -2,7 +2,9 @@
 
 usage: kernels.py SOURCE_ROOT [CLANG]
 
-Also checks that no file or header redefines the macros of pointwise.cl, which generated code puts in front of it.
+Also checks what programs of several files need: that no file or header redefines the macros of pointwise.cl, which
+generated code puts in front of it; that a file can stand in a text twice (cl/embed.py), without traces of the first; and
+that the knobs which operations set have a default, by which they are known.
 Exits 77 (skipped) where there is no clang.
 """
 import pathlib
@@ -23,6 +25,29 @@ def redefined(path):
             if name in names and (name, text) not in vocabulary]
 
 
+def unknown_knobs(root):
+    """Knobs in the operations' texts that no kernel file or header has a default for."""
+    known = {name for path in (root / "cl").iterdir() if path.suffix in (".cl", ".h")
+             for name, _ in re.findall(r"^ *# *define (\w+)(.*)", path.read_text(), re.M)}
+    return [f"{path.name}: {name}" for path in sorted((root / "src" / "ops").glob("*.c"))
+            for name in re.findall(r'[n"]#define (\w+)', path.read_text()) if name not in known]
+
+
+def compiles(clang, path):
+    """Whether clang takes the file as OpenCL C 1.2, and a text with the file in it twice."""
+    text = subprocess.run([sys.executable, str(path.parent / "embed.py"), "--twice", str(path)],
+                          capture_output=True, text=True, check=True).stdout
+    good = True
+    for source, given in ((str(path), None), ("-", text)):
+        result = subprocess.run(
+            [clang, "-x", "cl", "-cl-std=CL1.2", "-fsyntax-only", "-Xclang", "-finclude-default-header",
+             "-Wall", "-Werror", "-Wno-unused-function", "-Wno-unknown-pragmas", source],
+            capture_output=True, text=True, input=given)
+        print(result.stderr, end="")
+        good &= result.returncode == 0
+    return good
+
+
 def main():
     clang = sys.argv[2] if len(sys.argv) > 2 else shutil.which("clang")
     files = sorted((pathlib.Path(sys.argv[1]) / "cl").rglob("*.cl"))
@@ -36,15 +61,13 @@ def main():
             print(f"{path} redefines {', '.join(clashes)} of pointwise.cl")
         failed += bool(clashes)
     for path in files:
-        result = subprocess.run(
-            [clang, "-x", "cl", "-cl-std=CL1.2", "-fsyntax-only", "-Xclang", "-finclude-default-header",
-             "-Wall", "-Werror", "-Wno-unused-function", "-Wno-unknown-pragmas", str(path)],
-            capture_output=True, text=True)
-        print(result.stderr, end="")
         clashes = redefined(path)
         if clashes:
             print(f"{path} redefines {', '.join(clashes)} of pointwise.cl")
-        failed += result.returncode != 0 or bool(clashes)
+        failed += not compiles(clang, path) or bool(clashes)
+    for knob in unknown_knobs(pathlib.Path(sys.argv[1])):
+        print(f"no default for the knob of {knob}")
+        failed += 1
     print(f"{len(files)} kernel files, {failed} failures")
     return 1 if failed else 0
 
