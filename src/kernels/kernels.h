@@ -39,8 +39,9 @@ clg_status clg__modules_get(clg_context *ctx, clg__module_request *requests, siz
 
 /**
  * Writes the modules that were compiled from source to the disk cache. Best called once after
- * their kernels ran: asking for a binary costs some drivers about 60 ms a kernel, and only what already ran
- * is in it for the work-group sizes in use. The context does it when it goes, for those left.
+ * their kernels ran: asking for a binary costs some drivers about 60 ms a kernel, and only what
+ * already ran is in it for the work-group sizes in use. The context does it when it goes, for those
+ * left.
  */
 void clg__modules_save(clg_context *ctx);
 

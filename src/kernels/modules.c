@@ -5,10 +5,10 @@
  * and only then answers. A program that was built stays, also when another one of the same call
  * fails.
  *
- * Compiled programs go to disk later (clg__modules_save). Measured with such a driver, 3 kernels: asking
- * for the binary right after the build costs 176 ms and saves the next process 540 ms; asking after
- * the kernels ran costs the same, not before the first step, and saves it 120 ms more, because the
- * binary then holds the kernels for the local sizes in use.
+ * Compiled programs go to disk later (clg__modules_save). Measured with such a driver, 3 kernels:
+ * asking for the binary right after the build costs 176 ms and saves the next process 540 ms;
+ * asking after the kernels ran costs the same, not before the first step, and saves it 120 ms more,
+ * because the binary then holds the kernels for the local sizes in use.
  */
 #include "base/parallel.h"
 #include "device/devices.h"
