@@ -17,8 +17,8 @@
 #include "clgrad/data.h"
 #include "cltrain.h"
 #include "model_file.h"
+#include "output_file.h"
 #include "progress.h"
-#include "run_events.h"
 
 enum { MAX_RUNS = 100000 };
 
@@ -125,22 +125,6 @@ void run_close(struct run_dir *run)
     *run = (struct run_dir){0};
 }
 
-int write_file(const char *path, const char *text)
-{
-    struct run_path temporary;
-    if (strlen(path) > RUN_PATH_SIZE - 100)
-        return report_error(FAILED, "%.200s...: the name is too long", path);
-    snprintf(temporary.text, sizeof temporary.text, "%s.temporary", path);
-    FILE *out = fopen(temporary.text, "w");
-    bool failed = !out || fputs(text, out) < 0 || fflush(out) || fsync(fileno(out));
-    int error = errno;
-    if (out && fclose(out)) failed = true;
-    if (!failed && !rename(temporary.text, path)) return DONE;
-    if (!failed) error = errno;
-    unlink(temporary.text);
-    return report_error(FAILED, "%s: %s", path, strerror(error));
-}
-
 int run_write(const struct run_dir *run, const char *file, const char *text)
 {
     return write_file(run_file(run, file).text, text);
@@ -196,21 +180,35 @@ static int keep_record(struct run_dir *run, const struct epoch_record *record)
     return DONE;
 }
 
-static int write_records(struct run_dir *run, const char *mode, size_t first)
+static int metrics_error(const char *path)
 {
-    struct run_path path = run_file(run, "metrics.jsonl");
-    FILE *file = fopen(path.text, mode);
-    if (!file) return report_error(FAILED, "%s: %s", path.text, strerror(errno));
-    bool failed = false;
+    return report_error(FAILED, "%s: %s", path, strerror(errno));
+}
+
+/* From record `first` on; false: something could not be written. */
+static bool print_records(FILE *file, const struct run_dir *run, size_t first)
+{
+    bool printed = true;
     for (size_t i = first; i < run->count; i++) {
         json_t *object = record_json(&run->records[i]);
         char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
-        if (!text || fprintf(file, "%s\n", text) < 0) failed = true;
+        if (!text || fprintf(file, "%s\n", text) < 0) printed = false;
         free(text);
         json_decref(object);
     }
-    if (fclose(file)) failed = true;
-    return failed ? report_error(FAILED, "%s: %s", path.text, strerror(errno)) : DONE;
+    return printed;
+}
+
+int run_add(struct run_dir *run, const struct epoch_record *record)
+{
+    struct run_path path = run_file(run, "metrics.jsonl");
+    int code = keep_record(run, record);
+    if (code != DONE) return code;
+    FILE *file = fopen(path.text, "a");
+    if (!file) return metrics_error(path.text);
+    bool printed = print_records(file, run, run->count - 1);
+    if (fclose(file)) printed = false;
+    return printed ? DONE : metrics_error(path.text);
 }
 
 static int open_existing(struct run_dir *run, const char *path)
@@ -255,8 +253,12 @@ int run_truncate(struct run_dir *run, int64_t epochs)
     size_t count = 0;
     while (count < run->count && run->records[count].epoch <= epochs) count++;
     drop_records(run, count);
-    int code = write_records(run, "w", 0);
-    return code == DONE ? run_rewrite_events(run) : code;
+    struct output_file file;
+    int code = output_open(&file, run_file(run, "metrics.jsonl").text);
+    if (code != DONE) return code;
+    bool printed = print_records(file.out, run, 0);
+    code = output_close(&file);
+    return printed || code != DONE ? code : report_error(NO_MEMORY, "out of memory");
 }
 
 int run_best(const struct run_dir *run)
@@ -297,12 +299,8 @@ static clg_chart_params chart_of(const struct run_dir *run, const clg_chart_seri
                               .count = validated ? 2 : 1};
 }
 
-int run_add(struct run_dir *run, const struct epoch_record *record)
+int run_draw(const struct run_dir *run)
 {
-    int code = keep_record(run, record);
-    if (code == DONE) code = write_records(run, "a", run->count - 1);
-    if (code == DONE) code = run_append_event(run, record);
-    if (code != DONE) return code;
     clg_chart_series series[2];
     double *columns = curves(run, series);
     if (!columns) return report_error(NO_MEMORY, "out of memory");

@@ -176,6 +176,8 @@ int trainer_resume(struct trainer *trainer)
     trainer->epoch = state.epoch;
     trainer->batch = state.batch;
     int code = run_truncate(&trainer->run, (int64_t)state.epoch);
-    if (code == DONE) note_resumed(trainer, &state);
-    return code;
+    if (code != DONE) return code;
+    trainer_decorate(trainer, WITH_ALL_EVENTS);
+    note_resumed(trainer, &state);
+    return DONE;
 }
