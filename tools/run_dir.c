@@ -4,8 +4,10 @@
  */
 #include "run_dir.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,11 +51,15 @@ static int make_parents(const char *path)
     return DONE;
 }
 
+static int refuse_long_name(void)
+{
+    return report_error(BAD_USAGE, "the name of the run directory is too long");
+}
+
 static int set_path(struct run_dir *run, const char *path)
 {
     *run = (struct run_dir){0};
-    if (strlen(path) > RUN_PATH_SIZE - 100)
-        return report_error(BAD_USAGE, "the name of the run directory is too long");
+    if (strlen(path) > RUN_PATH_SIZE - 100) return refuse_long_name();
     run->path = strdup(path);
     return run->path ? DONE : report_error(NO_MEMORY, "out of memory");
 }
@@ -74,6 +80,39 @@ static int lock(struct run_dir *run)
     return DONE;
 }
 
+/* A folder, or a name in one, that can be written. */
+static int check_place(const char *out)
+{
+    struct run_path place;
+    struct stat info;
+    snprintf(place.text, sizeof place.text, "%s", out);
+    while (stat(place.text, &info)) {
+        if (errno != ENOENT) return report_error(FAILED, "%s: %s", out, strerror(errno));
+        char *slash = strrchr(place.text, '/');
+        if (slash == place.text) slash++;
+        snprintf(slash ? slash : place.text, 2, "%s", slash ? "" : ".");
+    }
+    if (!S_ISDIR(info.st_mode)) errno = ENOTDIR;
+    if (S_ISDIR(info.st_mode) && !access(place.text, W_OK | X_OK)) return DONE;
+    return report_error(FAILED, "%s: %s", place.text, strerror(errno));
+}
+
+static int refuse_run(const char *out)
+{
+    if (access(join(out, "config.yaml").text, F_OK)) return DONE;
+    return report_error(BAD_USAGE,
+                        "%s already holds a run: go on with --resume %s, or choose another --out",
+                        out, out);
+}
+
+int run_check(const char *out)
+{
+    if (!out) return check_place("runs");
+    if (strlen(out) > RUN_PATH_SIZE - 100) return refuse_long_name();
+    int code = check_place(out);
+    return code == DONE ? refuse_run(out) : code;
+}
+
 static int create_named(struct run_dir *run, const char *out)
 {
     int code = set_path(run, out);
@@ -82,11 +121,7 @@ static int create_named(struct run_dir *run, const char *out)
     if (mkdir(out, 0777) && errno != EEXIST)
         return report_error(FAILED, "%s: %s", out, strerror(errno));
     code = lock(run);
-    if (code != DONE || access(run_file(run, "config.yaml").text, F_OK)) return code;
-    return report_error(BAD_USAGE,
-                        "%s already holds a run: go on with --resume %s, or choose another "
-                        "--out",
-                        out, out);
+    return code == DONE ? refuse_run(out) : code;
 }
 
 int run_create(struct run_dir *run, const char *out, const char *name)
@@ -241,11 +276,27 @@ int run_open(struct run_dir *run, const char *path)
     return code == DONE ? read_records(run) : code;
 }
 
+/* What a killed process was writing: nobody else writes here, since the run is locked. */
+static void remove_temporaries(const char *path)
+{
+    static const char hex[] = "[0-9a-f]";
+    char pattern[80] = "*.tmp-";
+    for (int i = 0; i < 6; i++) strcat(pattern, hex);
+    DIR *directory = opendir(path);
+    for (struct dirent *item; directory && (item = readdir(directory));)
+        if (!fnmatch(pattern, item->d_name, 0) || !fnmatch("*.temporary", item->d_name, 0))
+            unlinkat(dirfd(directory), item->d_name, 0);
+    if (directory) closedir(directory);
+}
+
 int run_open_to_train(struct run_dir *run, const char *path)
 {
     int code = open_existing(run, path);
     if (code == DONE) code = lock(run);
-    return code == DONE ? read_records(run) : code;
+    if (code != DONE) return code;
+    remove_temporaries(run->path);
+    remove_temporaries(run_file(run, "checkpoints").text);
+    return read_records(run);
 }
 
 int run_truncate(struct run_dir *run, int64_t epochs)

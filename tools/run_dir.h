@@ -36,6 +36,11 @@ struct run_path {
 struct run_path run_file(const struct run_dir *run, const char *file);
 
 /**
+ * Makes nothing, but finds what would keep run_create from making `out`: for before the work that
+ * comes in between.
+ */
+int run_check(const char *out);
+/**
  * Makes the directory `out` (and its parents), or runs/NAME-N with the first free N if out is NULL.
  * An `out` that holds a run already is refused. Nobody else can train the run until run_close. All
  * functions: DONE, or an exit code after a message.
