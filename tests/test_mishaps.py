@@ -204,7 +204,7 @@ class Inputs(Tables):
         """Drawn digits are no table, whatever the run's data was."""
         self.train("--out", "run", "--epochs", "1")
         for command in "eval", "landscape":
-            self.assertIn("but model 'table' takes input (2)",
+            self.assertIn("the built-in digits have 10 classes, not 3",
                           self.cltrain(command, "run", "--data", "builtin", code=3).stderr)
 
     def test_nothing_in_it(self):
