@@ -15,11 +15,16 @@
 static char scratch[128];
 
 /* In memory where there is a place for that: these tests sync files hundreds of times. */
-static inline void scratch_make(void)
+static inline const char *scratch_place(void)
 {
     const char *place = getenv("TMPDIR");
-    if (!place) place = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
-    snprintf(scratch, sizeof scratch, "%s/clgrad tést-XXXXXX", place);
+    if (place) return place;
+    return access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+}
+
+static inline void scratch_make(void)
+{
+    snprintf(scratch, sizeof scratch, "%s/clgrad tést-XXXXXX", scratch_place());
     ck_assert_ptr_nonnull(mkdtemp(scratch));
 }
 

@@ -2,12 +2,13 @@
  * Base layer: messages, the counted allocator and its fault points, checked arithmetic, strings,
  * hashing, and files that are replaced whole or not at all.
  */
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "testing.h"
+#include "scratch.h"
 
 /* ---- messages ---- */
 
@@ -176,21 +177,20 @@ END_TEST
 
 /* ---- files ---- */
 
-static char folder[64], path[128];
+static char path[256];
 
 static void make_folder(void)
 {
-    snprintf(folder, sizeof folder, "/tmp/clgrad-base-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(folder));
-    snprintf(path, sizeof path, "%s/file with space", folder);
+    scratch_make();
+    snprintf(path, sizeof path, "%s/file with space", scratch);
 }
 
-/* rmdir succeeds only if no temporary file was left behind. */
+/* No temporary file was left behind. */
 static void remove_folder(void)
 {
     unlink(path);
-    ck_assert_int_eq(rmdir(folder), 0);
-    testing_nothing_live();
+    ck_assert_int_eq(scratch_entries("."), 0);
+    scratch_remove();
 }
 
 static void assert_content(const char *expected)
@@ -219,6 +219,40 @@ START_TEST(a_file_is_replaced_whole)
 }
 END_TEST
 
+/* The link stays, and what it points to is replaced: also if that is not there yet. */
+START_TEST(a_link_is_followed)
+{
+    const char *link = scratch_path("link");
+    struct stat st;
+    ck_assert_int_eq(symlink("file with space", link), 0);
+    TEST_OK(clg__file_write_atomic(link, "first", 5, true));
+    assert_content("first");
+    TEST_OK(clg__file_write_atomic(link, "second", 6, true));
+    assert_content("second");
+    ck_assert_int_eq(lstat(link, &st), 0);
+    ck_assert(S_ISLNK(st.st_mode));
+    ck_assert_int_eq(unlink(link), 0);
+}
+END_TEST
+
+/* What is no plain file is written and not replaced. */
+START_TEST(a_pipe_stays_a_pipe)
+{
+    char content[8] = "";
+    struct stat st;
+    ck_assert_int_eq(mkfifo(path, 0600), 0);
+    int both = open(path, O_RDWR | O_NONBLOCK);
+    ck_assert_int_ge(both, 0);
+    TEST_OK(clg__file_write_atomic(path, "through", 7, true));
+    ck_assert_int_eq(read(both, content, sizeof content), 7);
+    ck_assert_str_eq(content, "through");
+    close(both);
+    ck_assert_int_eq(stat(path, &st), 0);
+    ck_assert(S_ISFIFO(st.st_mode));
+    TEST_FAILS(clg__file_write_atomic(scratch, "x", 1, true), CLG_ERROR_IO, "cannot open");
+}
+END_TEST
+
 /* Whatever file system call fails, the old or the new content is there, never a mixture. */
 START_TEST(a_failing_write_keeps_the_old_file)
 {
@@ -243,7 +277,7 @@ START_TEST(reading_refuses_what_is_missing_large_or_no_file)
     TEST_FAILS(clg__file_read(path, 10, &data, &size), CLG_ERROR_IO, "file with space");
     TEST_OK(clg__file_write_atomic(path, "eleven byte", 11, false));
     TEST_FAILS(clg__file_read(path, 10, &data, &size), CLG_ERROR_FORMAT, "11 bytes");
-    TEST_FAILS(clg__file_read(folder, 10, &data, &size), CLG_ERROR_IO, "not a regular file");
+    TEST_FAILS(clg__file_read(scratch, 10, &data, &size), CLG_ERROR_IO, "not a regular file");
     ck_assert_ptr_null(data);
     ck_assert_uint_eq(size, 0);
 }
@@ -264,15 +298,15 @@ END_TEST
 
 START_TEST(directories_are_made_with_their_parents)
 {
-    char deep[160];
-    snprintf(deep, sizeof deep, "%s/a/b", folder);
+    char deep[300];
+    snprintf(deep, sizeof deep, "%s/a/b", scratch);
     TEST_OK(clg__make_directories(deep, 0700));
     TEST_OK(clg__make_directories(deep, 0700));
     struct stat st;
     ck_assert_int_eq(stat(deep, &st), 0);
     ck_assert_uint_eq(st.st_mode & 0777, 0700);
     rmdir(deep);
-    snprintf(deep, sizeof deep, "%s/a", folder);
+    snprintf(deep, sizeof deep, "%s/a", scratch);
     rmdir(deep);
     TEST_OK(clg__file_write_atomic(path, "x", 1, false));
     snprintf(deep, sizeof deep, "%s/below", path);
@@ -301,6 +335,8 @@ int main(void)
     tcase_add_checked_fixture(files, make_folder, remove_folder);
     suite_add_tcase(suite, files);
     tcase_add_test(files, a_file_is_replaced_whole);
+    tcase_add_test(files, a_link_is_followed);
+    tcase_add_test(files, a_pipe_stays_a_pipe);
     tcase_add_test(files, a_failing_write_keeps_the_old_file);
     tcase_add_test(files, reading_refuses_what_is_missing_large_or_no_file);
     tcase_add_test(files, a_path_is_in_a_directory);

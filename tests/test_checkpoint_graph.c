@@ -3,50 +3,14 @@
  * to the bit; what does not fit is named and changes nothing; failures in between leave old files
  * intact.
  */
-#include <dirent.h>
 #include <math.h>
-#include <unistd.h>
 
 #include "clgrad/checkpoint.h"
 #include "clgrad/clgrad.h"
+#include "scratch.h"
 #include "testing_context.h"
 
-/* ---- a folder, and a network with every kind of state: moments, running statistics, dropout ----
- */
-
-static char folder[64];
-
-/* The folder is flat. */
-static void remove_files(void)
-{
-    DIR *directory = opendir(folder);
-    ck_assert_ptr_nonnull(directory);
-    struct dirent *entry;
-    while ((entry = readdir(directory)))
-        if (entry->d_name[0] != '.') unlinkat(dirfd(directory), entry->d_name, 0);
-    closedir(directory);
-}
-
-/* rmdir succeeds only if nothing unexpected was left behind. */
-static void remove_folder(void)
-{
-    remove_files();
-    ck_assert_int_eq(rmdir(folder), 0);
-    testing_nothing_live();
-}
-
-static void make_folder(void)
-{
-    snprintf(folder, sizeof folder, "/tmp/clgrad-checkpoint-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(folder));
-}
-
-static const char *path_of(const char *name)
-{
-    static char path[160];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    return path;
-}
+/* ---- a network with every kind of state: moments, running statistics, dropout ---- */
 
 typedef struct network {
     clg_graph *graph;
@@ -125,14 +89,14 @@ START_TEST(resumed_training_is_the_same_to_the_bit)
     network whole = network_create(8, true), resumed = network_create(8, true);
     TEST_OK(network_compile(&whole, ctx));
     run_steps(&whole, 0, 5);
-    TEST_OK(clg_graph_save(whole.graph, folder,
+    TEST_OK(clg_graph_save(whole.graph, scratch,
                            clg_graph_save_options(.epoch = 2, .batch = 7, .seed = UINT64_MAX)));
     run_steps(&whole, 5, 5);
 
     bool before_compiling = _i == 0; /* values may come before or after the device memory */
     clg_graph_state state;
     if (!before_compiling) TEST_OK(network_compile(&resumed, ctx));
-    TEST_OK(clg_graph_load(resumed.graph, folder, NULL, &state));
+    TEST_OK(clg_graph_load(resumed.graph, scratch, NULL, &state));
     if (before_compiling) TEST_OK(network_compile(&resumed, ctx));
     ck_assert(state.step == 5 && state.epoch == 2 && state.batch == 7 && state.seed == UINT64_MAX);
     ck_assert(state.restored == 10 && state.kept == 0 && state.ignored == 0);
@@ -149,8 +113,8 @@ START_TEST(an_inference_graph_needs_no_optimizer_state)
 {
     network trained = network_create(8, true), other = network_create(8, false);
     clg_graph_state state;
-    TEST_OK(clg_graph_save(trained.graph, folder, NULL));
-    TEST_OK(clg_graph_load(other.graph, folder, NULL, &state));
+    TEST_OK(clg_graph_save(trained.graph, scratch, NULL));
+    TEST_OK(clg_graph_load(other.graph, scratch, NULL, &state));
     ck_assert(state.restored == 8 && state.ignored == 2);
     network_destroy(&trained);
     network_destroy(&other);
@@ -167,14 +131,14 @@ START_TEST(a_different_network_is_refused_by_name_and_shapes)
         clg_variable(plain.graph, "extra", CLG_SHAPE(2), CLG_INIT(.value = 0), true);
     float before = first_of(wider.graph, "fc2.bias");
     TEST_OK(clg_variable_write(clg_graph_find(trained.graph, "fc2.bias"), (float[]){1, 2, 3}, 3));
-    TEST_OK(clg_graph_save(trained.graph, folder, NULL));
-    TEST_FAILS(clg_graph_load(wider.graph, folder, NULL, NULL), CLG_ERROR_FORMAT,
+    TEST_OK(clg_graph_save(trained.graph, scratch, NULL));
+    TEST_FAILS(clg_graph_load(wider.graph, scratch, NULL, NULL), CLG_ERROR_FORMAT,
                "fc1.weight is (6, 8) in the checkpoint, but (6, 9) in the graph");
     ck_assert(first_of(wider.graph, "fc2.bias") == before);
-    TEST_FAILS(clg_graph_load(plain.graph, folder, NULL, NULL), CLG_ERROR_FORMAT,
+    TEST_FAILS(clg_graph_load(plain.graph, scratch, NULL, NULL), CLG_ERROR_FORMAT,
                "no extra (2) that the graph needs");
-    TEST_OK(clg_graph_save(plain.graph, folder, NULL));
-    TEST_FAILS(clg_graph_load(trained.graph, folder, NULL, NULL), CLG_ERROR_FORMAT,
+    TEST_OK(clg_graph_save(plain.graph, scratch, NULL));
+    TEST_FAILS(clg_graph_load(trained.graph, scratch, NULL, NULL), CLG_ERROR_FORMAT,
                "no optimizer.m (99)");
     ck_assert_ptr_nonnull(extra);
     network_destroy(&trained);
@@ -187,8 +151,8 @@ START_TEST(arrays_that_the_graph_lacks_are_refused)
 {
     network small = network_create(8, false), large = network_create(8, false);
     clg_variable(large.graph, "fc3.weight", CLG_SHAPE(2, 5), CLG_INIT(.value = 0), true);
-    TEST_OK(clg_graph_save(large.graph, folder, NULL));
-    TEST_FAILS(clg_graph_load(small.graph, folder, NULL, NULL), CLG_ERROR_FORMAT,
+    TEST_OK(clg_graph_save(large.graph, scratch, NULL));
+    TEST_FAILS(clg_graph_load(small.graph, scratch, NULL, NULL), CLG_ERROR_FORMAT,
                "fc3.weight (2, 5), which the graph does not have");
     network_destroy(&small);
     network_destroy(&large);
@@ -200,10 +164,10 @@ START_TEST(partial_restoring_takes_what_fits)
     network trained = network_create(8, true), wider = network_create(9, true);
     clg_graph_set_steps(trained.graph, 5);
     TEST_OK(clg_variable_write(clg_graph_find(trained.graph, "fc2.bias"), (float[]){1, 2, 3}, 3));
-    TEST_OK(clg_graph_save(trained.graph, folder, NULL));
+    TEST_OK(clg_graph_save(trained.graph, scratch, NULL));
     clg_graph_state state;
     TEST_OK(
-        clg_graph_load(wider.graph, folder, clg_graph_restore_options(.partial = true), &state));
+        clg_graph_load(wider.graph, scratch, clg_graph_restore_options(.partial = true), &state));
     ck_assert(state.restored == 1 && state.kept == 9 && state.ignored == 9 && state.step == 5);
     ck_assert(first_of(wider.graph, "fc2.bias") == 1.0f);
     ck_assert_uint_eq(clg_graph_steps(wider.graph), 0);
@@ -219,12 +183,12 @@ START_TEST(settings_and_metadata_are_kept)
     network net = network_create(8, false);
     clg_metadata pair = {"answer", "42"};
     clg_graph_set_steps(net.graph, 12);
-    TEST_OK(clg_graph_save(net.graph, folder,
+    TEST_OK(clg_graph_save(net.graph, scratch,
                            clg_graph_save_options(.settings = "model: {layers: []}\n",
                                                   .metadata = &pair, .metadata_count = 1)));
     clg_safetensors *file;
     clg_checkpoint_found found;
-    TEST_OK(clg_checkpoint_load(&file, folder, NULL, &found));
+    TEST_OK(clg_checkpoint_load(&file, scratch, NULL, &found));
     ck_assert_uint_eq(found.step, 12);
     ck_assert_str_eq(clg_safetensors_metadata(file, "settings"), "model: {layers: []}\n");
     ck_assert_str_eq(clg_safetensors_metadata(file, "answer"), "42");
@@ -242,8 +206,8 @@ static clg_status load_foreign(const char *key, const char *value, clg_dtype dty
     clg_array array = {"w", dtype, CLG_SHAPE(2), w};
     clg_metadata pair = {key, value};
     clg_safetensors_write_params params = {.metadata = &pair, .metadata_count = key != NULL};
-    TEST_OK(clg_safetensors_write(path_of("foreign.safetensors"), &array, 1, &params));
-    clg_status status = clg_graph_load(g, path_of("foreign.safetensors"), NULL, out);
+    TEST_OK(clg_safetensors_write(scratch_path("foreign.safetensors"), &array, 1, &params));
+    clg_status status = clg_graph_load(g, scratch_path("foreign.safetensors"), NULL, out);
     ck_assert(first_of(g, "w") == (status == CLG_OK ? 5.0f : 0.0f));
     clg_graph_destroy(g);
     return status;
@@ -285,7 +249,7 @@ static uint64_t loaded_step(void)
 {
     network other = network_create(8, true);
     clg_graph_state state;
-    TEST_OK(clg_graph_load(other.graph, folder, NULL, &state));
+    TEST_OK(clg_graph_load(other.graph, scratch, NULL, &state));
     ck_assert(first_of(other.graph, "fc2.bias") == (float)state.step);
     network_destroy(&other);
     return state.step;
@@ -301,12 +265,13 @@ START_TEST(a_failing_save_leaves_a_directory_that_loads)
     bool hit = true;
     uint64_t failures = 0;
     for (uint64_t n = 1; hit; n++) {
-        remove_files();
+        scratch_remove_tree(scratch);
+        scratch_make();
         set_step(&net, 1);
-        TEST_OK(clg_graph_save(net.graph, folder, NULL));
+        TEST_OK(clg_graph_save(net.graph, scratch, NULL));
         set_step(&net, 2);
         clg__fault_set(faults[_i].kind, n, n % 2 == 0, faults[_i].code);
-        clg_status status = clg_graph_save(net.graph, folder, NULL);
+        clg_status status = clg_graph_save(net.graph, scratch, NULL);
         hit = clg__fault_passed(faults[_i].kind) >= n;
         clg__fault_set(faults[_i].kind, 0, false, 0);
         uint64_t step = loaded_step();
@@ -326,13 +291,13 @@ START_TEST(a_failing_load_is_reported_and_nothing_leaks)
     network net = network_create(8, true);
     TEST_OK(network_compile(&net, ctx));
     set_step(&net, 2);
-    TEST_OK(clg_graph_save(net.graph, folder, NULL));
+    TEST_OK(clg_graph_save(net.graph, scratch, NULL));
     int64_t live = clg__live_allocations();
     bool hit = true;
     for (uint64_t n = 1; hit; n++) {
         clg_graph_set_steps(net.graph, 1);
         clg__fault_set(faults[_i].kind, n, n % 2 == 0, faults[_i].code);
-        clg_status status = clg_graph_load(net.graph, folder, NULL, NULL);
+        clg_status status = clg_graph_load(net.graph, scratch, NULL, NULL);
         hit = clg__fault_passed(faults[_i].kind) >= n;
         clg__fault_set(faults[_i].kind, 0, false, 0);
         ck_assert_int_eq(clg__live_allocations(), live);
@@ -347,10 +312,7 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("checkpoint_graph");
-    TCase *graphs = tcase_create("graphs");
-    tcase_add_checked_fixture(graphs, make_folder, remove_folder);
-    tcase_set_timeout(graphs, 300);
-    suite_add_tcase(suite, graphs);
+    TCase *graphs = scratch_case(suite, "graphs");
     tcase_add_loop_test(graphs, resumed_training_is_the_same_to_the_bit, 0, 2);
     tcase_add_test(graphs, an_inference_graph_needs_no_optimizer_state);
     tcase_add_test(graphs, a_different_network_is_refused_by_name_and_shapes);

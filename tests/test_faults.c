@@ -12,11 +12,11 @@
 
 #include "clgrad/checkpoint.h"
 #include "clgrad/clgrad.h"
-#include "testing.h"
+#include "scratch.h"
 
 enum { BATCH = 4, LIVES = 90 };
 
-static char directory[] = "/tmp/clgrad-faults-XXXXXX";
+static char directory[256];
 
 typedef struct life {
     clg_context *ctx;
@@ -147,6 +147,7 @@ END_TEST
 
 int main(void)
 {
+    snprintf(directory, sizeof directory, "%s/clgrad-faults-XXXXXX", scratch_place());
     if (!mkdtemp(directory)) return EXIT_FAILURE;
     Suite *suite = suite_create("faults");
     TCase *faults = testing_case(suite, "faults");
@@ -155,7 +156,7 @@ int main(void)
     tcase_add_loop_test(faults, opencl_calls_fail, 0, 2);
     tcase_add_loop_test(faults, file_operations_fail, 0, 2);
     int result = testing_run(suite);
-    char command[256];
+    char command[300];
     snprintf(command, sizeof command, "rm -rf '%s'", directory);
     return system(command) == 0 ? result : EXIT_FAILURE;
 }

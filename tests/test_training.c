@@ -7,6 +7,7 @@
 
 #include "clgrad/checkpoint.h"
 #include "clgrad/clgrad.h"
+#include "scratch.h"
 #include "testing_context.h"
 
 enum { BATCH = 64 };
@@ -134,8 +135,7 @@ static void compare(const net *a, const net *b)
 
 START_TEST(same_bits_twice_and_after_a_stop)
 {
-    char directory[] = "/tmp/clgrad-training-XXXXXX";
-    ck_assert_ptr_nonnull(mkdtemp(directory));
+    scratch_make();
     clg_context *ctx;
     net whole = {0}, stopped = {0}, resumed = {0};
     ctx = testing_context();
@@ -146,8 +146,8 @@ START_TEST(same_bits_twice_and_after_a_stop)
     train(&whole, loader, 20);
     TEST_OK(clg_loader_seek(loader, 0, 0));
     train(&stopped, loader, 11); /* in the middle of the second epoch of 8 batches */
-    TEST_OK(clg_graph_save(stopped.graph, directory, NULL));
-    TEST_OK(clg_graph_load(resumed.graph, directory, NULL, NULL));
+    TEST_OK(clg_graph_save(stopped.graph, scratch, NULL));
+    TEST_OK(clg_graph_load(resumed.graph, scratch, NULL, NULL));
     TEST_OK(clg_loader_seek(loader, 1, 3));
     train(&resumed, loader, 20);
     compare(&whole, &resumed);
@@ -159,9 +159,7 @@ START_TEST(same_bits_twice_and_after_a_stop)
     end_net(&stopped);
     end_net(&resumed);
     clg_context_destroy(ctx);
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'", directory);
-    ck_assert_int_eq(system(command), 0);
+    scratch_remove();
 }
 END_TEST
 

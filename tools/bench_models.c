@@ -113,7 +113,7 @@ static int load_model(struct bench_setup *setup, const struct bench_case *row)
     char batch[32];
     snprintf(batch, sizeof batch, "%lld", (long long)row->batch);
     int code = model_file_load(&setup->file, row->model);
-    if (code == DONE) code = model_file_override(&setup->file, "batch", batch);
+    if (code == DONE) code = model_file_override(&setup->file, "batch", batch, "batch");
     if (code == DONE) code = model_file_resolve(&setup->file);
     if (code == DONE) code = network_build(&setup->network, &setup->file);
     setup->graph = setup->network.graph;

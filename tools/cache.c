@@ -56,7 +56,7 @@ static int run(const void *values, int argc, char **argv)
     const char *names[] = {actions[0].name, actions[1].name}, *word = argc ? argv[0] : "info";
     for (size_t i = 0; i < sizeof actions / sizeof *actions; i++)
         if (!strcmp(actions[i].name, word)) return actions[i].run(values);
-    return report_error(BAD_USAGE, "cache: unknown action '%s'%s", word,
+    return report_error(BAD_USAGE, "cache: unknown action '%s'%s: there are info and clear", word,
                         suggestion(word, names, 2));
 }
 

@@ -56,6 +56,9 @@ int report_error(int code, const char *format, ...) CLG_PRINTF(2, 3);
 int report_status(clg_status status, const char *what);
 /** Same for what could not be written: no input is to blame. */
 int report_unwritten(clg_status status, const char *what);
+/** How these show errors from here on: work may fail that the command goes on without. */
+enum severity { AS_ERROR, AS_WARNING, AS_NOTHING };
+void report_errors(enum severity severity);
 /** Exit code that stands for a status. */
 int exit_code_of(clg_status status);
 /** Writes a line for people to stderr. */

@@ -6,6 +6,7 @@
 #include "datasets.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "cltrain.h"
 #include "loss.h"
@@ -73,7 +74,10 @@ static clg_dataset_params params_of(const struct model_file *file, const char *s
 static int open_part(clg_dataset **out, const struct model_file *file, const char *source,
                      clg_data_part part, const clg_dataset_params *params)
 {
-    clg_status status = clg_dataset_open(out, source, part, params);
+    clg_dataset_params own = *params;
+    /* The format is that of the model file's data, in whose place drawn digits were asked for. */
+    if (!strcmp(source, "builtin") && access(source, F_OK)) own.format = "builtin";
+    clg_status status = clg_dataset_open(out, source, part, &own);
     if (status != CLG_OK) return report_status(status, NULL);
     int code = check_shape(*out, &file->content->model);
     return code == DONE ? check_targets(*out, &file->content->model) : code;
@@ -84,6 +88,12 @@ static int hold_out(clg_dataset **from, clg_dataset **held_out, double fraction,
                     const char *what)
 {
     clg_dataset *rest = NULL;
+    const clg_dataset_info *info = clg_dataset_describe(*from);
+    if (info->count < 2)
+        return report_error(BAD_INPUT,
+                            "%s: a single sample is left, of which no %s part can be "
+                            "held out",
+                            info->source, what);
     clg_status status = clg_dataset_split(*from, fraction, seed, &rest, held_out);
     if (status != CLG_OK) return report_status(status, what);
     clg_dataset_destroy(*from); /* the parts keep the memory they share */

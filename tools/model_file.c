@@ -5,7 +5,6 @@
  */
 #include "model_file.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -16,6 +15,7 @@
 #include "cltrain.h"
 #include "embedded.h"
 #include "optimizer_settings.h"
+#include "options.h"
 
 /* ---- schema ---- */
 
@@ -150,17 +150,12 @@ static void **slot_of(struct settings *settings, const struct key_row *row)
 
 static bool parse_whole(const char *text, void *value)
 {
-    char *end;
-    errno = 0;
-    *(int64_t *)value = strtoll(text, &end, 10);
-    return !errno && end != text && !*end;
+    return read_whole(text, value);
 }
 
 static bool parse_real(const char *text, void *value)
 {
-    char *end;
-    *(double *)value = strtod(text, &end);
-    return end != text && !*end && isfinite(*(double *)value);
+    return read_real(text, value);
 }
 
 static bool parse_flag(const char *text, void *value)
@@ -257,7 +252,8 @@ static char *range_text(const struct key_row *row, char text[64])
     return text;
 }
 
-int model_file_override(struct model_file *file, const char *setting, const char *text)
+int model_file_override(struct model_file *file, const char *setting, const char *text,
+                        const char *option)
 {
     const struct key_row *row = find_setting(setting);
     struct settings *settings = &file->content->training;
@@ -267,17 +263,14 @@ int model_file_override(struct model_file *file, const char *setting, const char
     if (!value) return report_error(NO_MEMORY, "out of memory");
     if (row->type != KEY_TEXT &&
         (!key_types[row->type].parse(text, value) || !in_range(row, value))) {
-        char option[64], range[64];
+        char range[64];
         free(value);
-        snprintf(option, sizeof option, "%s", setting);
-        for (char *at = option; *at; at++)
-            if (*at == '_') *at = '-';
         return report_error(BAD_USAGE, "--%s takes %s in %s, not '%s'", option,
                             key_types[row->type].wanted, range_text(row, range), text);
     }
     free(*slot_of(settings, row));
     *slot_of(settings, row) = value;
-    return DONE;
+    return yaml_source_override(&file->source, row->section, row->name, option);
 }
 
 static int fill_default(struct settings *settings, const struct key_row *row)

@@ -220,8 +220,12 @@ void model_file_clear(struct model_file *file);
 /** Whether a model of this name comes with the tool. */
 bool model_file_is_builtin(const char *name);
 
-/** Replaces a setting by text from the command line. BAD_USAGE if it is not one of its values. */
-int model_file_override(struct model_file *file, const char *setting, const char *text);
+/**
+ * Replaces a setting by the text of an option (its name, a constant), which is named from then on
+ * where the setting does not fit. BAD_USAGE if the text is not one of its values.
+ */
+int model_file_override(struct model_file *file, const char *setting, const char *text,
+                        const char *option);
 
 /** Checks ranges and fills in the defaults, after all overrides. */
 int model_file_resolve(struct model_file *file);

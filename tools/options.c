@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,6 +44,35 @@ static int refuse_option(const struct command *command, const char *given)
                         near ? "'?)" : "", command->name);
 }
 
+static bool has_only(const char *text, const char *characters)
+{
+    return *text && !text[strspn(text, characters)];
+}
+
+bool read_whole(const char *text, int64_t *out)
+{
+    char *end;
+    errno = 0;
+    *out = strtoll(text, &end, 10);
+    return !errno && has_only(text, "+-0123456789") && !*end;
+}
+
+bool read_real(const char *text, double *out)
+{
+    char *end;
+    *out = strtod(text, &end);
+    return has_only(text, "+-.0123456789eE") && !*end && isfinite(*out);
+}
+
+/* Such an option without a name is a slip: an unset variable in a script. */
+static bool names_file(const struct option_row *row)
+{
+    static const char *const arguments[] = {"FILE", "DIR", "PATH"};
+    for (size_t i = 0; i < sizeof arguments / sizeof *arguments; i++)
+        if (!strcmp(row->argument, arguments[i])) return true;
+    return false;
+}
+
 static int store(const struct command *command, const struct option_row *row, const char *text,
                  void *values)
 {
@@ -50,12 +80,14 @@ static int store(const struct command *command, const struct option_row *row, co
     if (row->kind == OPTION_FLAG) {
         *(bool *)slot = true;
     } else if (row->kind == OPTION_TEXT) {
+        if (!*text && names_file(row))
+            return report_error(BAD_USAGE, "%s: --%s takes the name of a %s, which '' is not",
+                                command->name, row->name,
+                                strcmp(row->argument, "DIR") ? "file" : "folder");
         *(const char **)slot = text;
     } else {
-        char *end;
-        errno = 0;
-        long long number = strtoll(text, &end, 10);
-        if (errno || end == text || *end || number < 1)
+        int64_t number;
+        if (!read_whole(text, &number) || number < 1)
             return report_error(BAD_USAGE, "%s: --%s takes a whole number of 1 or more, not '%s'",
                                 command->name, row->name, text);
         *(int64_t *)slot = number;
@@ -66,10 +98,9 @@ static int store(const struct command *command, const struct option_row *row, co
 int option_number(const char *command, const char *option, const char *text, double low,
                   double high, double *out)
 {
-    char *end;
+    double number;
     if (!text) return DONE;
-    double number = strtod(text, &end);
-    if (end == text || *end || !(number >= low && number <= high))
+    if (!read_real(text, &number) || number < low || number > high)
         return report_error(BAD_USAGE, "%s: --%s takes a number in %g .. %g, not '%s'", command,
                             option, low, high, text);
     *out = number;

@@ -4,7 +4,9 @@
 #ifndef CLTRAIN_OPTIONS_H
 #define CLTRAIN_OPTIONS_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct command;
 
@@ -53,6 +55,13 @@ int options_parse(const struct command *command, int argc, char **argv, void *va
  */
 int option_number(const char *command, const char *option, const char *text, double low,
                   double high, double *out);
+
+/**
+ * A number as people write it, whole text: no hexadecimal, "inf" or blanks, which strtod takes.
+ * False: it is none, or too large.
+ */
+bool read_whole(const char *text, int64_t *out);
+bool read_real(const char *text, double *out);
 
 /** Prints the help of one subcommand to stdout. */
 void options_help(const struct command *command);

@@ -11,7 +11,7 @@
 
 #include "cltrain.h"
 #include "embedded.h"
-#include "run_dir.h"
+#include "output_file.h"
 
 static const char *part(const char *name)
 {

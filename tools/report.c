@@ -33,11 +33,19 @@ int exit_code_of(clg_status status)
     return FAILED;
 }
 
+static enum severity errors_are = AS_ERROR;
+
+void report_errors(enum severity severity)
+{
+    errors_are = severity;
+}
+
 int report_error(int code, const char *format, ...)
 {
     va_list args;
+    if (errors_are == AS_NOTHING) return code;
     va_start(args, format);
-    fputs("cltrain: error: ", stderr);
+    fputs(errors_are == AS_ERROR ? "cltrain: error: " : "cltrain: warning: ", stderr);
     vfprintf(stderr, format, args);
     fputc('\n', stderr);
     va_end(args);

@@ -4,8 +4,10 @@
  */
 #include "run_dir.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,8 +19,8 @@
 #include "clgrad/data.h"
 #include "cltrain.h"
 #include "model_file.h"
+#include "output_file.h"
 #include "progress.h"
-#include "run_events.h"
 
 enum { MAX_RUNS = 100000 };
 
@@ -49,11 +51,15 @@ static int make_parents(const char *path)
     return DONE;
 }
 
+static int refuse_long_name(void)
+{
+    return report_error(BAD_USAGE, "the name of the run directory is too long");
+}
+
 static int set_path(struct run_dir *run, const char *path)
 {
     *run = (struct run_dir){0};
-    if (strlen(path) > RUN_PATH_SIZE - 100)
-        return report_error(BAD_USAGE, "the name of the run directory is too long");
+    if (strlen(path) > RUN_PATH_SIZE - 100) return refuse_long_name();
     run->path = strdup(path);
     return run->path ? DONE : report_error(NO_MEMORY, "out of memory");
 }
@@ -74,6 +80,39 @@ static int lock(struct run_dir *run)
     return DONE;
 }
 
+/* A folder, or a name in one, that can be written. */
+static int check_place(const char *out)
+{
+    struct run_path place;
+    struct stat info;
+    snprintf(place.text, sizeof place.text, "%s", out);
+    while (stat(place.text, &info)) {
+        if (errno != ENOENT) return report_error(FAILED, "%s: %s", out, strerror(errno));
+        char *slash = strrchr(place.text, '/');
+        if (slash == place.text) slash++;
+        snprintf(slash ? slash : place.text, 2, "%s", slash ? "" : ".");
+    }
+    if (!S_ISDIR(info.st_mode)) errno = ENOTDIR;
+    if (S_ISDIR(info.st_mode) && !access(place.text, W_OK | X_OK)) return DONE;
+    return report_error(FAILED, "%s: %s", place.text, strerror(errno));
+}
+
+static int refuse_run(const char *out)
+{
+    if (access(join(out, "config.yaml").text, F_OK)) return DONE;
+    return report_error(BAD_USAGE,
+                        "%s already holds a run: go on with --resume %s, or choose another --out",
+                        out, out);
+}
+
+int run_check(const char *out)
+{
+    if (!out) return check_place("runs");
+    if (strlen(out) > RUN_PATH_SIZE - 100) return refuse_long_name();
+    int code = check_place(out);
+    return code == DONE ? refuse_run(out) : code;
+}
+
 static int create_named(struct run_dir *run, const char *out)
 {
     int code = set_path(run, out);
@@ -82,11 +121,7 @@ static int create_named(struct run_dir *run, const char *out)
     if (mkdir(out, 0777) && errno != EEXIST)
         return report_error(FAILED, "%s: %s", out, strerror(errno));
     code = lock(run);
-    if (code != DONE || access(run_file(run, "config.yaml").text, F_OK)) return code;
-    return report_error(BAD_USAGE,
-                        "%s already holds a run: go on with --resume %s, or choose another "
-                        "--out",
-                        out, out);
+    return code == DONE ? refuse_run(out) : code;
 }
 
 int run_create(struct run_dir *run, const char *out, const char *name)
@@ -123,22 +158,6 @@ void run_close(struct run_dir *run)
     free(run->path);
     free(run->records);
     *run = (struct run_dir){0};
-}
-
-int write_file(const char *path, const char *text)
-{
-    struct run_path temporary;
-    if (strlen(path) > RUN_PATH_SIZE - 100)
-        return report_error(FAILED, "%.200s...: the name is too long", path);
-    snprintf(temporary.text, sizeof temporary.text, "%s.temporary", path);
-    FILE *out = fopen(temporary.text, "w");
-    bool failed = !out || fputs(text, out) < 0 || fflush(out) || fsync(fileno(out));
-    int error = errno;
-    if (out && fclose(out)) failed = true;
-    if (!failed && !rename(temporary.text, path)) return DONE;
-    if (!failed) error = errno;
-    unlink(temporary.text);
-    return report_error(FAILED, "%s: %s", path, strerror(error));
 }
 
 int run_write(const struct run_dir *run, const char *file, const char *text)
@@ -196,21 +215,35 @@ static int keep_record(struct run_dir *run, const struct epoch_record *record)
     return DONE;
 }
 
-static int write_records(struct run_dir *run, const char *mode, size_t first)
+static int metrics_error(const char *path)
 {
-    struct run_path path = run_file(run, "metrics.jsonl");
-    FILE *file = fopen(path.text, mode);
-    if (!file) return report_error(FAILED, "%s: %s", path.text, strerror(errno));
-    bool failed = false;
+    return report_error(FAILED, "%s: %s", path, strerror(errno));
+}
+
+/* From record `first` on; false: something could not be written. */
+static bool print_records(FILE *file, const struct run_dir *run, size_t first)
+{
+    bool printed = true;
     for (size_t i = first; i < run->count; i++) {
         json_t *object = record_json(&run->records[i]);
         char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
-        if (!text || fprintf(file, "%s\n", text) < 0) failed = true;
+        if (!text || fprintf(file, "%s\n", text) < 0) printed = false;
         free(text);
         json_decref(object);
     }
-    if (fclose(file)) failed = true;
-    return failed ? report_error(FAILED, "%s: %s", path.text, strerror(errno)) : DONE;
+    return printed;
+}
+
+int run_add(struct run_dir *run, const struct epoch_record *record)
+{
+    struct run_path path = run_file(run, "metrics.jsonl");
+    int code = keep_record(run, record);
+    if (code != DONE) return code;
+    FILE *file = fopen(path.text, "a");
+    if (!file) return metrics_error(path.text);
+    bool printed = print_records(file, run, run->count - 1);
+    if (fclose(file)) printed = false;
+    return printed ? DONE : metrics_error(path.text);
 }
 
 static int open_existing(struct run_dir *run, const char *path)
@@ -243,11 +276,27 @@ int run_open(struct run_dir *run, const char *path)
     return code == DONE ? read_records(run) : code;
 }
 
+/* What a killed process was writing: nobody else writes here, since the run is locked. */
+static void remove_temporaries(const char *path)
+{
+    static const char hex[] = "[0-9a-f]";
+    char pattern[80] = "*.tmp-";
+    for (int i = 0; i < 6; i++) strcat(pattern, hex);
+    DIR *directory = opendir(path);
+    for (struct dirent *item; directory && (item = readdir(directory));)
+        if (!fnmatch(pattern, item->d_name, 0) || !fnmatch("*.temporary", item->d_name, 0))
+            unlinkat(dirfd(directory), item->d_name, 0);
+    if (directory) closedir(directory);
+}
+
 int run_open_to_train(struct run_dir *run, const char *path)
 {
     int code = open_existing(run, path);
     if (code == DONE) code = lock(run);
-    return code == DONE ? read_records(run) : code;
+    if (code != DONE) return code;
+    remove_temporaries(run->path);
+    remove_temporaries(run_file(run, "checkpoints").text);
+    return read_records(run);
 }
 
 int run_truncate(struct run_dir *run, int64_t epochs)
@@ -255,8 +304,12 @@ int run_truncate(struct run_dir *run, int64_t epochs)
     size_t count = 0;
     while (count < run->count && run->records[count].epoch <= epochs) count++;
     drop_records(run, count);
-    int code = write_records(run, "w", 0);
-    return code == DONE ? run_rewrite_events(run) : code;
+    struct output_file file;
+    int code = output_open(&file, run_file(run, "metrics.jsonl").text);
+    if (code != DONE) return code;
+    bool printed = print_records(file.out, run, 0);
+    code = output_close(&file);
+    return printed || code != DONE ? code : report_error(NO_MEMORY, "out of memory");
 }
 
 int run_best(const struct run_dir *run)
@@ -297,12 +350,8 @@ static clg_chart_params chart_of(const struct run_dir *run, const clg_chart_seri
                               .count = validated ? 2 : 1};
 }
 
-int run_add(struct run_dir *run, const struct epoch_record *record)
+int run_draw(const struct run_dir *run)
 {
-    int code = keep_record(run, record);
-    if (code == DONE) code = write_records(run, "a", run->count - 1);
-    if (code == DONE) code = run_append_event(run, record);
-    if (code != DONE) return code;
     clg_chart_series series[2];
     double *columns = curves(run, series);
     if (!columns) return report_error(NO_MEMORY, "out of memory");

@@ -36,6 +36,11 @@ struct run_path {
 struct run_path run_file(const struct run_dir *run, const char *file);
 
 /**
+ * Makes nothing, but finds what would keep run_create from making `out`: for before the work that
+ * comes in between.
+ */
+int run_check(const char *out);
+/**
  * Makes the directory `out` (and its parents), or runs/NAME-N with the first free N if out is NULL.
  * An `out` that holds a run already is refused. Nobody else can train the run until run_close. All
  * functions: DONE, or an exit code after a message.
@@ -50,12 +55,11 @@ void run_close(struct run_dir *run);
 /** Replaces a small file of the run, atomically. */
 int run_write(const struct run_dir *run, const char *file, const char *text);
 
-/** The same for any path. */
-int write_file(const char *path, const char *text);
-
 json_t *record_json(const struct epoch_record *record);
-/** Appends a record, which is the run's from then on, to the metrics and draws loss.svg anew. */
+/** Appends a record, which is the run's from then on, to the metrics. */
 int run_add(struct run_dir *run, const struct epoch_record *record);
+/** Draws loss.svg anew. */
+int run_draw(const struct run_dir *run);
 /** Forgets the records of epochs after `epochs`: a resumed run makes them again. */
 int run_truncate(struct run_dir *run, int64_t epochs);
 /** Index of the record with the lowest validation loss; -1 if there is none. */

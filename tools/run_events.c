@@ -64,23 +64,18 @@ static int append(const char *path, const struct epoch_record *record)
     return status == CLG_OK ? DONE : report_error(FAILED, "%s", clg_last_error());
 }
 
-int run_append_event(const struct run_dir *run, const struct epoch_record *record)
+int run_append_event(const struct run_dir *run)
 {
-    return append(run_file(run, file_name).text, record);
+    return append(run_file(run, file_name).text, &run->records[run->count - 1]);
 }
 
 int run_rewrite_events(const struct run_dir *run)
 {
-    struct run_path path = run_file(run, file_name), fresh = run_file(run, ".temporary");
-    unlink(fresh.text); /* left behind by a crash */
+    struct run_path path = run_file(run, file_name);
+    if (truncate(path.text, 0) && errno != ENOENT)
+        return report_error(FAILED, "%s: %s", path.text, strerror(errno));
     int code = DONE;
     for (size_t i = 0; i < run->count && code == DONE; i++)
-        code = append(fresh.text, &run->records[i]);
-    if (code != DONE) {
-        unlink(fresh.text);
-        return code;
-    }
-    if (run->count == 0 ? unlink(path.text) && errno != ENOENT : rename(fresh.text, path.text))
-        return report_error(FAILED, "%s: %s", path.text, strerror(errno));
-    return DONE;
+        code = append(path.text, &run->records[i]);
+    return code;
 }

@@ -6,8 +6,8 @@
 
 #include "run_dir.h"
 
-/** Appends a record. DONE, or an exit code after a message; so does the other. */
-int run_append_event(const struct run_dir *run, const struct epoch_record *record);
+/** Appends the latest record. DONE, or an exit code after a message; so does the other. */
+int run_append_event(const struct run_dir *run);
 /** Makes the file anew from all records, for a run that goes on from an earlier epoch. */
 int run_rewrite_events(const struct run_dir *run);
 

@@ -1,5 +1,6 @@
 /*
- * Ctrl-C and SIGTERM ask a run to stop at the next step; a second one ends the process at once.
+ * Ctrl-C, SIGTERM and SIGHUP ask a run to stop at the next step; a second one ends the process at
+ * once.
  */
 #ifndef CLTRAIN_SIGNALS_H
 #define CLTRAIN_SIGNALS_H

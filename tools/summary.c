@@ -216,7 +216,8 @@ static int run(const void *values, int argc, char **argv)
     struct model_file file = {0};
     struct network network = {0};
     int code = model_file_load(&file, argc ? argv[0] : "lenet");
-    if (code == DONE && given->batch) code = model_file_override(&file, "batch", given->batch);
+    if (code == DONE && given->batch)
+        code = model_file_override(&file, "batch", given->batch, "batch");
     if (code == DONE) code = model_file_resolve(&file);
     if (code == DONE) code = network_build(&network, &file);
     if (code == DONE && given->json)

@@ -82,6 +82,14 @@ static const struct {
     {"checkpoint_every", offsetof(struct train_options, checkpoint_every), true},
 };
 
+/* The option whose value is kept there. */
+static const char *option_at(size_t offset)
+{
+    const struct option_row *row = options;
+    while (row->offset != offset) row++;
+    return row->name;
+}
+
 static int apply_overrides(struct model_file *file, const struct train_options *given)
 {
     for (size_t i = 0; i < sizeof overrides / sizeof *overrides; i++) {
@@ -89,12 +97,13 @@ static int apply_overrides(struct model_file *file, const struct train_options *
         if (!text) continue;
         if (given->resume && !overrides[i].resumable)
             return report_error(BAD_USAGE, "--%s cannot change when a run is resumed",
-                                overrides[i].setting);
-        int code = model_file_override(file, overrides[i].setting, text);
+                                option_at(overrides[i].offset));
+        int code =
+            model_file_override(file, overrides[i].setting, text, option_at(overrides[i].offset));
         if (code != DONE) return code;
     }
     /* Of a file that is one fold the folds are made anew, too. */
-    int code = given->folds ? model_file_override(file, "fold", "0") : DONE;
+    int code = given->folds ? model_file_override(file, "fold", "0", "folds") : DONE;
     return code == DONE ? model_file_resolve(file) : code;
 }
 
@@ -229,6 +238,8 @@ static int train(struct trainer *trainer, const struct train_options *given, con
     int code = load_settings(trainer, given, model);
     if (code != DONE) return code;
     const struct settings *settings = &trainer->file->content->training;
+    if (!given->resume && !given->lr_find) code = run_check(given->out);
+    if (code != DONE) return code;
     if (*settings->folds && !*settings->fold) return cross_validate(trainer->file, given);
     code = prepare(trainer, given);
     if (code == DONE && given->lr_find) return lr_find(trainer);

@@ -13,7 +13,6 @@
 #include "clgrad/checkpoint.h"
 #include "cltrain.h"
 #include "optimizer_settings.h"
-#include "run_report.h"
 #include "signals.h"
 #include "transfer.h"
 
@@ -249,20 +248,6 @@ static void print_epoch(const struct trainer *trainer, const struct epoch_record
     fflush(stdout);
 }
 
-/* The page is about the records, the weights as they are and the part that was measured last. */
-static int write_report(const struct trainer *trainer)
-{
-    return run_report_write(&(struct run_report){
-        .run = &trainer->run,
-        .file = trainer->file,
-        .settings = trainer->settings,
-        .network = &trainer->network,
-        .context = trainer->context,
-        .review = trainer->review.samples ? &trainer->review : NULL,
-        .data = trainer->data.train,
-    });
-}
-
 /*
  * Compiles its program when the first epoch is over: the first step need not wait for that. A run
  * without these numbers is still a run.
@@ -295,8 +280,7 @@ static int keep_record(struct trainer *trainer, struct epoch_record *record)
                                         &trainer->network);
     if (status != CLG_OK) return report_status(status, "gradient norms");
     print_epoch(trainer, record);
-    int code = run_add(&trainer->run, record);
-    return code == DONE ? write_report(trainer) : code;
+    return run_add(&trainer->run, record);
 }
 
 /* Lowers the rate where the validation loss, or else the training loss, stops falling. */
@@ -310,6 +294,26 @@ static void watch_plateau(struct trainer *trainer, const struct epoch_record *re
         report_note("Epoch %" PRId64 ": the loss stopped falling; learning rates times %g from now "
                     "on",
                     record->epoch, scale);
+}
+
+/*
+ * Moves to the next epoch and writes its checkpoint. That comes after the record, since a resumed
+ * run forgets records without a checkpoint and cannot make up for those that are missing; and it
+ * comes even if the record could not be written (`code`), since an epoch was trained.
+ */
+static int end_epoch(struct trainer *trainer, int code)
+{
+    trainer->epoch++;
+    trainer->batch = 0;
+    clg_status status = trainer_reset_sum(trainer);
+    if (status != CLG_OK) return report_status(status, NULL);
+    bool best = code == DONE && run_best(&trainer->run) == (int)trainer->run.count - 1;
+    int saved = trainer_save(trainer, best);
+    if (code != DONE || saved != DONE) return code != DONE ? code : saved;
+    trainer_decorate(trainer, WITH_EVENT);
+    trainer_decorate(trainer, WITH_CHART);
+    trainer_decorate(trainer, WITH_REPORT);
+    return DONE;
 }
 
 /*
@@ -334,13 +338,8 @@ static int run_epoch(struct trainer *trainer)
     record.val_loss = score.loss;
     record.val_accuracy = score.accuracy;
     code = keep_record(trainer, &record);
-    if (code != DONE) return code;
     watch_plateau(trainer, &record);
-    trainer->epoch++;
-    trainer->batch = 0;
-    clg_status status = trainer_reset_sum(trainer);
-    if (status != CLG_OK) return report_status(status, NULL);
-    return trainer_save(trainer, run_best(&trainer->run) == (int)trainer->run.count - 1);
+    return end_epoch(trainer, code);
 }
 
 /* ---- the run ---- */
@@ -362,8 +361,8 @@ static int finish(struct trainer *trainer)
 {
     struct score *score = &trainer->tested;
     int code = measure(trainer, "test", trainer->data.test, score);
-    if (code == DONE) code = write_report(trainer);
     if (code != DONE) return code;
+    trainer_decorate(trainer, WITH_REPORT);
     if (trainer->json) return print_json(score_json(trainer, score));
     if (trainer->folds)
         printf("fold %" PRId64 "/%" PRId64 "  ", trainer->fold, trainer->folds);

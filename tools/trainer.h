@@ -13,6 +13,9 @@
 #include "progress.h"
 #include "run_dir.h"
 
+/* What a run writes for people besides the checkpoints. */
+enum decoration { WITH_EVENT, WITH_ALL_EVENTS, WITH_CHART, WITH_REPORT, N_DECORATIONS };
+
 struct trainer {
     struct model_file *file;
     struct datasets data;
@@ -36,11 +39,12 @@ struct trainer {
     char *schema;   /* text of data.json */
     uint64_t epoch; /* the next batch is (epoch, batch), from 0 */
     int64_t batch;
-    int64_t batches;     /* of an epoch */
-    double started;      /* when the program began to load things */
-    int64_t fold, folds; /* of a cross-validation, from 1; else 0 */
-    struct score tested; /* on the test part, once the run is over */
-    bool warm;           /* a step was run */
+    int64_t batches;             /* of an epoch */
+    double started;              /* when the program began to load things */
+    int64_t fold, folds;         /* of a cross-validation, from 1; else 0 */
+    struct score tested;         /* on the test part, once the run is over */
+    bool warm;                   /* a step was run */
+    bool missing[N_DECORATIONS]; /* could not be written, which was said */
     bool json;
 };
 
@@ -57,6 +61,11 @@ int trainer_run(struct trainer *trainer);
 /** Early stopping: `patience` epochs in a row without a lower validation loss. */
 bool trainer_out_of_patience(const struct trainer *trainer);
 void trainer_clear(struct trainer *trainer);
+
+/* ---- parts, in trainer_decorations.c ---- */
+
+/** Writes it; the run goes on without: failing is a warning, and that once. */
+void trainer_decorate(struct trainer *trainer, enum decoration decoration);
 
 /* ---- parts, in trainer_state.c ---- */
 

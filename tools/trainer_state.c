@@ -167,15 +167,29 @@ static void note_resumed(const struct trainer *trainer, const clg_graph_state *s
                     trainer->run.path, state->step, state->epoch, epochs);
 }
 
+/* Weights cannot be made younger. */
+static int check_epochs(const struct trainer *trainer, const clg_graph_state *state)
+{
+    const int64_t epochs = *trainer->file->content->training.epochs;
+    const int64_t begun = (int64_t)state->epoch + (state->batch > 0);
+    if (begun <= epochs) return DONE;
+    return report_error(BAD_USAGE, "--epochs %" PRId64 ": %s is in its epoch %" PRId64 " already",
+                        epochs, trainer->run.path, begun);
+}
+
 int trainer_resume(struct trainer *trainer)
 {
     clg_graph_state state;
     struct run_path directory = run_file(&trainer->run, "checkpoints");
     clg_status status = restore(trainer, directory.text, &state);
     if (status != CLG_OK) return report_status(status, trainer->run.path);
+    int code = check_epochs(trainer, &state);
+    if (code != DONE) return code;
     trainer->epoch = state.epoch;
     trainer->batch = state.batch;
-    int code = run_truncate(&trainer->run, (int64_t)state.epoch);
-    if (code == DONE) note_resumed(trainer, &state);
-    return code;
+    code = run_truncate(&trainer->run, (int64_t)state.epoch);
+    if (code != DONE) return code;
+    trainer_decorate(trainer, WITH_ALL_EVENTS);
+    note_resumed(trainer, &state);
+    return DONE;
 }

@@ -168,6 +168,7 @@ static void import_values(const struct import *import, float *values)
 
 /* ---- loading ---- */
 
+/* Whoever named the file: what it holds is input, and no wrong usage. */
 static int import_error(const struct import *import, const char *path)
 {
     char texts[2][128];
@@ -175,19 +176,19 @@ static int import_error(const struct import *import, const char *path)
     clg_shape wanted = *clg_tensor_shape(import->variable);
     if (import->foreign) wanted = foreign_shape(&wanted);
     clg_shape_text(&wanted, texts[0], sizeof texts[0]);
+    struct yaml_source *source = &import->file->source;
     if (!import->array)
-        return yaml_source_error(&import->file->source, "training.init_from",
-                                 "%s has no '%s' %s; 'fresh: %s' lets it start anew", path, name,
-                                 texts[0], name);
-    if (import->array->dtype != CLG_F32)
-        return yaml_source_error(&import->file->source, "training.init_from", "%s: '%s' is not F32",
-                                 path, name);
-    return yaml_source_error(&import->file->source, "training.init_from",
-                             "%s: '%s' is %s, but the model needs %s; 'fresh: %s' lets it start "
-                             "anew",
-                             path, name,
-                             clg_shape_text(&import->array->shape, texts[1], sizeof texts[1]),
-                             texts[0], name);
+        yaml_source_error(source, "training.init_from",
+                          "%s has no '%s' %s; 'fresh: %s' lets it start anew", path, name, texts[0],
+                          name);
+    else if (import->array->dtype != CLG_F32)
+        yaml_source_error(source, "training.init_from", "%s: '%s' is not F32", path, name);
+    else
+        yaml_source_error(
+            source, "training.init_from",
+            "%s: '%s' is %s, but the model needs %s; 'fresh: %s' lets it start anew", path, name,
+            clg_shape_text(&import->array->shape, texts[1], sizeof texts[1]), texts[0], name);
+    return BAD_INPUT;
 }
 
 static int import_one(const struct import *import, const char *path)

@@ -11,10 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "clgrad/data.h"
 #include "cltrain.h"
+#include "output_file.h"
 #include "run_dir.h"
 
 enum { MAX_LENGTH = 1 << 20, MAX_COUNT = INT32_MAX };
@@ -282,24 +282,18 @@ static void print_vectors(FILE *out, const struct table *t)
     }
 }
 
-/* Beside its name first, so that a file is there whole or not at all. */
 static int write_text(const char *folder, const char *name, const struct table *t,
                       void (*print)(FILE *out, const struct table *t))
 {
-    struct run_path path, temporary;
+    struct run_path path;
+    struct output_file file;
     if (strlen(folder) > RUN_PATH_SIZE - 100)
         return report_error(FAILED, "%.200s...: the name is too long", folder);
     snprintf(path.text, sizeof path.text, "%.3990s/%.50s", folder, name);
-    snprintf(temporary.text, sizeof temporary.text, "%.3990s/%.50s.temporary", folder, name);
-    FILE *out = fopen(temporary.text, "w");
-    if (out) print(out, t);
-    bool failed = !out || ferror(out) || fflush(out) || fsync(fileno(out));
-    int error = errno;
-    if (out && fclose(out)) failed = true;
-    if (!failed && !rename(temporary.text, path.text)) return DONE;
-    if (!failed) error = errno;
-    unlink(temporary.text);
-    return report_error(FAILED, "%s: %s", path.text, strerror(error));
+    int code = output_open(&file, path.text);
+    if (code != DONE) return code;
+    print(file.out, t);
+    return output_close(&file);
 }
 
 int word_vectors_write(const char *folder, const float *values, int64_t count, int64_t length,

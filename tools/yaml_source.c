@@ -5,16 +5,19 @@
 #include "yaml_source.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cltrain.h"
+#include "options.h"
 
+/* Scalars with a NUL inside ("a\0b") are no text: C strings would end there. */
 static const char *scalar_text(const yaml_node_t *node)
 {
-    return node->type == YAML_SCALAR_NODE ? (const char *)node->data.scalar.value : NULL;
+    if (node->type != YAML_SCALAR_NODE) return NULL;
+    const char *text = (const char *)node->data.scalar.value;
+    return strlen(text) == node->data.scalar.length ? text : NULL;
 }
 
 static int error_at(const struct yaml_source *source, const yaml_mark_t *mark, const char *format,
@@ -51,6 +54,28 @@ static int read_text(struct yaml_source *source, const char *path)
     return DONE;
 }
 
+static int parser_error(const struct yaml_source *source, const yaml_parser_t *parser)
+{
+    if (parser->error == YAML_READER_ERROR)
+        return report_error(BAD_INPUT, "%s: byte %zu: %s", source->name, parser->problem_offset,
+                            parser->problem);
+    return error_at(source, &parser->problem_mark, "%s",
+                    parser->problem ? parser->problem : "not valid YAML");
+}
+
+/* libcyaml reads the first document and says nothing of the rest. */
+static int refuse_another(const struct yaml_source *source, yaml_parser_t *parser)
+{
+    yaml_document_t next;
+    if (!yaml_parser_load(parser, &next)) return parser_error(source, parser);
+    int code = DONE;
+    if (yaml_document_get_root_node(&next))
+        code =
+            error_at(source, &next.start_mark, "a second document begins; a model file holds one");
+    yaml_document_delete(&next);
+    return code;
+}
+
 static int parse(struct yaml_source *source)
 {
     yaml_parser_t parser;
@@ -58,14 +83,12 @@ static int parse(struct yaml_source *source)
     yaml_parser_set_input_string(&parser, (const unsigned char *)source->text, source->size);
     source->parsed = yaml_parser_load(&parser, &source->document);
     int code = DONE;
-    if (parser.error == YAML_READER_ERROR)
-        code = report_error(BAD_INPUT, "%s: byte %zu: %s", source->name, parser.problem_offset,
-                            parser.problem);
-    else if (!source->parsed)
-        code = error_at(source, &parser.problem_mark, "%s",
-                        parser.problem ? parser.problem : "not valid YAML");
+    if (!source->parsed)
+        code = parser_error(source, &parser);
     else if (!yaml_document_get_root_node(&source->document))
         code = report_error(BAD_INPUT, "%s: the file is empty", source->name);
+    else
+        code = refuse_another(source, &parser);
     yaml_parser_delete(&parser);
     return code;
 }
@@ -176,17 +199,14 @@ static int check_sequence(struct yaml_source *source, const yaml_node_t *node,
 
 static bool is_whole(const char *text)
 {
-    char *end;
-    errno = 0;
-    strtoll(text, &end, 10);
-    return !errno && end != text && !*end;
+    int64_t number;
+    return read_whole(text, &number);
 }
 
 static bool is_real(const char *text)
 {
-    char *end;
-    double value = strtod(text, &end);
-    return end != text && !*end && isfinite(value);
+    double number;
+    return read_real(text, &number);
 }
 
 static bool is_bool(const char *text)
@@ -304,14 +324,37 @@ size_t yaml_source_line(struct yaml_source *source, const char *path)
     return locate(source, path)->start_mark.line + 1;
 }
 
+int yaml_source_override(struct yaml_source *source, const char *section, const char *key,
+                         const char *option)
+{
+    if (source->overridden == YAML_SOURCE_OVERRIDES)
+        return report_error(FAILED, "more than %d options", YAML_SOURCE_OVERRIDES);
+    source->overrides[source->overridden++] = (struct yaml_override){section, key, option};
+    return DONE;
+}
+
+static const char *overriding_option(const struct yaml_source *source, const char *path)
+{
+    for (int i = 0; i < source->overridden; i++) {
+        const struct yaml_override *given = &source->overrides[i];
+        size_t length = strlen(given->section);
+        if (!strncmp(path, given->section, length) && path[length] == '.' &&
+            !strcmp(path + length + 1, given->key))
+            return given->option;
+    }
+    return NULL;
+}
+
 int yaml_source_error(struct yaml_source *source, const char *path, const char *format, ...)
 {
     const yaml_node_t *node = locate(source, path);
+    const char *option = overriding_option(source, path);
     char text[1024];
     va_list args;
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    if (option) return report_error(BAD_USAGE, "--%s: %s", option, text);
     return report_error(BAD_INPUT, "%s:%zu:%zu: %s", source->name, node->start_mark.line + 1,
                         node->start_mark.column + 1, text);
 }

@@ -3,7 +3,9 @@
  *
  * A file is written under a temporary name in the same directory, synced, and renamed over the
  * final name: a reader sees the old content or the new one, also after kill -9 or a full disk.
- * Every file system call passes a fault point (CLG__FAULT_FILE).
+ * Links are followed first, since the rename would replace the link; and a device or a pipe, which
+ * has no old content to keep, is written straight. Every file system call passes a fault point
+ * (CLG__FAULT_FILE).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,7 +20,7 @@
 struct clg__atomic_file {
     int fd;
     bool durable;
-    char *path, *temp;
+    char *path, *temp; /* temp is NULL if what `path` names is written straight */
 };
 
 static clg_status file_error(const char *what, const char *path)
@@ -76,7 +78,7 @@ void clg__atomic_abort(clg__atomic_file *file)
     if (!file) return;
     if (file->fd >= 0) {
         close(file->fd);
-        unlink(file->temp);
+        if (file->temp) unlink(file->temp);
     }
     clg__free(file->path);
     clg__free(file->temp);
@@ -103,23 +105,48 @@ static int create_unique(char *temp)
     return -1;
 }
 
+/* What is there under that name is no file: a device, a pipe, a link to nothing yet. */
+static bool is_written_straight(const char *path)
+{
+    struct stat st;
+    if (stat(path, &st) == 0) return !S_ISREG(st.st_mode);
+    return lstat(path, &st) == 0;
+}
+
+/* Sets file->path, links followed, and file->temp; false: no memory. */
+static bool set_names(clg__atomic_file *file, const char *path)
+{
+    bool straight = is_written_straight(path);
+    char *real = straight ? NULL : realpath(path, NULL); /* NULL: nothing is there yet */
+    file->path = clg__strdup(real ? real : path);
+    free(real);
+    if (straight || !file->path) return file->path;
+    clg__str temp = {0};
+    clg__str_addf(&temp, "%s.tmp-XXXXXX", file->path);
+    file->temp = temp.text;
+    return !temp.failed;
+}
+
+static int open_names(const clg__atomic_file *file)
+{
+    if (file_fault()) return -1;
+    if (file->temp) return create_unique(file->temp);
+    return open(file->path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+}
+
 clg_status clg__atomic_open(clg__atomic_file **out, const char *path, bool durable)
 {
     clg__atomic_file *file = clg__calloc(1, sizeof *file);
     if (!file) return CLG_ERROR_MEMORY;
-    clg__str temp = {0};
-    clg__str_addf(&temp, "%s.tmp-XXXXXX", path);
     file->fd = -1;
     file->durable = durable;
-    file->path = clg__strdup(path);
-    file->temp = temp.text;
-    if (!file->path || temp.failed) {
+    if (!set_names(file, path)) {
         clg__atomic_abort(file);
         return CLG_ERROR_MEMORY;
     }
-    file->fd = file_fault() ? -1 : create_unique(file->temp);
+    file->fd = open_names(file);
     if (file->fd < 0) {
-        clg_status status = file_error("create a file beside", path);
+        clg_status status = file_error(file->temp ? "create a file beside" : "open", path);
         clg__atomic_abort(file);
         return status;
     }
@@ -165,6 +192,7 @@ static clg_status sync_directory_of(const char *path)
 
 static clg_status commit(clg__atomic_file *file)
 {
+    if (!file->temp) return CLG_OK; /* devices and pipes cannot be synced */
     if (file_fault() || fsync(file->fd) != 0) return file_error("sync", file->path);
     if (file_fault() || rename(file->temp, file->path) != 0)
         return file_error("replace", file->path);

@@ -197,6 +197,20 @@ static clg_status apply_schema(clg__table *table)
 
 /* ---- the first pass ---- */
 
+/* By its name a column is found again, in the model file and in new data. */
+static clg_status check_names(const clg__table *table, const clg__csv_row *row)
+{
+    for (size_t i = 0; i < table->count; i++)
+        for (size_t k = 0; k < i; k++)
+            if (strcmp(table->columns[i].name, table->columns[k].name) == 0)
+                return clg__fail(CLG_ERROR_FORMAT,
+                                 "%s, line %lld: columns %zu and %zu are both called '%.100s' (a "
+                                 "first line without numbers has the names)",
+                                 row->path, (long long)row->line, k + 1, i + 1,
+                                 table->columns[i].name);
+    return CLG_OK;
+}
+
 static clg_status name_columns(clg__table *table, const clg__csv_row *row)
 {
     double number;
@@ -213,6 +227,7 @@ static clg_status name_columns(clg__table *table, const clg__csv_row *row)
         table->columns[i].name = clg__strdup(named ? row->fields[i] : counted);
         if (!table->columns[i].name) return CLG_ERROR_MEMORY;
     }
+    if (table->header) CLG_TRY(check_names(table, row));
     return table->place->schema ? apply_schema(table) : assign_roles(table);
 }
 

@@ -271,8 +271,8 @@ static clg_status describe(clg__samples *samples, const clg__place *place, const
     int wanted = place->params->classes;
     size_t tokens = samples->classes.count;
     if (t->count < (size_t)sequence + 1)
-        return clg__fail(CLG_ERROR_FORMAT, "%s: 0 samples: %zu tokens are less than %lld and one",
-                         place->path, t->count, (long long)sequence);
+        return clg__fail(CLG_ERROR_FORMAT, "%s: 0 samples: %zu tokens, and one sample takes %lld",
+                         place->path, t->count, (long long)sequence + 1);
     if (wanted > 0 && tokens > (size_t)wanted)
         return clg__fail(CLG_ERROR_FORMAT,
                          "%s has %zu different %s, but %d classes are expected (vocabulary: %d "

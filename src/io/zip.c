@@ -180,6 +180,7 @@ static clg_status locate(const clg__reader *file, const directory *d, const unsi
 
 static clg_status not_there(const clg__reader *file, const directory *d, const char *member)
 {
+    if (d->entries == 0) return clg__fail(CLG_ERROR_FORMAT, "%s has no arrays in it", file->path);
     clg__str names = {0};
     size_t at = 0, length = 1;
     for (unsigned i = 0; i < d->entries && length; i++) {

@@ -18,19 +18,25 @@ PLACES = [
     (r"/\*\n \* Running sums", "src/ops/op_cumulative_sum.c", None),
     (r"CLG_OP\(cumulative_sum", "src/ops/ops.def", "CLG_OP(affine_warp,"),
     (r"/\*\* Running sums", "include/clgrad/ops.h", "#ifdef __cplusplus\n}"),
-    (r"/\* Running sums", "cl/cumulative_sum.cl", None),
+    (r"/\* Running sums of rows", "cl/cumulative_sum.cl", None),
+    (r"/\* Running sums: of one", "tests/ops/cumulative_sum.c", None),
+    (r"void ops_cumulative_sum_cases", "tests/ops/cases.h", "void ops_layers_cases("),
     (r"clg_tensor \*clg_gaussian_gate", "src/ops/activations.c", None),
+    (r"/\*\* Gaussian gate", "include/clgrad/activations.h", "#ifdef __cplusplus\n}"),
     (r"CLG_COMPOSITION\(gaussian_gate", "src/ops/compositions.def", "CLG_COMPOSITION(argmax,"),
 ]
 COMPILED = ["src/ops/op_table.c", "src/ops/pointwise.c", "src/ops/activations.c", "src/ops/op_cumulative_sum.c",
-            "tests/ops/slopes.c"]
+            "tests/ops/slopes.c", "tests/ops/cumulative_sum.c"]
 
 
-def place(root, blocks, start, name, before):
-    """Puts the block that begins like this into its file; whether there is one, and a place for it."""
+def place(root, page, blocks, start, name, before):
+    """Puts the block that begins like this into the file that the page names; whether there is one, and a place for it."""
     found = [block for block in blocks if re.match(start, block)]
     path = root / name
     text = path.read_text(encoding="utf-8") if path.exists() else ""
+    if f"`{name}`" not in page:
+        print(f"{name} is not named by the page")
+        return False
     if len(found) != 1 or before and before not in text:
         print(f"{name}: {len(found)} blocks begin with {start}; {'no ' + before if found else ''}")
         return False
@@ -52,8 +58,8 @@ def main():
         root = pathlib.Path(name)
         for folder in "include", "src", "tests", "cl":
             shutil.copytree(source / folder, root / folder)
-        good = [place(root, blocks, *row) for row in PLACES]
-        command = [*compiler, "-std=c11", "-fsyntax-only", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter",
+        good = [place(root, page, blocks, *row) for row in PLACES]
+        command = [*compiler, "-std=c11", "-fsyntax-only", "-Wall", "-Wextra", "-Werror", "-Wmissing-prototypes", "-Wno-unused-parameter",
                    "-Wno-missing-field-initializers", "-D_GNU_SOURCE", "-DCL_TARGET_OPENCL_VERSION=120",
                    *(f"-I{root / folder}" for folder in ("include", "src", "tests"))]
         good += [compiles(command, root, path) for path in COMPILED]
