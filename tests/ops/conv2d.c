@@ -137,7 +137,7 @@ static const op_case cases[] = {
      PLAIN,
      .p = {[7] = 1},
      .batch = {3, 7, 1}},
-    {"valid", 2, {IMAGES(1, 5, 6, 2), OP_SHAPE(3, 3, 2, 3)}, PLAIN, .p = {0, 0, 2, 2, [7] = 2}},
+    {"valid", 2, {IMAGES(1, 5, 6, 2), OP_SHAPE(3, 3, 2, 3)}, PLAIN, .p = {[7] = 2}},
     {"same, edge replicated",
      2,
      {IMAGES(2, 5, 4, 4), OP_SHAPE(3, 5, 4, 3)},
