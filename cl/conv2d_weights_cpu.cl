@@ -22,24 +22,13 @@ static void pack_gradient(__local float *to, __global const float *dy, int2 outp
     }
 }
 
-/* Where in the window each (tap, channel) is; whole tiles, the last one repeated. */
-static void tap_offsets(__local int *offset, const window_geometry *g, int width, int count)
-{
-    int at = 0;
-    for (int i = 0; i < g->taps.s0; i++)
-        for (int j = 0; j < g->taps.s1; j++)
-            for (int k = 0; k < count; k++)
-                offset[at++] = (i * g->spread.s0 * width + j * g->spread.s1) * count + k;
-    for (; at % TILE_ROWS; at++) offset[at] = offset[at - 1];
-}
-
 ENTRY void conv2d_weights(WHERE_PARAMS __global const float *x, ulong x_offset,
                           __global const float *dy, ulong dy_offset,
                           /* window_geometry */
                           int2 source, int2 outputs, int2 origin, int2 stride, int2 taps,
                           int2 spread, int2 skip, int channels,
                           /* groups: input and output channels of one */
-                          int batch, int groups, int group_m, int group_n, int merged,
+                          int batch, int groups, int group_m, int group_n,
                           /* blocks */
                           int2 block, int block_m, int block_n, int splits, __local float *window,
                           __local float *panels, __local float *c, __local int *offset,
@@ -62,11 +51,10 @@ ENTRY void conv2d_weights(WHERE_PARAMS __global const float *x, ulong x_offset,
     const int blocks_j = (outputs.s1 + block.s1 - 1) / block.s1;
     const long chunks = (long)((batch * outputs.s0 + block.s0 - 1) / block.s0) * blocks_j;
     const long first = chunks * split / splits, end = chunks * (split + 1) / splits;
-    const int depth = groups * group_n, own_m = group_m / merged;
-    const int own_n = min(group_n / merged, columns);
+    const int depth = groups * group_n;
     x += x_offset;
     dy += dy_offset + group * group_n + n0;
-    tap_offsets(offset, &g, width, count);
+    tap_offsets(offset, &g, width, count, 1);
 
     for (long chunk = first; chunk < end; chunk++) {
         const int q0 = (int)(chunk / blocks_j) * block.s0, j0 = (int)(chunk % blocks_j) * block.s1;
@@ -98,10 +86,8 @@ ENTRY void conv2d_weights(WHERE_PARAMS __global const float *x, ulong x_offset,
 
     for (int i = 0; i < weights; i++) {
         const int tap = i / count + split * taps.s0 * taps.s1, m = m0 + i % count;
-        const int diagonal = merged > 1 ? m / own_m * own_n : 0;
         for (int n = 0; n < columns; n += PANEL)
-            STORE_ROW(c + (n * tiles * TILE_ROWS) + i * PANEL + diagonal,
-                      merged > 1 ? own_n : min(PANEL, columns - n), (ulong)tap * own_m + m % own_m,
-                      (ulong)(group * group_n + n0 + n + diagonal));
+            STORE_ROW(c + (n * tiles * TILE_ROWS) + i * PANEL, min(PANEL, columns - n),
+                      (ulong)tap * group_m + m, (ulong)(group * group_n + n0 + n));
     }
 }
