@@ -10,12 +10,29 @@
  *
  * A work-group (one work-item) owns `block` (rows, columns) of pixels, block_n output channels of
  * one group; it walks over the source channels in chunks of block_k. Rows are numbered through the
- * batch, so small images share a block.
+ * batch, so small images share a block. Groups of few channels are merged, so that they fill a
+ * panel; their weights' matrix is then block-diagonal.
  */
 #include "tile_cpu.h"
-#include "outputs_cpu.h"
+#include "window_outputs_cpu.h"
 
 #define FLAT_ROWS (TILE_ROWS < 8 ? TILE_ROWS : 8) // of a tile whose B is used a few times only
+
+/* A tap of merged groups: their blocks on the diagonal, zeros elsewhere. All columns at once. */
+static void pack_diagonal(__local float *to, __global const float *tap, const tap_weights *t,
+                          int group, int k0, int count)
+{
+    const int own_k = t->group_k / t->merged, own_n = t->group_n / t->merged;
+    for (int i = 0; i < count; i++) {
+        const int k = k0 + i, first = k / own_k * own_n;
+        zero_row(to + i * PANEL, PANEL);
+        for (int n = 0; n < own_n; n++)
+            to[i * PANEL + first + n] =
+                t->transposed
+                    ? tap[(ulong)n * t->columns + group * t->group_k + k]
+                    : tap[(ulong)(k % own_k) * t->columns + group * t->group_n + first + n];
+    }
+}
 
 static void pack_weights(__local float *to, __global const float *w, const tap_weights *t,
                          int2 taps, int group, int k0, int count, int n0, int columns)
@@ -23,7 +40,9 @@ static void pack_weights(__local float *to, __global const float *w, const tap_w
     const int depth = taps.s0 * taps.s1 * count;
     for (int i = 0; i < taps.s0 * taps.s1; i++) {
         __global const float *tap = w + tap_matrix(t, taps, i);
-        if (t->transposed)
+        if (t->merged > 1)
+            pack_diagonal(to + i * count * PANEL, tap, t, group, k0, count);
+        else if (t->transposed)
             pack_panels_transposed(to, depth, i * count,
                                    tap + (ulong)n0 * t->columns + group * t->group_k + k0,
                                    t->columns, count, columns);
@@ -72,15 +91,15 @@ ENTRY void conv2d(WHERE_PARAMS __global const float *images, ulong images_offset
                   /* placement */
                   int2 result, int2 result_first, int2 result_step,
                   /* groups: source channels and output channels of one */
-                  int batch, int groups, int group_k, int group_n,
+                  int batch, int groups, int group_k, int group_n, int merged,
                   /* blocks */
                   int2 block, int block_k, int block_n, int flat, __local float *window,
                   __local float *panels, __local float *c, __local int *offset,
                   __local int *base EPILOGUE_PARAMS)
 {
     const window_geometry g = {source, outputs, origin, stride, taps, spread, skip, channels};
-    const tap_weights t = {tap_first,   tap_step,   kernel_width, tap_rows,
-                           tap_columns, transposed, group_k,      group_n};
+    const tap_weights t = {tap_first,  tap_step, kernel_width, tap_rows, tap_columns,
+                           transposed, group_k,  group_n,      merged};
     const placement results = {result, result_first, result_step};
     images += images_offset;
 

@@ -7,7 +7,7 @@
  * groups.
  */
 #include "lanes_cpu.h"
-#include "outputs_cpu.h"
+#include "window_outputs_cpu.h"
 
 /* The weights of the groups from g0 on: for each tap, source channels x output channels of lanes.
  */
@@ -16,9 +16,7 @@ static void pack_weights(__local float *to, __global const float *w, const tap_w
 {
     const int panel = taps.s0 * taps.s1 * t->group_k * PANEL;
     const int parts = t->transposed ? t->group_k : t->group_n;
-    for (int n = t->group_n; n % VECTORS; n++)
-        for (int i = 0; i < panel / PANEL; i++)
-            zero_row(to + SLOT(n, panel, WIDTH) + i * PANEL, WIDTH);
+    zero_rest(to, panel, t->group_n);
     for (int i = 0; i < taps.s0 * taps.s1; i++) {
         __global const float *tap = w + tap_matrix(t, taps, i) + g0 * parts;
         __local float *rows = to + i * t->group_k * PANEL;
@@ -58,8 +56,8 @@ ENTRY void conv2d_lanes(WHERE_PARAMS __global const float *images, ulong images_
     const int q0 = (int)(id / blocks_j) * block.s0;
     const window_geometry g = {source, outputs, origin,   stride, taps,
                                spread, skip,    channels, lanes};
-    const tap_weights t = {tap_first,   tap_step,   kernel_width, tap_rows,
-                           tap_columns, transposed, group_k,      group_n};
+    const tap_weights t = {tap_first,  tap_step, kernel_width, tap_rows, tap_columns,
+                           transposed, group_k,  group_n,      1};
     const placement results = {result, result_first, result_step};
     const int rows = min(block.s0, batch * outputs.s0 - q0);
     const int across = min(block.s1, outputs.s1 - j0), pixels = rows * across;

@@ -28,7 +28,7 @@ ENTRY void conv2d_weights(WHERE_PARAMS __global const float *x, ulong x_offset,
                           int2 source, int2 outputs, int2 origin, int2 stride, int2 taps,
                           int2 spread, int2 skip, int channels,
                           /* groups: input and output channels of one */
-                          int batch, int groups, int group_m, int group_n,
+                          int batch, int groups, int group_m, int group_n, int merged,
                           /* blocks */
                           int2 block, int block_m, int block_n, int splits, __local float *window,
                           __local float *panels, __local float *c, __local int *offset,
@@ -51,7 +51,8 @@ ENTRY void conv2d_weights(WHERE_PARAMS __global const float *x, ulong x_offset,
     const int blocks_j = (outputs.s1 + block.s1 - 1) / block.s1;
     const long chunks = (long)((batch * outputs.s0 + block.s0 - 1) / block.s0) * blocks_j;
     const long first = chunks * split / splits, end = chunks * (split + 1) / splits;
-    const int depth = groups * group_n;
+    const int depth = groups * group_n, own_m = group_m / merged;
+    const int own_n = min(group_n / merged, columns);
     x += x_offset;
     dy += dy_offset + group * group_n + n0;
     tap_offsets(offset, &g, width, count, 1);
@@ -86,8 +87,10 @@ ENTRY void conv2d_weights(WHERE_PARAMS __global const float *x, ulong x_offset,
 
     for (int i = 0; i < weights; i++) {
         const int tap = i / count + split * taps.s0 * taps.s1, m = m0 + i % count;
+        const int diagonal = merged > 1 ? m / own_m * own_n : 0;
         for (int n = 0; n < columns; n += PANEL)
-            STORE_ROW(c + (n * tiles * TILE_ROWS) + i * PANEL, min(PANEL, columns - n),
-                      (ulong)tap * group_m + m, (ulong)(group * group_n + n0 + n));
+            STORE_ROW(c + (n * tiles * TILE_ROWS) + i * PANEL + diagonal,
+                      merged > 1 ? own_n : min(PANEL, columns - n), (ulong)tap * own_m + m % own_m,
+                      (ulong)(group * group_n + n0 + n + diagonal));
     }
 }

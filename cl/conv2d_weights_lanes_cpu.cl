@@ -48,7 +48,7 @@ ENTRY void conv2d_weights_lanes(WHERE_PARAMS __global const float *x, ulong x_of
     x += x_offset;
     dy += dy_offset + g0 * group_n;
     tap_offsets(offset, &g, width, group_m, WIDTH);
-    zero_row(panels, (group_n + VECTORS - 1) / VECTORS * panel);
+    zero_rest(panels, panel, group_n);
 
     for (long chunk = first; chunk < end; chunk++) {
         const int q0 = (int)(chunk / blocks_j) * block.s0, j0 = (int)(chunk % blocks_j) * block.s1;

@@ -3,7 +3,8 @@
  * lane g of every vector, A's, B's and the result's, belongs to group g of WIDTH groups, so that
  * all that is multiplied is in the same group. In memory the channels of a group are adjacent;
  * `parts` channels of WIDTH groups are unzipped into as many vectors when they are packed, and
- * results are zipped. Both are quick where `parts` is a power of two, and no lane is without group.
+ * results are zipped. Both are quick where `parts` is a power of two and what is read whole
+ * vectors.
  */
 #define A_ELEMENT(p) VLOAD(0, p)
 #define COPY_PIXELS unzip_pixels
@@ -26,10 +27,18 @@
 /* Vectors of a tile's row or of a panel's: the j-th is in panel j / VECTORS. */
 #define SLOT(j, panel, vector) ((j) / VECTORS * (panel) + (j) % VECTORS * (vector))
 
+/* Zeros in the vectors of the last panel, `panel` floats long, that are not among `parts`. */
+static void zero_rest(__local float *to, int panel, int parts)
+{
+    for (int j = parts; j % VECTORS; j++)
+        for (int i = 0; i < panel; i += PANEL) zero_row(to + SLOT(j, panel, WIDTH) + i, WIDTH);
+}
+
 #define UNZIP_GROUPS(count)                                                                        \
     if (parts == count) {                                                                          \
         VECTOR m[count];                                                                           \
-        _Pragma("unroll") for (int j = 0; j < count; j++) m[j] = VLOAD(j, from);                   \
+        _Pragma("unroll") for (int j = 0; j < count; j++) m[j] =                                   \
+            j < full ? VLOAD(j, from) : (VECTOR)(0.0f);                                            \
         UNZIP(m, count)                                                                            \
         _Pragma("unroll") for (int j = 0; j < count; j++)                                          \
             VSTORE_LOCAL(m[j], 0, to + SLOT(j, panel, vector));                                    \
@@ -41,7 +50,8 @@
 static void unzip_groups(__local float *to, int panel, int vector, __global const float *from,
                          int parts, int lanes)
 {
-    if (lanes == WIDTH) {
+    const int full = lanes * parts / WIDTH;
+    if (full * WIDTH == lanes * parts) {
         UNZIP_GROUPS(4)
         UNZIP_GROUPS(8)
         UNZIP_GROUPS(2)

@@ -22,6 +22,22 @@ typedef struct blocks {
     int64_t count;
 } blocks;
 
+/*
+ * Groups with few channels would leave most of a vector empty: several are taken as one, at the
+ * cost of multiplying with the zeros between them.
+ */
+static clg__conv merge_groups(clg__conv p, const clg_context *ctx)
+{
+    const int64_t width = clg__tile_width(ctx);
+    for (int64_t count = 2; count <= p.groups; count++)
+        if (p.groups % count == 0 && count * p.n <= width && count * p.k <= 4 * width)
+            p.merged = count;
+    p.groups /= p.merged;
+    p.k *= p.merged;
+    p.n *= p.merged;
+    return p;
+}
+
 /* Blocks of at most so many rows, columns, source channels, panels of output channels. */
 static blocks limit_blocks(const clg__conv *p, const clg__tile *tile, const int64_t *most)
 {
@@ -120,7 +136,7 @@ static blocks choose_blocks(const clg__conv *p, const clg__tile *tile)
     static const int64_t depths[] = {1, 4, 16, 64, 256, 1 << 30};
     static const int64_t panels[] = {1, 2, 4, 8, 16};
     static const int64_t flat[] = {false, true};
-    const bool may_be_flat = !p->backward && p->n % tile->panel == 0;
+    const bool may_be_flat = !p->backward && p->merged == 1 && p->n % tile->panel == 0;
     const clg__candidates lists[] = {CLG__CANDIDATES(rows),
                                      CLG__CANDIDATES(columns),
                                      CLG__CANDIDATES(depths),
@@ -138,9 +154,10 @@ static void add_local(clg__launch *launch, const blocks *b, int64_t bases)
         clg__launch_local(launch, (size_t)(clg__max_i64(floats[i], 1)) * sizeof(float));
 }
 
-/* One launch: all outputs of `p`. */
-static void add_conv(clg__lowering *lo, const clg__conv *p)
+/* One launch: all outputs of `conv`. */
+static void add_conv(clg__lowering *lo, const clg__conv *conv)
 {
+    const clg__conv it = merge_groups(*conv, lo->ctx), *p = &it;
     const clg__tile tile = clg__tile_choose(lo->ctx, &knobs, lo->node, p->n);
     blocks b = choose_blocks(p, &tile);
     check_fits(lo, &b, &tile);
@@ -148,6 +165,7 @@ static void add_conv(clg__lowering *lo, const clg__conv *p)
     clg__launch_buffer(launch, lo->in[0]);
     clg__launch_buffer(launch, lo->in[1]);
     clg__conv_add_arguments(launch, p);
+    clg__launch_int(launch, p->merged);
     clg__launch_pair(launch, b.rows, b.columns);
     clg__launch_int(launch, b.k);
     clg__launch_int(launch, b.n);
@@ -248,7 +266,7 @@ clg_status clg__conv2d_cpu_backward_weights(clg__lowering *lo)
     const struct clg__conv2d_attr *attr = lo->node->attr;
     const clg_shape *x = &lo->in_shape[0], *dy = &lo->in_shape[1];
     if (clg__depthwise_applies(attr, x, dy)) return clg__depthwise_cpu_weights(lo);
-    const clg__conv p = clg__conv_forward(attr, x, &lo->out_shape, dy);
+    const clg__conv p = merge_groups(clg__conv_forward(attr, x, &lo->out_shape, dy), lo->ctx);
     const clg__tile tile = clg__tile_choose(lo->ctx, &weights_knobs, lo->node, p.n);
     int64_t most = 1;
     const int64_t per_unit = clg__tuned_int(lo->ctx, CLG__TUNE_WEIGHTS_SPLIT, lo->node, 4);
@@ -257,7 +275,7 @@ clg_status clg__conv2d_cpu_backward_weights(clg__lowering *lo)
     const int64_t chunks = clg__ceil_div(p.batch * p.axis[0].outputs, b.rows) *
                            clg__ceil_div(p.axis[1].outputs, b.columns);
     const int64_t splits = clg__min_i64(most, chunks);
-    const int64_t taps = p.axis[0].taps * p.axis[1].taps, rows = taps * p.k;
+    const int64_t taps = p.axis[0].taps * p.axis[1].taps, rows = taps * p.k / p.merged;
 
     clg__launch *launch = clg__tile_kernel(lo, "conv2d_weights_cpu", "conv2d_weights", &tile);
     clg__launch_buffer(launch, lo->in[0]);
@@ -267,6 +285,7 @@ clg_status clg__conv2d_cpu_backward_weights(clg__lowering *lo)
     clg__launch_int(launch, p.groups);
     clg__launch_int(launch, p.k);
     clg__launch_int(launch, p.n);
+    clg__launch_int(launch, p.merged);
     clg__launch_pair(launch, b.rows, b.columns);
     clg__launch_int(launch, b.k);
     clg__launch_int(launch, b.n);

@@ -22,7 +22,8 @@ typedef struct clg__conv_axis {
 typedef struct clg__conv {
     clg__conv_axis axis[2];
     int64_t batch, groups;
-    int64_t k, n; /* channels of source and result in one group */
+    int64_t k, n;   /* channels of source and result in one group */
+    int64_t merged; /* of the real groups in one: counted in groups, k and n */
     bool backward;
     int64_t kernel_width, tap_rows, tap_columns; /* w is (KH, kernel_width, rows, columns) */
 } clg__conv;

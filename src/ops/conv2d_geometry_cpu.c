@@ -84,6 +84,7 @@ static clg__conv problem_of(const struct clg__conv2d_attr *attr, const clg_shape
 {
     return (clg__conv){.batch = from->dim[0],
                        .groups = attr->groups,
+                       .merged = 1,
                        .k = from->dim[3] / attr->groups,
                        .n = to->dim[3] / attr->groups,
                        .backward = backward,
@@ -163,7 +164,7 @@ void clg__conv_add_work(clg__launch *launch, const clg__conv *p)
 {
     const clg__conv_axis *a = p->axis;
     const double pixels = (double)p->batch * a[0].outputs * a[1].outputs * p->groups;
-    const double weights = (double)a[0].taps * a[1].taps * p->k * p->n;
+    const double weights = (double)a[0].taps * a[1].taps * p->k / p->merged * p->n;
     clg__launch_work(launch, 2 * pixels * weights,
                      4 * (pixels * (p->n + p->k) + weights * p->groups));
 }

@@ -26,7 +26,7 @@ static clg__tile choose_tile(const clg_context *ctx, int64_t n)
             tile.vectors = v;
     tile.rows = (tile.width == 16 ? 24 : 8) / tile.vectors;
     tile.panel = tile.width * tile.vectors;
-    tile.local_floats = clg__tile_local_floats(ctx, 5);
+    tile.local_floats = clg__tile_local_floats(ctx, 3);
     tile.compute_units = clg__max_i64(ctx->info.compute_units, 1);
     return tile;
 }
@@ -160,17 +160,19 @@ static int64_t splits_of(const problem *it, const blocks *b)
     return clg__max_i64(clg__ceil_div(it->per_unit * it->tile->compute_units, b->count), 1);
 }
 
-/* For the whole pass; sums come from the cache and go back once a chunk. */
+/* For the whole pass; a chunk's sums come from the cache and go back. */
 static double weights_cost_of(const void *problem_, const int64_t *choice)
 {
     const problem *it = problem_;
-    const clg__tile *tile = it->tile;
+    const clg__conv_axis *v = &it->p->axis[0], *h = &it->p->axis[1];
     const blocks b = shape_weights_blocks(it, choice);
-    if (!fits(&b, tile)) return INFINITY;
-    const double chunk = (double)(b.rows * b.columns), sums = (double)b.c / tile->width;
+    if (!fits(&b, it->tile)) return INFINITY;
+    const double sums = (double)b.c / it->tile->width, chunk = (double)(b.rows * b.columns);
     const double stream = clg__tile_stream((double)(b.panels + b.window) * sizeof(float));
-    const double packs = (double)(b.window + b.panels) / tile->width * UNZIP;
-    return (sums * (chunk * stream + 4) + packs + 1000) / chunk;
+    const double packs = (double)(b.window + b.panels) / it->tile->width * UNZIP;
+    const double chunks = (double)clg__ceil_div(it->p->batch * v->outputs, b.rows) *
+                          (double)clg__ceil_div(h->outputs, b.columns);
+    return chunks * (sums * (chunk * stream + 4) + packs + 1000);
 }
 
 /*

@@ -10,7 +10,7 @@ typedef struct tap_weights {
     int kernel_width;
     int rows, columns; // of a tap's matrix in memory: (IC / groups, OC)
     int transposed;
-    int group_k, group_n;
+    int group_k, group_n, merged; // channels of `merged` small groups that are taken as one
 } tap_weights;
 
 /* Where the matrix of the i-th of `taps` begins. */
