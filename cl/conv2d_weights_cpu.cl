@@ -22,17 +22,6 @@ static void pack_gradient(__local float *to, __global const float *dy, int2 outp
     }
 }
 
-/* Where in the window each (tap, channel) is; whole tiles, the last one repeated. */
-static void tap_offsets(__local int *offset, const window_geometry *g, int width, int count)
-{
-    int at = 0;
-    for (int i = 0; i < g->taps.s0; i++)
-        for (int j = 0; j < g->taps.s1; j++)
-            for (int k = 0; k < count; k++)
-                offset[at++] = (i * g->spread.s0 * width + j * g->spread.s1) * count + k;
-    for (; at % TILE_ROWS; at++) offset[at] = offset[at - 1];
-}
-
 ENTRY void conv2d_weights(WHERE_PARAMS __global const float *x, ulong x_offset,
                           __global const float *dy, ulong dy_offset,
                           /* window_geometry */
@@ -66,7 +55,7 @@ ENTRY void conv2d_weights(WHERE_PARAMS __global const float *x, ulong x_offset,
     const int own_n = min(group_n / merged, columns);
     x += x_offset;
     dy += dy_offset + group * group_n + n0;
-    tap_offsets(offset, &g, width, count);
+    tap_offsets(offset, &g, width, count, 1);
 
     for (long chunk = first; chunk < end; chunk++) {
         const int q0 = (int)(chunk / blocks_j) * block.s0, j0 = (int)(chunk % blocks_j) * block.s1;

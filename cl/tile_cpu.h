@@ -34,6 +34,9 @@
 #ifndef ROW_PANELS
 #define ROW_PANELS 2 // panels that a result of one row takes at once: at most TILE_ROWS
 #endif
+#ifndef A_ELEMENT
+#define A_ELEMENT(p) (*(p)) // of A at p: a number, which is the same for all lanes
+#endif
 #ifndef PANELS
 #define PANELS __local // memory of B's panels: __local, or __global where a launch before made them
 #endif
@@ -109,7 +112,7 @@ static void tile_multiply(__local float *c, int accumulate, __local const float 
     for (int r = 0; r < TILE_ROWS; r++) at[r] = offset[r];
     for (int u = 0; u < runs; u++) {
         __local const float *x = a + base[u];
-#define AT_OFFSET(r) x[at[r]]
+#define AT_OFFSET(r) A_ELEMENT(x + at[r])
         for (int i = 0; i < run; i++, x += step, b += PANEL) TILE_STEP(acc, TILE_ROWS, AT_OFFSET, b)
     }
     TILE_STORE(acc, TILE_ROWS, c, accumulate);
@@ -246,24 +249,25 @@ static void pack_panels(PANELS float *to, int panel_rows, int row, __global cons
     }
 }
 
-/* In place: row i of the result is column i. Each round interleaves the halves of the list. */
+/* In place: element i of vector j of `count` vectors, a power of two, becomes element i * count + j
+ * of all. Each round interleaves the halves of the list. */
+#define ZIP(m, count)                                                                              \
+    for (int round = 1; round < count; round *= 2) {                                               \
+        VECTOR t[count];                                                                           \
+        _Pragma("unroll") for (int i = 0; i < count / 2; i++)                                      \
+        {                                                                                          \
+            t[2 * i].even = m[i].lo;                                                               \
+            t[2 * i].odd = m[i + count / 2].lo;                                                    \
+            t[2 * i + 1].even = m[i].hi;                                                           \
+            t[2 * i + 1].odd = m[i + count / 2].hi;                                                \
+        }                                                                                          \
+        _Pragma("unroll") for (int i = 0; i < count; i++) m[i] = t[i];                             \
+    }
+
+/* In place: row i of the result is column i. */
 static void transpose_vectors(VECTOR m[WIDTH])
 {
-    for (int round = 1; round < WIDTH; round *= 2) {
-        VECTOR t[WIDTH];
-#pragma unroll
-        for (int i = 0; i < WIDTH / 2; i++) {
-            VECTOR low, high;
-            low.even = m[i].lo;
-            low.odd = m[i + WIDTH / 2].lo;
-            high.even = m[i].hi;
-            high.odd = m[i + WIDTH / 2].hi;
-            t[2 * i] = low;
-            t[2 * i + 1] = high;
-        }
-#pragma unroll
-        for (int i = 0; i < WIDTH; i++) m[i] = t[i];
-    }
+    ZIP(m, WIDTH)
 }
 
 /*

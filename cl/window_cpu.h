@@ -18,7 +18,21 @@ typedef struct window_geometry {
     int2 skip;    // source positions from one window position to the next: 1, or the whole stride
                   // where a single tap leaves the rest unused
     int channels; // of the source, all groups
+    int lanes;    // what COPY_PIXELS wants to know
 } window_geometry;
+
+/* Copies `count` floats of each of `pixels` pixels that are `step` floats apart. */
+#ifndef COPY_PIXELS
+#define COPY_PIXELS(to, from, step, pixels, count, lanes) copy_pixels(to, from, step, pixels, count)
+static void copy_pixels(__local float *to, __global const float *from, int step, int pixels,
+                        int count)
+{
+    if (step == count)
+        copy_row(to, from, pixels * count);
+    else
+        for (int x = 0; x < pixels; x++, from += step) copy_row(to + x * count, from, count);
+}
+#endif
 
 /* Window positions that `count` adjacent outputs look at. */
 static int2 window_extent(const window_geometry *g, int2 count)
@@ -42,11 +56,7 @@ static void pack_window_row(__local float *to, __global const float *from, const
     const int end = clamp((g->source.s1 - left + skip - 1) / skip, begin, width);
     zero_row(to, begin * count);
     from += (long)(left + begin * skip) * g->channels;
-    if (skip == 1 && count == g->channels)
-        copy_row(to + begin * count, from, (end - begin) * count);
-    else
-        for (int x = begin; x < end; x++, from += skip * g->channels)
-            copy_row(to + x * count, from, count);
+    COPY_PIXELS(to + begin * count, from, skip * g->channels, end - begin, count, g->lanes);
     zero_row(to + end * count, (width - end) * count);
 }
 
@@ -72,6 +82,20 @@ static void pack_window(__local float *to, __global const float *images, const w
                 images + ((ulong)image * g->source.s0 + y) * g->source.s1 * g->channels + channel,
                 g, left, width, count);
     }
+}
+
+/* For sums over outputs, where in the window each (tap, channel) is: `unit` floats a channel. Whole
+ * tiles, the last one repeated. */
+static void tap_offsets(__local int *offset, const window_geometry *g, int width, int channels,
+                        int unit)
+{
+    int at = 0;
+    for (int i = 0; i < g->taps.s0; i++)
+        for (int j = 0; j < g->taps.s1; j++)
+            for (int k = 0; k < channels; k++)
+                offset[at++] =
+                    ((i * g->spread.s0 * width + j * g->spread.s1) * channels + k) * unit;
+    for (; at % TILE_ROWS; at++) offset[at] = offset[at - 1];
 }
 
 /* The part of the images that pack_window copies, give or take a row: to be fetched ahead. */

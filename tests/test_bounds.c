@@ -198,6 +198,15 @@ static clg_tensor *build_conv2d_groups(clg_graph *graph)
     return weighed(clg_conv2d(y, w, clg_conv2d_options(.groups = 2, .dilation = {2, 2})));
 }
 
+/* So many that vectors go across them on processors, with lanes that have none. */
+static clg_tensor *build_conv2d_many_groups(clg_graph *graph)
+{
+    clg_tensor *x = normal(graph, "x", CLG_SHAPE(1, 5, 6, 21));
+    clg_tensor *w = normal(graph, "w", CLG_SHAPE(3, 2, 3, 14));
+    return weighed(
+        clg_conv2d(x, w, clg_conv2d_options(.groups = 7, .stride = {2, 1}, .pad = {1, 1})));
+}
+
 /* Vectors of channels, runs of pixels that end behind the image, phases; a window that has none. */
 static clg_tensor *build_depthwise(clg_graph *graph)
 {
@@ -289,6 +298,7 @@ static clg_tensor *build_network(clg_graph *graph)
     X(conv2d) \
     X(conv2d_same) \
     X(conv2d_groups) \
+    X(conv2d_many_groups) \
     X(depthwise) \
     X(pooling) \
     X(rows) \

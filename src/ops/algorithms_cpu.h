@@ -28,6 +28,21 @@ bool clg__depthwise_applies(const struct clg__conv2d_attr *attr, const clg_shape
 clg_status clg__depthwise_cpu_data(clg__lowering *lo, bool backward);
 clg_status clg__depthwise_cpu_weights(clg__lowering *lo); /* x, dy -> dw */
 
+/* ---- conv2d of many groups with few channels: vectors across groups ---- */
+
+bool clg__lanes_forward_applies(const clg_context *ctx, const clg_tensor *node);
+bool clg__lanes_backward_data_applies(const clg_context *ctx, const clg_tensor *node);
+bool clg__lanes_backward_weights_applies(const clg_context *ctx, const clg_tensor *node);
+/** Where groups fill vectors better than the channels of one do. */
+bool clg__lanes_forward_by_default(const clg_context *ctx, const clg_tensor *node, int64_t batch);
+bool clg__lanes_backward_data_by_default(const clg_context *ctx, const clg_tensor *node,
+                                         int64_t batch);
+bool clg__lanes_backward_weights_by_default(const clg_context *ctx, const clg_tensor *node,
+                                            int64_t batch);
+clg_status clg__lanes_cpu_forward(clg__lowering *lo);          /* x, w -> y */
+clg_status clg__lanes_cpu_backward_data(clg__lowering *lo);    /* dy, w -> dx */
+clg_status clg__lanes_cpu_backward_weights(clg__lowering *lo); /* x, dy -> dw */
+
 /* ---- conv2d with stride 1, no dilation and one group: Winograd ---- */
 
 enum { CLG__WINOGRAD_VALUES = 36 }; /* points of a tile in both axes */
@@ -91,6 +106,9 @@ enum { CLG__FEW_ROWS = 4 }; /* FEW_ROWS of cl/tile_cpu.h */
 #define CLG__TILE_DEFINES                                                                          \
     "#define TILE_ROWS %d\n#define VECTORS %d\n#define WIDTH %d\n#define FEW_ROWS %d\n"
 #define CLG__TILE_VALUES(tile) (tile)->rows, (tile)->vectors, (tile)->width, CLG__FEW_ROWS
+
+/** Floats of local memory that blocks may take, for so many eighths of it. */
+int64_t clg__tile_local_floats(const clg_context *ctx, int64_t eighths);
 
 /** Launch of `kernel` in cl/<file>.cl with the tile's knobs as defines. */
 clg__launch *clg__tile_kernel(clg__lowering *lo, const char *file, const char *kernel,

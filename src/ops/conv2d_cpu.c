@@ -7,33 +7,12 @@
  */
 #include <math.h>
 
-#include "ops/algorithms_cpu.h"
+#include "ops/conv2d_cpu.h"
 #include "ops/tuning.h"
 
 static const clg__tile_knobs knobs = {CLG__TUNE_CONV2D_TILE, CLG__TUNE_CONV2D_BLOCKS, 5, 12};
 static const clg__tile_knobs weights_knobs = {CLG__TUNE_WEIGHTS_TILE, CLG__TUNE_WEIGHTS_BLOCKS, 5,
                                               12};
-
-/*
- * One dimension of a pass: output i looks at source positions origin + i * stride * skip +
- * t * spread for the taps t. See cl/window_cpu.h and cl/conv2d_cpu.cl.
- */
-typedef struct axis {
-    int64_t source, outputs;
-    int64_t origin, stride, taps, spread, skip;
-    int64_t tap_first, tap_step; /* tap 0 in the kernel, and from one tap to the next */
-    int64_t result, first, step; /* extent of the result; position of output 0, and of the next */
-} axis;
-
-typedef struct conv {
-    axis axis[2];
-    int64_t batch, groups;
-    int64_t k, n;   /* channels of source and result in one group */
-    int64_t merged; /* of the real groups in one: counted in groups, k and n */
-    bool backward;
-    int64_t kernel_width, tap_rows,
-        tap_columns; /* w is (KH, kernel_width, tap_rows, tap_columns) */
-} conv;
 
 /* Blocks of outputs: rows, columns of pixels, source channels of a chunk, output channels. */
 typedef struct blocks {
@@ -43,98 +22,24 @@ typedef struct blocks {
     int64_t count;
 } blocks;
 
-static int64_t span(const axis *a)
-{
-    return (a->taps - 1) * a->spread + 1;
-}
-
-/* Window positions that `count` outputs look at. */
-static int64_t extent(const axis *a, int64_t count)
-{
-    return clg__max_i64((count - 1) * a->stride + span(a), 0);
-}
-
-/*
- * Most window rows that `rows` adjacent output rows need. Where they cross into the next image the
- * step is the span instead of the stride, and they may begin anywhere in an image.
- */
-static int64_t window_rows(const axis *a, int64_t rows)
-{
-    int64_t crossings =
-        span(a) > a->stride ? clg__ceil_div(rows - 1, a->outputs) : (rows - 1) / a->outputs;
-    return (rows - 1 - crossings) * a->stride + (crossings + 1) * clg__max_i64(span(a), 1);
-}
-
-/* A single tap needs no positions between those it looks at. */
-static void simplify(axis *a)
-{
-    if (a->taps != 1) return;
-    a->spread = 1;
-    a->skip = a->stride;
-    a->stride = 1;
-}
-
 /*
  * Groups with few channels would leave most of a vector empty: several are taken as one, at the
  * cost of multiplying with the zeros between them.
  */
-static void merge_groups(conv *p, const clg_context *ctx)
+static clg__conv merge_groups(clg__conv p, const clg_context *ctx)
 {
     const int64_t width = clg__tile_width(ctx);
-    p->merged = 1;
-    for (int64_t count = 2; count <= p->groups; count++)
-        if (p->groups % count == 0 && count * p->n <= width && count * p->k <= 4 * width)
-            p->merged = count;
-    p->groups /= p->merged;
-    p->k *= p->merged;
-    p->n *= p->merged;
-}
-
-static axis forward_axis(const struct clg__conv2d_attr *attr, int i, int64_t source,
-                         int64_t outputs)
-{
-    axis a = {.source = source, .outputs = outputs, .result = outputs};
-    a.origin = -attr->padding[2 * i];
-    a.stride = attr->stride[i];
-    a.taps = attr->kernel_size[i];
-    a.spread = attr->dilation[i];
-    a.tap_step = a.skip = a.step = 1;
-    simplify(&a);
-    return a;
-}
-
-static int64_t gcd(int64_t a, int64_t b)
-{
-    return b ? gcd(b, a % b) : a;
-}
-
-/*
- * Backward, the pixels first, first + stride, ... of dx. Position h of x met y's row
- * (h + padding - tap * dilation) / stride where that divides; for one remainder of h these are taps
- * `low`, low + gap, ... Later taps met earlier rows, so the order is turned round.
- */
-static axis backward_axis(const struct clg__conv2d_attr *attr, int i, int64_t source, int64_t first)
-{
-    const int64_t stride = attr->stride[i], dilation = attr->dilation[i];
-    const int64_t kernel = attr->kernel_size[i], gap = stride / gcd(stride, dilation);
-    const int64_t position = first + attr->padding[2 * i];
-    axis a = {.source = source, .result = attr->input_size[i], .first = first, .step = stride};
-    a.outputs = first < a.result ? (a.result - 1 - first) / stride + 1 : 0;
-    a.stride = a.skip = a.spread = 1;
-    int64_t low = 0;
-    while (low < gap && (position - low * dilation) % stride != 0) low++;
-    if (low >= gap || low >= kernel) return a; /* no tap: these pixels get zero */
-    a.taps = (kernel - 1 - low) / gap + 1;
-    a.tap_first = low + (a.taps - 1) * gap;
-    a.tap_step = -gap;
-    a.origin = (position - a.tap_first * dilation) / stride;
-    a.spread = gap * dilation / stride;
-    simplify(&a);
-    return a;
+    for (int64_t count = 2; count <= p.groups; count++)
+        if (p.groups % count == 0 && count * p.n <= width && count * p.k <= 4 * width)
+            p.merged = count;
+    p.groups /= p.merged;
+    p.k *= p.merged;
+    p.n *= p.merged;
+    return p;
 }
 
 /* Blocks of at most so many rows, columns, source channels, panels of output channels. */
-static blocks limit_blocks(const conv *p, const clg__tile *tile, const int64_t *most)
+static blocks limit_blocks(const clg__conv *p, const clg__tile *tile, const int64_t *most)
 {
     return (blocks){.rows = clg__min_i64(most[0], p->batch * p->axis[0].outputs),
                     .columns = clg__min_i64(most[1], p->axis[1].outputs),
@@ -147,12 +52,13 @@ static int64_t tile_rows(const clg__tile *tile, const blocks *b)
     return b->flat ? tile->flat_rows : tile->rows;
 }
 
-static blocks shape_blocks(const conv *p, const clg__tile *tile, const int64_t *choice)
+static blocks shape_blocks(const clg__conv *p, const clg__tile *tile, const int64_t *choice)
 {
-    const axis *v = &p->axis[0], *h = &p->axis[1];
+    const clg__conv_axis *v = &p->axis[0], *h = &p->axis[1];
     blocks it = limit_blocks(p, tile, choice), *b = &it;
     b->flat = choice[4];
-    b->window = window_rows(v, b->rows) * clg__max_i64(extent(h, b->columns), 1) * b->k;
+    b->window =
+        clg__conv_window_rows(v, b->rows) * clg__max_i64(clg__conv_extent(h, b->columns), 1) * b->k;
     b->panels = b->flat ? 0 : clg__max_i64(v->taps * h->taps, 1) * b->k * b->n;
     b->offsets = 2 * (b->rows * b->columns + tile->rows);
     b->c = b->k == p->k ? tile->rows * tile->panel /* one chunk: a tile */
@@ -167,7 +73,7 @@ static blocks shape_blocks(const conv *p, const clg__tile *tile, const int64_t *
  * once for all blocks of pixels. Read in place, all but the first chunk is fetched during the tiles
  * before, whose own reads are from further away than packed ones.
  */
-static double weights_cost(const conv *p, const blocks *b, double weights, double tiles)
+static double weights_cost(const clg__conv *p, const blocks *b, double weights, double tiles)
 {
     const double blocks_q = (double)clg__ceil_div(p->batch * p->axis[0].outputs, b->rows) *
                             clg__ceil_div(p->axis[1].outputs, b->columns);
@@ -178,7 +84,7 @@ static double weights_cost(const conv *p, const blocks *b, double weights, doubl
 }
 
 /* Estimated cycles of the busiest compute unit; the numbers as in matmul_cpu.c. */
-static double estimate(const conv *p, const clg__tile *tile, const blocks *b)
+static double estimate(const clg__conv *p, const clg__tile *tile, const blocks *b)
 {
     const double taps = (double)p->axis[0].taps * p->axis[1].taps;
     const double chunks = (double)clg__ceil_div(p->k, b->k), rows = (double)tile_rows(tile, b);
@@ -211,7 +117,7 @@ static void check_fits(clg__lowering *lo, const blocks *b, const clg__tile *tile
 }
 
 typedef struct tiled {
-    const conv *p;
+    const clg__conv *p;
     const clg__tile *tile;
     int64_t per_unit; /* backward to the weights: work-groups wanted for a compute unit */
 } tiled;
@@ -223,7 +129,7 @@ static double cost_of(const void *problem, const int64_t *choice)
     return fits(&b, it->tile) ? estimate(it->p, it->tile, &b) : INFINITY;
 }
 
-static blocks choose_blocks(const conv *p, const clg__tile *tile)
+static blocks choose_blocks(const clg__conv *p, const clg__tile *tile)
 {
     static const int64_t rows[] = {1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64};
     static const int64_t columns[] = {12, 48, 192, 1 << 30};
@@ -241,20 +147,6 @@ static blocks choose_blocks(const conv *p, const clg__tile *tile)
     return shape_blocks(p, tile, best);
 }
 
-#define LAUNCH_PAIR(launch, axes, field) clg__launch_pair(launch, (axes)[0].field, (axes)[1].field)
-
-static void add_geometry(clg__launch *launch, const axis *axes, int64_t channels)
-{
-    LAUNCH_PAIR(launch, axes, source);
-    LAUNCH_PAIR(launch, axes, outputs);
-    LAUNCH_PAIR(launch, axes, origin);
-    LAUNCH_PAIR(launch, axes, stride);
-    LAUNCH_PAIR(launch, axes, taps);
-    LAUNCH_PAIR(launch, axes, spread);
-    LAUNCH_PAIR(launch, axes, skip);
-    clg__launch_int(launch, channels);
-}
-
 static void add_local(clg__launch *launch, const blocks *b, int64_t bases)
 {
     const int64_t floats[] = {b->window, b->panels, b->c, b->offsets, bases};
@@ -262,42 +154,26 @@ static void add_local(clg__launch *launch, const blocks *b, int64_t bases)
         clg__launch_local(launch, (size_t)(clg__max_i64(floats[i], 1)) * sizeof(float));
 }
 
-/* One launch: all outputs of `p`. */
-static void add_conv(clg__lowering *lo, const conv *p, const clg__tile *tile)
+/* One launch: all outputs of `conv`. */
+static void add_conv(clg__lowering *lo, const clg__conv *conv)
 {
-    const axis *a = p->axis;
-    if (a[0].outputs == 0 || a[1].outputs == 0) return;
-    blocks b = choose_blocks(p, tile);
-    check_fits(lo, &b, tile);
-    clg__launch *launch = clg__tile_kernel(lo, "conv2d_cpu", "conv2d", tile);
+    const clg__conv it = merge_groups(*conv, lo->ctx), *p = &it;
+    const clg__tile tile = clg__tile_choose(lo->ctx, &knobs, lo->node, p->n);
+    blocks b = choose_blocks(p, &tile);
+    check_fits(lo, &b, &tile);
+    clg__launch *launch = clg__tile_kernel(lo, "conv2d_cpu", "conv2d", &tile);
     clg__launch_buffer(launch, lo->in[0]);
     clg__launch_buffer(launch, lo->in[1]);
-    add_geometry(launch, a, p->groups * p->k);
-    LAUNCH_PAIR(launch, a, tap_first);
-    LAUNCH_PAIR(launch, a, tap_step);
-    clg__launch_int(launch, p->kernel_width);
-    clg__launch_int(launch, p->tap_rows);
-    clg__launch_int(launch, p->tap_columns);
-    clg__launch_int(launch, p->backward);
-    LAUNCH_PAIR(launch, a, result);
-    LAUNCH_PAIR(launch, a, first);
-    LAUNCH_PAIR(launch, a, step);
-    clg__launch_int(launch, p->batch);
-    clg__launch_int(launch, p->groups);
-    clg__launch_int(launch, p->k);
-    clg__launch_int(launch, p->n);
+    clg__conv_add_arguments(launch, p);
     clg__launch_int(launch, p->merged);
     clg__launch_pair(launch, b.rows, b.columns);
     clg__launch_int(launch, b.k);
     clg__launch_int(launch, b.n);
     clg__launch_int(launch, b.flat);
-    add_local(launch, &b, a[0].taps * a[1].taps);
+    add_local(launch, &b, p->axis[0].taps * p->axis[1].taps);
     clg__launch_epilogue(launch);
     clg__launch_groups(launch, b.count);
-    const double pixels = (double)p->batch * a[0].outputs * a[1].outputs * p->groups;
-    const double weights = (double)a[0].taps * a[1].taps * p->k / p->merged * p->n;
-    clg__launch_work(launch, 2 * pixels * weights,
-                     4 * (pixels * (p->n + p->k) + weights * p->groups));
+    clg__conv_add_work(launch, p);
 }
 
 bool clg__conv2d_cpu_few_pixels(const clg_tensor *node, int64_t batch)
@@ -308,48 +184,22 @@ bool clg__conv2d_cpu_few_pixels(const clg_tensor *node, int64_t batch)
 
 clg_status clg__conv2d_cpu_forward(clg__lowering *lo)
 {
-    const struct clg__conv2d_attr *attr = lo->node->attr;
-    const clg_shape *x = &lo->in_shape[0], *w = &lo->in_shape[1], *y = &lo->out_shape;
-    if (clg__depthwise_applies(attr, x, y)) return clg__depthwise_cpu_data(lo, false);
-    conv p = {.batch = x->dim[0], .groups = attr->groups};
-    p.k = x->dim[3] / p.groups;
-    p.n = y->dim[3] / p.groups;
-    merge_groups(&p, lo->ctx);
-    p.kernel_width = w->dim[1];
-    p.tap_rows = w->dim[2];
-    p.tap_columns = w->dim[3];
-    for (int i = 0; i < 2; i++) p.axis[i] = forward_axis(attr, i, x->dim[1 + i], y->dim[1 + i]);
-    const clg__tile tile = clg__tile_choose(lo->ctx, &knobs, lo->node, p.n);
-    add_conv(lo, &p, &tile);
-    return lo->status;
+    if (clg__depthwise_applies(lo->node->attr, &lo->in_shape[0], &lo->out_shape))
+        return clg__depthwise_cpu_data(lo, false);
+    return clg__conv_launches(lo, false, add_conv);
 }
 
 clg_status clg__conv2d_cpu_backward_data(clg__lowering *lo)
 {
-    const struct clg__conv2d_attr *attr = lo->node->attr;
-    const clg_shape *dy = &lo->in_shape[0], *w = &lo->in_shape[1], *dx = &lo->out_shape;
-    if (clg__depthwise_applies(attr, dy, dx)) return clg__depthwise_cpu_data(lo, true);
-    conv p = {.batch = dx->dim[0], .groups = attr->groups, .backward = true};
-    p.k = dy->dim[3] / p.groups;
-    p.n = dx->dim[3] / p.groups;
-    merge_groups(&p, lo->ctx);
-    p.kernel_width = w->dim[1];
-    p.tap_rows = w->dim[2];
-    p.tap_columns = w->dim[3];
-    const clg__tile tile = clg__tile_choose(lo->ctx, &knobs, lo->node, p.n);
-    for (int i = 0; i < attr->stride[0] * attr->stride[1]; i++) {
-        const int64_t first[2] = {i / attr->stride[1], i % attr->stride[1]};
-        for (int j = 0; j < 2; j++) p.axis[j] = backward_axis(attr, j, dy->dim[1 + j], first[j]);
-        if (!p.axis[0].taps || !p.axis[1].taps) p.axis[0].taps = p.axis[1].taps = 0;
-        add_conv(lo, &p, &tile);
-    }
-    return lo->status;
+    if (clg__depthwise_applies(lo->node->attr, &lo->in_shape[0], &lo->out_shape))
+        return clg__depthwise_cpu_data(lo, true);
+    return clg__conv_launches(lo, true, add_conv);
 }
 
 /* ---- backward to the weights ---- */
 
 /* Estimated cycles for the whole pass by blocks of b->k input and b->n output channels. */
-static double weights_estimate(const conv *p, const clg__tile *tile, const blocks *b,
+static double weights_estimate(const clg__conv *p, const clg__tile *tile, const blocks *b,
                                int64_t splits)
 {
     const double taps = (double)p->axis[0].taps * p->axis[1].taps;
@@ -364,11 +214,11 @@ static double weights_estimate(const conv *p, const clg__tile *tile, const block
     return waves * (tiles + runs + copies + 2000) + sum;
 }
 
-static blocks shape_weights_blocks(const conv *p, const clg__tile *tile, const int64_t *choice)
+static blocks shape_weights_blocks(const clg__conv *p, const clg__tile *tile, const int64_t *choice)
 {
-    const axis *v = &p->axis[0], *h = &p->axis[1];
+    const clg__conv_axis *v = &p->axis[0], *h = &p->axis[1];
     blocks it = limit_blocks(p, tile, choice), *b = &it;
-    b->window = window_rows(v, b->rows) * extent(h, b->columns) * b->k;
+    b->window = clg__conv_window_rows(v, b->rows) * clg__conv_extent(h, b->columns) * b->k;
     b->panels = b->rows * b->columns * b->n;
     b->offsets = clg__round_up(v->taps * h->taps * b->k, tile->rows);
     b->c = b->offsets * b->n;
@@ -392,14 +242,14 @@ static double weights_cost_of(const void *problem, const int64_t *choice)
  * Blocks and number of splits. They depend on everything but the batch size (taken as 64), because
  * whether there is a second launch does.
  */
-static blocks choose_weights_blocks(const conv *p, const clg__tile *tile, int64_t per_unit,
+static blocks choose_weights_blocks(const clg__conv *p, const clg__tile *tile, int64_t per_unit,
                                     int64_t *splits)
 {
     static const int64_t depths[] = {1, 4, 16, 32, 64, 128, 1 << 30};
     static const int64_t panels[] = {1, 2, 4, 8, 16};
     static const int64_t rows[] = {1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64};
     static const int64_t columns[] = {16, 64, 256, 1 << 30};
-    conv nominal = *p;
+    clg__conv nominal = *p;
     nominal.batch = 64;
     const tiled problem = {&nominal, tile, per_unit};
     const clg__candidates lists[] = {CLG__CANDIDATES(rows), CLG__CANDIDATES(columns),
@@ -416,11 +266,7 @@ clg_status clg__conv2d_cpu_backward_weights(clg__lowering *lo)
     const struct clg__conv2d_attr *attr = lo->node->attr;
     const clg_shape *x = &lo->in_shape[0], *dy = &lo->in_shape[1];
     if (clg__depthwise_applies(attr, x, dy)) return clg__depthwise_cpu_weights(lo);
-    conv p = {.batch = x->dim[0], .groups = attr->groups};
-    p.k = x->dim[3] / p.groups;
-    p.n = dy->dim[3] / p.groups;
-    merge_groups(&p, lo->ctx);
-    for (int i = 0; i < 2; i++) p.axis[i] = forward_axis(attr, i, x->dim[1 + i], dy->dim[1 + i]);
+    const clg__conv p = merge_groups(clg__conv_forward(attr, x, &lo->out_shape, dy), lo->ctx);
     const clg__tile tile = clg__tile_choose(lo->ctx, &weights_knobs, lo->node, p.n);
     int64_t most = 1;
     const int64_t per_unit = clg__tuned_int(lo->ctx, CLG__TUNE_WEIGHTS_SPLIT, lo->node, 4);
@@ -434,7 +280,7 @@ clg_status clg__conv2d_cpu_backward_weights(clg__lowering *lo)
     clg__launch *launch = clg__tile_kernel(lo, "conv2d_weights_cpu", "conv2d_weights", &tile);
     clg__launch_buffer(launch, lo->in[0]);
     clg__launch_buffer(launch, lo->in[1]);
-    add_geometry(launch, p.axis, p.groups * p.k);
+    clg__conv_add_window(launch, &p);
     clg__launch_int(launch, p.batch);
     clg__launch_int(launch, p.groups);
     clg__launch_int(launch, p.k);
@@ -446,8 +292,7 @@ clg_status clg__conv2d_cpu_backward_weights(clg__lowering *lo)
     clg__launch_int(launch, splits);
     add_local(launch, &b, b.rows);
     clg__launch_groups(launch, b.count * splits);
-    const double pixels = (double)p.batch * p.axis[0].outputs * p.axis[1].outputs * p.groups;
-    clg__launch_work(launch, 2 * pixels * p.n * rows, 4 * pixels * (p.n + p.k));
+    clg__conv_add_work(launch, &p);
     if (most > 1) {
         clg__buffer_id parts = clg__launch_partial(lo, launch, most, rows, p.groups * p.n);
         clg__lower_sum_splits(lo, parts, splits, rows, p.groups * p.n);

@@ -91,6 +91,12 @@ static void backward_weights_gradient(clg_tensor *out, clg_tensor *g, clg_tensor
         .applies = clg__winograd_##pass##_applies,                                                 \
         .by_default = clg__winograd_##pass##_by_default, .lower = clg__winograd_cpu_##pass         \
     }
+#define LANES(pass)                                                                                \
+    {                                                                                              \
+        .name = "lanes", .engines = 1u << CLG_ENGINE_CPU, .fuses_epilogue = true,                  \
+        .applies = clg__lanes_##pass##_applies, .by_default = clg__lanes_##pass##_by_default,      \
+        .lower = clg__lanes_cpu_##pass                                                             \
+    }
 #define TILE(pass)                                                                                 \
     {                                                                                              \
         .name = "tile", .engines = 1u << CLG_ENGINE_CPU, .fuses_epilogue = true,                   \
@@ -103,11 +109,17 @@ static void backward_weights_gradient(clg_tensor *out, clg_tensor *g, clg_tensor
     }
 
 static const clg__algorithm forward_algorithms[] = {
-    WINOGRAD(forward), TILE(forward), LOCAL(forward), {.name = NULL}};
-static const clg__algorithm backward_data_algorithms[] = {
-    WINOGRAD(backward_data), TILE(backward_data), LOCAL(backward_data), {.name = NULL}};
-static const clg__algorithm backward_weights_algorithms[] = {
-    WINOGRAD(backward_weights), TILE(backward_weights), LOCAL(backward_weights), {.name = NULL}};
+    WINOGRAD(forward), LANES(forward), TILE(forward), LOCAL(forward), {.name = NULL}};
+static const clg__algorithm backward_data_algorithms[] = {WINOGRAD(backward_data),
+                                                          LANES(backward_data),
+                                                          TILE(backward_data),
+                                                          LOCAL(backward_data),
+                                                          {.name = NULL}};
+static const clg__algorithm backward_weights_algorithms[] = {WINOGRAD(backward_weights),
+                                                             LANES(backward_weights),
+                                                             TILE(backward_weights),
+                                                             LOCAL(backward_weights),
+                                                             {.name = NULL}};
 
 const clg__op clg__op_conv2d = {.name = "conv2d",
                                 .formula = "y = x * w over windows of x, NHWC and HWIO",

@@ -14,11 +14,17 @@ int clg__tile_width(const clg_context *ctx)
     return (int)clg__tuned_int(ctx, CLG__TUNE_TILE_WIDTH, NULL, width);
 }
 
+/* Blocks may take a part of the local memory: CPU devices report about a core's share of its cache
+ * there, and what is fetched ahead and the program's own data want the rest. */
+int64_t clg__tile_local_floats(const clg_context *ctx, int64_t eighths)
+{
+    const int64_t eighth = clg__min_i64((int64_t)ctx->info.local_memory / 8, (2 << 20) / 5);
+    return eighth * eighths / (int64_t)sizeof(float);
+}
+
 /*
  * A tile of 12 x 2 vectors needs 27 registers; processors with vectors of 16 floats have 32. Those
- * with 8 or 4 floats may have 16 only: 6 x 2 fits. Blocks may take a part of the local memory: CPU
- * devices report about a core's share of its cache there, and what is fetched ahead and the
- * program's own data want the rest.
+ * with 8 or 4 floats may have 16 only: 6 x 2 fits.
  */
 clg__tile clg__tile_choose(const clg_context *ctx, const clg__tile_knobs *knobs,
                            const clg_tensor *node, int64_t columns)
@@ -33,8 +39,7 @@ clg__tile clg__tile_choose(const clg_context *ctx, const clg__tile_knobs *knobs,
     tile.flat_rows = (int)clg__min_i64(tile.rows, 8);
     tile.panel = tile.width * tile.vectors;
     const int64_t eighths = clg__tuned_int(ctx, knobs->blocks, node, knobs->eighths);
-    const int64_t eighth = clg__min_i64((int64_t)ctx->info.local_memory / 8, (2 << 20) / 5);
-    tile.local_floats = eighth * eighths / (int64_t)sizeof(float);
+    tile.local_floats = clg__tile_local_floats(ctx, eighths);
     tile.compute_units = clg__max_i64(ctx->info.compute_units, 1);
     return tile;
 }
