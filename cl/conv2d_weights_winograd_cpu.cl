@@ -30,22 +30,22 @@ TRANSFORM transform_gradients(__local float *to, int stride, int panel_floats,
         for (int v = 0; v < VECTORS; v++, dy += WIDTH) {
             const int left = count - c - v * WIDTH;
             VECTOR m[OUTPUTS][POINTS], d[POINTS];
-            for (int t = 0; t < VALUES; t++) PREFETCH_LOCAL(to + t * stride + (v + 1) * WIDTH);
+            for (int t = 0; t < AREA(POINTS); t++) PREFETCH_LOCAL(to + t * stride + (v + 1) * WIDTH);
             if (inside && left >= WIDTH) {
 #pragma unroll
-                for (int j = 0; j < OUTPUTS; j++) {
+                for (int j = 0; j < OUTPUTS; j++)
 #pragma unroll
                     for (int i = 0; i < OUTPUTS; i++)
                         m[j][i] = VLOAD(0, dy + i * line + j * g->channels);
-                    outputs_to_values(m[j]);
-                }
             } else {
-                for (int j = 0; j < OUTPUTS; j++) {
-                    load_column_part(m[j], dy + j * g->channels, line, 0, j < end.s1 ? end.s0 : 0,
-                                     left, part);
-                    outputs_to_values(m[j]);
-                }
+                copy_part(part, OUTPUTS, dy, line, g->channels, (int2)(0), end, left);
+#pragma unroll
+                for (int j = 0; j < OUTPUTS; j++)
+#pragma unroll
+                    for (int i = 0; i < OUTPUTS; i++) m[j][i] = VLOAD(i * OUTPUTS + j, part);
             }
+#pragma unroll
+            for (int j = 0; j < OUTPUTS; j++) outputs_to_values(m[j]);
 #pragma unroll
             for (int i = 0; i < POINTS; i++) {
 #pragma unroll
@@ -89,8 +89,8 @@ ENTRY void conv2d_weights_winograd(
     int product_stride, __local float *values, __local float *gradients, __local float *products,
     __local float *staging EPILOGUE_PARAMS)
 {
-    const tiling g = {grid, source, origin, channels};
-    const tiling results = {grid, outputs, (int2)(0), depth};
+    const tiling g = {grid, source, origin, (int2)(0), INPUT_STEP, INPUTS, channels};
+    const tiling results = {grid, outputs, (int2)(0), (int2)(0), OUTPUTS, OUTPUTS, depth};
     const int blocks_n = (depth + block_n - 1) / block_n;
     const int blocks_m = (channels + block_m - 1) / block_m;
     const int id = (int)WHERE_X, split = id / blocks_n / blocks_m;
@@ -98,7 +98,7 @@ ENTRY void conv2d_weights_winograd(
     const int count = min(block_m, channels - m0), columns = min(block_n, depth - n0);
     const int line = (count + WIDTH - 1) / WIDTH * WIDTH;
     const int rows = (count + TILE_ROWS - 1) / TILE_ROWS * TILE_ROWS;
-    const int calls = VALUES * (rows / TILE_ROWS) * ((columns + PANEL - 1) / PANEL);
+    const int calls = AREA(POINTS) * (rows / TILE_ROWS) * ((columns + PANEL - 1) / PANEL);
     const long chunks = (tiles + block_q - 1) / block_q;
     const long first = chunks * split / splits, end = chunks * (split + 1) / splits;
     x += x_offset;
@@ -112,14 +112,15 @@ ENTRY void conv2d_weights_winograd(
                                 &results, q0 + i, n0, columns, staging);
         }
         const long next = q0 + count_q, next_end = min(next + block_q, (long)tiles);
-        ahead next_x = tiles_ahead(x, &g, next, next_end, m0, count);
-        ahead next_dy = tiles_ahead(dy, &results, next, next_end, n0, columns);
-        const int lines_x = ahead_lines(&next_x, calls), lines_dy = ahead_lines(&next_dy, calls);
-        for (int t = 0; t < VALUES; t++)
+        tiles_ahead next_x = look_at_tiles(x, &g, next, next_end, m0, count);
+        tiles_ahead next_dy = look_at_tiles(dy, &results, next, next_end, n0, columns);
+        const int lines_x = tiles_ahead_lines(&next_x, calls);
+        const int lines_dy = tiles_ahead_lines(&next_dy, calls);
+        for (int t = 0; t < AREA(POINTS); t++)
             for (int n = 0; n < columns; n += PANEL)
                 for (int i = 0; i < rows; i += TILE_ROWS) {
-                    fetch_ahead(&next_x, lines_x);
-                    fetch_ahead(&next_dy, lines_dy);
+                    fetch_tiles(&next_x, lines_x);
+                    fetch_tiles(&next_dy, lines_dy);
                     tile_multiply_packed(products + t * product_stride + n * rows + i * PANEL,
                                          chunk > first, values + t * value_stride + i, line,
                                          gradients + t * gradient_stride + n * block_q, count_q);

@@ -1,12 +1,12 @@
 /*
- * Winograd's convolution (winograd_cpu.h) on CPU devices, 3 x 3 or 5 x 5 with stride 1, forward and
- * backward to the data: backward, the source is dy, the kernel is turned round, and a tap's matrix
- * (channels in, out) is used transposed.
+ * Winograd's convolution (winograd_cpu.h) on CPU devices, 3 x 3 or 5 x 5, forward and backward to
+ * the data: backward, the source is dy, the kernel is turned round, and a tap's matrix (channels in,
+ * out) is used transposed.
  *
  * Tiles of outputs are numbered through the batch. A work-group (one work-item) owns `sweep`
  * blocks of block_q successive tiles, and block_n output channels; it walks over the source
  * channels in chunks of block_k. A chunk's inputs and weights are transformed into local memory;
- * for each of the 36 points a product of matrices follows, tiles x channels times channels x output
+ * for each of the values a product of matrices follows, tiles x channels times channels x output
  * channels, through the register tile of tile_cpu.h. Nothing transformed leaves the cache: weights
  * cost little to transform again for each block of tiles, and where they are one chunk, all blocks
  * of the work-group share them.
@@ -45,7 +45,7 @@ TRANSFORM transform_weights(__local float *to, int stride, const taps *w, int k0
                             rows, columns);
         }
         for (int r = 0; r < rows * VECTORS; r++) {
-            VECTOR m[KERNEL][POINTS], v[POINTS];
+            VECTOR m[KERNEL][WEIGHTS], v[WEIGHTS];
             __local const float *tap = staging + r * WIDTH;
             for (int j = 0; j < KERNEL; j++) {
 #pragma unroll
@@ -53,36 +53,57 @@ TRANSFORM transform_weights(__local float *to, int stride, const taps *w, int k0
                     m[j][i] = VLOAD(0, tap + (i * KERNEL + j) * WIDTH * PANEL);
                 weights_to_values(m[j]);
             }
-            for (int i = 0; i < POINTS; i++) {
+            for (int i = 0; i < WEIGHTS; i++) {
 #pragma unroll
                 for (int j = 0; j < KERNEL; j++) v[j] = m[j][i];
                 weights_to_values(v);
 #pragma unroll
-                for (int j = 0; j < POINTS; j++)
-                    VSTORE_LOCAL(v[j], 0, to + (i * POINTS + j) * stride + k * PANEL + r * WIDTH);
+                for (int j = 0; j < WEIGHTS; j++)
+                    VSTORE_LOCAL(v[j], 0, to + (i * WEIGHTS + j) * stride + k * PANEL + r * WIDTH);
             }
         }
     }
 }
 
+/* Product t of a tile of rows: the sum of its terms' matrix products, `steps` channels each. */
+static void multiply_terms(__local float *c, int accumulate, int t, __local const float *values,
+                           int value_stride, __local const int *offset,
+                           __local const float *weights, int weight_stride, int steps)
+{
+    const int row = t / PRODUCTS, column = t % PRODUCTS;
+    VECTOR acc[TILE_ROWS][VECTORS];
+    int at[TILE_ROWS];
+    TILE_ZERO(acc, TILE_ROWS);
+#pragma unroll
+    for (int r = 0; r < TILE_ROWS; r++) at[r] = offset[r];
+    for (int u = FIRST_TERM(row); u < FIRST_TERM(row + 1); u++)
+        for (int v = FIRST_TERM(column); v < FIRST_TERM(column + 1); v++) {
+            __local const float *x = values + (u * POINTS + v) * value_stride;
+            const int weight = WEIGHT_OF(u) * WEIGHTS + WEIGHT_OF(v);
+            __local const float *b = weights + weight * weight_stride;
+            for (int i = 0; i < steps; i++, x++, b += PANEL) TILE_STEP(acc, TILE_ROWS, AT_OFFSET, b)
+        }
+    TILE_STORE(acc, TILE_ROWS, c, accumulate);
+}
+
 /* A^T m A of one tile: the row of value t is at from + t * stride; `to` is (OUTPUTS, OUTPUTS,
  * PANEL).
  */
-TRANSFORM transform_outputs(__local float *to, __local const float *from, int stride)
+TRANSFORM transform_outputs(__local float *to, __local const float *from, int stride, int2 phase)
 {
     for (int v = 0; v < VECTORS; v++) {
-        VECTOR m[OUTPUTS * POINTS], d[POINTS];
-        for (int j = 0; j < POINTS; j++) {
+        VECTOR m[OUTPUTS * PRODUCTS], d[PRODUCTS];
+        for (int j = 0; j < PRODUCTS; j++) {
 #pragma unroll
-            for (int i = 0; i < POINTS; i++) d[i] = VLOAD(v, from + (i * POINTS + j) * stride);
-            values_to_outputs(d);
+            for (int i = 0; i < PRODUCTS; i++) d[i] = VLOAD(v, from + (i * PRODUCTS + j) * stride);
+            values_to_outputs(d, phase.s0);
 #pragma unroll
-            for (int i = 0; i < OUTPUTS; i++) m[i * POINTS + j] = d[i];
+            for (int i = 0; i < OUTPUTS; i++) m[i * PRODUCTS + j] = d[i];
         }
         for (int i = 0; i < OUTPUTS; i++) {
 #pragma unroll
-            for (int j = 0; j < POINTS; j++) d[j] = m[i * POINTS + j];
-            values_to_outputs(d);
+            for (int j = 0; j < PRODUCTS; j++) d[j] = m[i * PRODUCTS + j];
+            values_to_outputs(d, phase.s1);
 #pragma unroll
             for (int j = 0; j < OUTPUTS; j++) VSTORE_LOCAL(d[j], v, to + (i * OUTPUTS + j) * PANEL);
         }
@@ -103,15 +124,15 @@ static ulong output_pixel(ulong pixel, int k, int width)
 
 ENTRY void conv2d_winograd(
     WHERE_PARAMS __global const float *images, ulong images_offset, __global const float *w,
-    ulong w_offset, int2 source, int2 origin, int2 grid, int2 result, int tiles, int channels,
-    int columns, int tap_rows, int tap_columns, int backward,
+    ulong w_offset, int2 source, int2 origin, int2 phase, int2 grid, int2 result, int tiles,
+    int channels, int columns, int tap_rows, int tap_columns, int backward,
     /* blocks, and floats from one point's part of a local array to the next's */
     int block_q, int block_k, int block_n, int sweep, int value_stride, int weight_stride,
     int product_stride, __local float *values, __local float *weights, __local float *products,
     __local float *staging, __local int *offset EPILOGUE_PARAMS)
 {
-    const tiling g = {grid, source, origin, channels};
-    const tiling results = {grid, result, (int2)(0), 1};
+    const tiling g = {grid, source, origin, phase, INPUT_STEP, INPUTS, channels};
+    const tiling results = {grid, result, (int2)(0), phase, OUTPUTS, OUTPUTS, 1};
     const taps kernel_taps = {w + w_offset, tap_rows, tap_columns, backward};
     const int blocks_n = (columns + block_n - 1) / block_n, chunked = block_k < channels;
     const ulong id = WHERE_X;
@@ -128,7 +149,7 @@ ENTRY void conv2d_winograd(
     for (long q0 = first; q0 < end + block_q; q0 += block_q) { /* the last round only stores */
         const int count_q = (int)clamp(end - q0, 0L, (long)block_q);
         const int rows = (count_q + TILE_ROWS - 1) / TILE_ROWS * TILE_ROWS;
-        const int calls = rows / TILE_ROWS * VALUES;
+        const int calls = rows / TILE_ROWS * AREA(PRODUCTS);
         for (int k0 = 0; k0 < (count_q ? channels : 1); k0 += block_k) {
             const int count = min(block_k, channels - k0), last = k0 + block_k >= channels;
             const int line = (count + WIDTH - 1) / WIDTH * WIDTH;
@@ -140,21 +161,21 @@ ENTRY void conv2d_winograd(
             for (int n = 0; n < width && count_q && (chunked || q0 == first); n += PANEL)
                 transform_weights(weights + n * block_k, weight_stride, &kernel_taps, k0, count,
                                   n0 + n, min(PANEL, width - n), staging);
-            ahead next = tiles_ahead(images, &g, min(q0 + block_q, end), min(q0 + 2 * block_q, end),
-                                     k0, count);
-            const int lines = ahead_lines(&next, max(calls * panels, 1));
+            tiles_ahead next = look_at_tiles(images, &g, min(q0 + block_q, end),
+                                             min(q0 + 2 * block_q, end), k0, count);
+            const int lines = tiles_ahead_lines(&next, max(calls * panels, 1));
 
             for (int n = 0; n < width; n += PANEL) {
                 __local float *c = products + (panel + n / PANEL) % slots * block_q * PANEL;
                 const int first_q = done.q, waits = done.end - done.q;
                 for (int i = 0; i < max(calls, 1); i++) {
-                    fetch_ahead(&next, lines);
+                    fetch_tiles(&next, lines);
                     const int t = i * TILE_ROWS / max(rows, 1), row = i * TILE_ROWS - t * rows;
                     if (calls)
-                        tile_multiply(c + t * product_stride + row * PANEL, k0 > 0,
-                                      values + t * value_stride, offset + row, offset + rows, 1,
-                                      count, 1, weights + t * weight_stride + n * block_k);
-                    for (; done.q < done.end && (long)(done.q - first_q) * calls <= (long)i * waits;
+                        multiply_terms(c + t * product_stride + row * PANEL, k0 > 0, t, values,
+                                       value_stride, offset + row, weights + n * block_k,
+                                       weight_stride, count);
+                    for (; done.q < done.end && (long)(done.q - first_q) * calls < (i + 1L) * waits;
                          done.q++, done.products += PANEL) {
                         const int2 at = tile_position(&results, done.q);
                         const int2 inside = min(result - at, (int2)(OUTPUTS));
@@ -164,7 +185,7 @@ ENTRY void conv2d_winograd(
                         for (int k = 0; k < inside.s0 * OUTPUTS; k++)
                             if (k % OUTPUTS < inside.s1)
                                 ROW_AHEAD(ready, output_pixel(pixel, k, result.s1), column);
-                        transform_outputs(staging, done.products, product_stride);
+                        transform_outputs(staging, done.products, product_stride, phase);
                         for (int k = 0; k < inside.s0 * OUTPUTS; k++)
                             if (k % OUTPUTS < inside.s1)
                                 STORE_ROW(staging + k * PANEL, ready,

@@ -11,24 +11,45 @@
  * 3.5 to 6 times that of adding up all products one after the other. With 5/8 and 3/2 it is 1.7 to
  * 2.8 times (5 x 5 with 8 and 128 channels: 2.2 and 1.2, instead of 4.1 and 2.7); and their powers
  * are exact in f32, so that the matrices themselves lose nothing.
+ *
+ * 3 x 3 with stride 2 has its transforms, of the same names, in winograd_strided_cpu.h. There, a
+ * value of weights serves several values of inputs, and a product that is transformed is the sum of
+ * several terms: one for each value of the inputs, with the weights WEIGHT_OF(term); the product
+ * has those from FIRST_TERM(product) to before FIRST_TERM(product + 1).
  */
 #ifndef KERNEL
-#define KERNEL 3 // weights along an axis: 3 or 5
+#define KERNEL 3 // weights along an axis: 3, or 5 with stride 1
+#endif
+#ifndef STRIDE
+#define STRIDE 1 // 1 or 2
+#endif
+#ifndef BACKWARD
+#define BACKWARD 0 // 1: to the data, with stride 2; with stride 1, an argument says it
 #endif
 #define TAPS (KERNEL * KERNEL)
-#define POINTS 6                      // along an axis
-#define VALUES (POINTS * POINTS)      // of a tile
-#define OUTPUTS (POINTS + 1 - KERNEL) // along an axis of a tile
+#define AREA(n) ((n) * (n)) // of a tile with n along an axis
+
+/* The transforms are calls: inlined, their constants would take registers from the tile. */
+#define TRANSFORM __attribute__((noinline)) static void
+
+#if STRIDE == 2
+#include "winograd_strided_cpu.h"
+#else
+#define POINTS 6      // values of a tile's inputs along an axis
+#define WEIGHTS POINTS  // values of the weights
+#define PRODUCTS POINTS // that become outputs
+#define FIRST_TERM(product) (product)
+#define WEIGHT_OF(term) (term)
+#define INPUTS POINTS // pixels
+#define OUTPUTS (POINTS + 1 - KERNEL)
+#define INPUT_STEP OUTPUTS // pixels from one tile to the next
 #define P 0.625f
 #define Q 1.5f
 #define PP (P * P)
 #define QQ (Q * Q)
 
-/* The transforms are calls: inlined, their constants would take registers from the tile. */
-#define TRANSFORM __attribute__((noinline)) static void
-
 /* B^T: inputs become values. */
-static void inputs_to_values(VECTOR d[POINTS])
+static void inputs_to_values(VECTOR d[POINTS], int phase)
 {
     const VECTOR d1 = d[1], even_p = fma(-QQ, d[2], d[4]), even_q = fma(-PP, d[2], d[4]);
     const VECTOR odd_p = fma(-QQ, d1, d[3]), odd_q = fma(-PP, d1, d[3]);
@@ -94,7 +115,7 @@ static void values_to_weights(VECTOR v[POINTS])
 }
 
 /* A^T: values of products become OUTPUTS outputs. */
-static void values_to_outputs(VECTOR v[POINTS])
+static void values_to_outputs(VECTOR v[POINTS], int phase)
 {
     values_to_sums(v, OUTPUTS, 1, 1, 1);
 }
@@ -104,10 +125,13 @@ static void outputs_to_values(VECTOR v[POINTS])
 {
     coefficients_to_values(v, OUTPUTS, 1, 1, 1);
 }
+#endif
 
 /* Where the tiles of a batch of images (N, size, channels) are: `grid` of them in each. */
 typedef struct tiling {
     int2 grid, size, origin; // origin: position of tile 0's first pixel; negative in the padding
+    int2 phase;              // see values_to_outputs with stride 2; else 0
+    int step, extent;        // pixels from one tile to the next, and of a tile, along an axis
     int channels;
 } tiling;
 
@@ -115,7 +139,7 @@ typedef struct tiling {
 static int2 tile_position(const tiling *g, int q)
 {
     const int at = q % (g->grid.s0 * g->grid.s1);
-    return (int2)(at / g->grid.s1, at % g->grid.s1) * OUTPUTS + g->origin;
+    return (int2)(at / g->grid.s1, at % g->grid.s1) * g->step + g->origin;
 }
 
 /* First element of tile q: outside of the images if its first pixel is. */
@@ -126,78 +150,114 @@ static long tile_offset(const tiling *g, int q)
     return ((image * g->size.s0 + at.s0) * g->size.s1 + at.s1) * g->channels;
 }
 
-/* The pixels that tiles q .. end - 1 look at and earlier ones did not, give or take a few. */
-static ahead tiles_ahead(__global const float *images, const tiling *g, long q, long end,
-                         int channel, int count)
+/*
+ * Asks for what the tiles q .. end - 1 look at and those above and before them did not, a row of a
+ * tile after the other.
+ */
+typedef struct tiles_ahead {
+    const tiling *g;
+    __global const float *images; // at the first of `count` channels
+    int q, end, row, count;
+    ahead pixels; // of the row
+} tiles_ahead;
+
+static tiles_ahead look_at_tiles(__global const float *images, const tiling *g, long q, long end,
+                                 int channel, int count)
 {
-    const long share = (long)g->grid.s0 * g->grid.s1, area = (long)g->size.s0 * g->size.s1;
-    const long lead = (POINTS - 1) * g->size.s1;
-    const long from = min(q * area / share + lead, end * area / share);
-    return look_ahead(images + from * g->channels + channel, g->channels,
-                      (int)(end * area / share - from), count);
+    tiles_ahead a = {g, images + channel, (int)q, (int)end, 0, count, {images, 0, 0, 0, 0}};
+    return a;
 }
 
-/* Up to WIDTH adjacent floats, zeros behind. */
-static VECTOR load_part(__global const float *from, int count, __local float *part)
+/* Cache lines per call that fetch all of it in `calls` calls. */
+static int tiles_ahead_lines(const tiles_ahead *a, int calls)
 {
-    VSTORE_LOCAL((VECTOR)(0.0f), 0, part);
-    copy_row(part, from, count);
-    return VLOAD(0, part);
+    const int pixels = (a->end - a->q) * AREA(a->g->step);
+    return (pixels * ((a->count + 15) / 16) + calls - 1) / calls;
 }
 
-/* Column j of a tile's inputs, all of which exist; `from` is the tile's first pixel. */
-static void load_column(VECTOR d[POINTS], __global const float *from, long line)
+/* The next row of pixels, some of which may not exist. */
+static void next_pixels(tiles_ahead *a)
 {
-#pragma unroll
-    for (int i = 0; i < POINTS; i++) d[i] = VLOAD(0, from + i * line);
+    const tiling *g = a->g;
+    const int2 at = tile_position(g, a->q);
+    const int2 from = max(select(at, at + (g->extent - g->step), at > g->origin), (int2)(0));
+    const int2 to = min(at + g->extent, g->size);
+    const int row = from.s0 + a->row;
+    const int image = a->q / (g->grid.s0 * g->grid.s1);
+    if (row < to.s0)
+        a->pixels = look_ahead(
+            a->images + (((long)image * g->size.s0 + row) * g->size.s1 + from.s1) * g->channels,
+            g->channels, to.s1 - from.s1, a->count);
+    if (row + 1 < to.s0)
+        a->row++;
+    else {
+        a->row = 0;
+        a->q++;
+    }
 }
 
-/* The same where only rows begin .. end - 1 and `count` channels exist. */
-static void load_column_part(VECTOR d[POINTS], __global const float *from, long line, int begin,
-                             int end, int count, __local float *part)
+static void fetch_tiles(tiles_ahead *a, int lines)
 {
-#pragma unroll
-    for (int i = 0; i < POINTS; i++) d[i] = (VECTOR)(0.0f);
 #pragma clang loop unroll(disable)
-    for (int i = begin; i < end; i++)
-        d[i] = count >= WIDTH ? VLOAD(0, from + i * line) : load_part(from + i * line, count, part);
+    for (int i = 0; i < lines; i++) {
+        if (a->pixels.rows <= 0 && a->q < a->end) next_pixels(a);
+        fetch_ahead(&a->pixels, 1);
+    }
+}
+
+/*
+ * A tile of `side` x `side` vectors, of which only those from `begin` to before `end` and `count`
+ * channels of each exist: with zeros for the others. `from` is the tile's first pixel.
+ */
+static void copy_part(__local float *part, int side, __global const float *from, long line,
+                      int step, int2 begin, int2 end, int count)
+{
+#pragma clang loop unroll(disable)
+    for (int i = 0; i < side; i++)
+#pragma clang loop unroll(disable)
+        for (int j = 0; j < side; j++, part += WIDTH) {
+            VSTORE_LOCAL((VECTOR)(0.0f), 0, part);
+            if (all((int2)(i, j) >= begin) && all((int2)(i, j) < end))
+                copy_row(part, from + i * line + (long)j * step, min(count, WIDTH));
+        }
 }
 
 /*
  * B^T d B of channels `channel` .. + count - 1 of tile q: value t of channel c goes to
- * to[t * stride + c], whole vectors of channels. `part`: WIDTH floats.
+ * to[t * stride + c], whole vectors of channels. `part`: INPUTS x INPUTS vectors.
  */
 TRANSFORM transform_inputs(__local float *to, int stride, __global const float *images,
                            const tiling *g, int q, int channel, int count, __local float *part)
 {
-    const int2 at = tile_position(g, q), begin = clamp(-at, 0, POINTS);
-    const int2 end = clamp(g->size - at, 0, POINTS);
-    const int inside = all(begin == (int2)(0)) && all(end == (int2)(POINTS));
+    const int2 at = tile_position(g, q), begin = clamp(-at, 0, INPUTS);
+    const int2 end = clamp(g->size - at, 0, INPUTS);
+    const int inside = all(begin == (int2)(0)) && all(end == (int2)(INPUTS));
     const long line = (long)g->size.s1 * g->channels;
     images += tile_offset(g, q) + channel;
     for (int c = 0; c < count; c += WIDTH, images += WIDTH) {
-        VECTOR m[POINTS][POINTS], d[POINTS];
+        VECTOR m[INPUTS][POINTS], d[POINTS];
         /* where the next vectors will go: beyond the first-level cache, and far apart */
-        for (int t = 0; t < VALUES; t++) PREFETCH_LOCAL(to + t * stride + c + WIDTH);
+        for (int t = 0; t < AREA(POINTS); t++) PREFETCH_LOCAL(to + t * stride + c + WIDTH);
         if (inside && c + WIDTH <= count) {
 #pragma unroll
-            for (int j = 0; j < POINTS; j++) {
-                load_column(m[j], images + j * g->channels, line);
-                inputs_to_values(m[j]);
-            }
+            for (int j = 0; j < INPUTS; j++)
+#pragma unroll
+                for (int i = 0; i < INPUTS; i++)
+                    m[j][i] = VLOAD(0, images + i * line + j * g->channels);
         } else {
-            for (int j = 0; j < POINTS; j++) {
-                const int exists = j >= begin.s1 && j < end.s1;
-                load_column_part(m[j], images + j * g->channels, line, begin.s0,
-                                 exists ? end.s0 : begin.s0, count - c, part);
-                inputs_to_values(m[j]);
-            }
+            copy_part(part, INPUTS, images, line, g->channels, begin, end, count - c);
+#pragma unroll
+            for (int j = 0; j < INPUTS; j++)
+#pragma unroll
+                for (int i = 0; i < INPUTS; i++) m[j][i] = VLOAD(i * INPUTS + j, part);
         }
+#pragma unroll
+        for (int j = 0; j < INPUTS; j++) inputs_to_values(m[j], g->phase.s0);
 #pragma unroll
         for (int i = 0; i < POINTS; i++) {
 #pragma unroll
-            for (int j = 0; j < POINTS; j++) d[j] = m[j][i];
-            inputs_to_values(d);
+            for (int j = 0; j < INPUTS; j++) d[j] = m[j][i];
+            inputs_to_values(d, g->phase.s1);
 #pragma unroll
             for (int j = 0; j < POINTS; j++)
                 VSTORE_LOCAL(d[j], 0, to + (i * POINTS + j) * stride + c);

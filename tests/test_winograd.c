@@ -64,22 +64,66 @@ START_TEST(values_and_gradients_are_right)
 }
 END_TEST
 
+#define PAD_2(vertical, horizontal)                                                                \
+    {                                                                                              \
+        {2, 2}, {vertical, horizontal}, {1, 1}, 1, CLG_PADDING_EXPLICIT, 0                         \
+    }
+
+/*
+ * The same with stride 2: gradients of the data whose first pixel meets one tap and two, along
+ * each axis; pixels that no window meets. The gradient of the weights has no such algorithm.
+ */
+static const convolution strided[] = {
+    {1, 1, 1, 1, 3, 3, 1, PAD_2(1, 1)},       {1, 3, 4, 2, 3, 3, 3, PAD_2(0, 0)},
+    {3, 7, 8, 16, 3, 3, 33, PAD_2(1, 1)},     {2, 13, 9, 17, 3, 3, 40, PAD_2(2, 0)},
+    {2, 8, 12, 40, 3, 3, 16, PAD_2(0, 1)},    {1, 6, 5, 7, 3, 3, 70, PAD_2(3, 4)},
+    {5, 4, 6, 300, 3, 3, 20, PAD_2(1, 0)},    {1, 2, 103, 5, 3, 3, 9, PAD_2(1, 2)},
+    {30, 14, 11, 36, 3, 3, 130, PAD_2(1, 0)}, {3, 9, 10, 260, 3, 3, 140, PAD_2(1, 1)},
+};
+
+START_TEST(values_and_gradients_of_stride_2_are_right)
+{
+    static const int widths[] = {0, 8, 4};
+    clg_context *ctx = cpu_context(widths[_i]);
+    choose("winograd");
+    unsetenv("CLGRAD_CONV2D_BACKWARD_WEIGHTS");
+    for (size_t i = 0; i < CLG__COUNT(strided); i++) check_convolution(ctx, &strided[i]);
+    choose(NULL);
+    clg_context_destroy(ctx);
+}
+END_TEST
+
 static const int64_t kernels[] = {3, 5};
 
-/* relu(x w + bias) + residual, in the kernel's stores: batch 7, then 2 with the same program. */
-static float *layer(clg_context *ctx, const char *algorithm, int64_t kernel, int64_t batch)
+/* (N, 9, 10, 19) to 21 channels. */
+static const struct layer_case {
+    int64_t kernel;
+    int stride;
+} layers[] = {{3, 1}, {5, 1}, {3, 2}};
+
+static int64_t layer_results(const struct layer_case *c, int64_t batch)
 {
-    const int pad = (int)kernel / 2;
+    return batch * (8 / c->stride + 1) * (9 / c->stride + 1) * 21;
+}
+
+/* relu(x w + bias) + residual, in the kernel's stores: batch 7, then 2 with the same program. */
+static float *layer(clg_context *ctx, const char *algorithm, const struct layer_case *c,
+                    int64_t batch)
+{
+    const int pad = (int)c->kernel / 2, stride = c->stride;
+    const int64_t rows = 8 / stride + 1, columns = 9 / stride + 1;
     clg_graph *g = clg_graph_create(clg_graph_options(.batch = 7));
-    array x = array_random(batch * 9 * 10 * 19, 1), w = array_random(kernel * kernel * 19 * 21, 2);
-    array bias = array_random(21, 3), residual = array_random(batch * 9 * 10 * 21, 4);
+    array x = array_random(batch * 9 * 10 * 19, 1);
+    array w = array_random(c->kernel * c->kernel * 19 * 21, 2);
+    array bias = array_random(21, 3), residual = array_random(layer_results(c, batch), 4);
     x.tensor = clg_input(g, "x", CLG_F32, CLG_SHAPE(CLG_BATCH, 9, 10, 19));
-    w.tensor = clg_input(g, "w", CLG_F32, CLG_SHAPE(kernel, kernel, 19, 21));
+    w.tensor = clg_input(g, "w", CLG_F32, CLG_SHAPE(c->kernel, c->kernel, 19, 21));
     bias.tensor = clg_input(g, "bias", CLG_F32, CLG_SHAPE(21));
-    residual.tensor = clg_input(g, "residual", CLG_F32, CLG_SHAPE(CLG_BATCH, 9, 10, 21));
-    clg_tensor *y = clg_conv2d(x.tensor, w.tensor, clg_conv2d_options(.pad = {pad, pad}));
+    residual.tensor = clg_input(g, "residual", CLG_F32, CLG_SHAPE(CLG_BATCH, rows, columns, 21));
+    clg_tensor *y = clg_conv2d(x.tensor, w.tensor,
+                               clg_conv2d_options(.pad = {pad, pad}, .stride = {stride, stride}));
     array out = {.tensor = clg_add(clg_relu(clg_add(y, bias.tensor)), residual.tensor)};
-    out.count = batch * 9 * 10 * 21;
+    out.count = residual.count;
     out.data = malloc((size_t)out.count * sizeof(float));
     choose(algorithm);
     clg_program *p = compile_outputs(ctx, g, (array *[]){&out}, 1);
@@ -97,11 +141,11 @@ START_TEST(layers_and_smaller_batches_agree_with_the_direct_algorithm)
 {
     static const int64_t batches[] = {7, 2};
     clg_context *ctx = cpu_context(0);
-    for (size_t k = 0; k < CLG__COUNT(kernels); k++) {
-        float *direct = layer(ctx, "tile", kernels[k], batches[_i]);
-        float *fast = layer(ctx, "winograd", kernels[k], batches[_i]);
-        const float tolerance = 2e-5f / 9 * (float)(kernels[k] * kernels[k]);
-        for (int64_t i = 0; i < batches[_i] * 9 * 10 * 21; i++)
+    for (size_t k = 0; k < CLG__COUNT(layers); k++) {
+        float *direct = layer(ctx, "tile", &layers[k], batches[_i]);
+        float *fast = layer(ctx, "winograd", &layers[k], batches[_i]);
+        const float tolerance = 2e-5f / 9 * (float)(layers[k].kernel * layers[k].kernel);
+        for (int64_t i = 0; i < layer_results(&layers[k], batches[_i]); i++)
             ck_assert_float_eq_tol(direct[i], fast[i], tolerance);
         free(direct);
         free(fast);
@@ -234,10 +278,11 @@ END_TEST
 START_TEST(the_same_bits_come_out_again)
 {
     clg_context *ctx = cpu_context(0);
-    float *first = layer(ctx, "winograd", kernels[_i], 7);
+    const size_t bytes = (size_t)layer_results(&layers[_i], 7) * sizeof(float);
+    float *first = layer(ctx, "winograd", &layers[_i], 7);
     for (int i = 0; i < 3; i++) {
-        float *again = layer(ctx, "winograd", kernels[_i], 7);
-        ck_assert_mem_eq(first, again, 7 * 9 * 10 * 21 * sizeof(float));
+        float *again = layer(ctx, "winograd", &layers[_i], 7);
+        ck_assert_mem_eq(first, again, bytes);
         free(again);
     }
     free(first);
@@ -264,7 +309,12 @@ static const choice choices[] = {
     {7, 5, 64, 128, PAD(2, 2), true, true},
     {28, 5, 1, 32, PAD(2, 2), true, false},
     {1, 5, 128, 128, PAD(2, 2), true, false},
-    {56, 3, 64, 64, {{2, 2}, {1, 1}, {1, 1}, 1, CLG_PADDING_EXPLICIT, 0}, false, false},
+    {56, 3, 64, 128, PAD_2(1, 1), true, true},
+    {28, 3, 128, 256, PAD_2(1, 1), true, true},
+    {14, 3, 256, 512, PAD_2(1, 1), true, false}, /* 7 x 7 outputs: a quarter of the tiles' */
+    {32, 3, 16, 32, PAD_2(1, 1), true, false},
+    {56, 5, 64, 64, PAD_2(1, 1), false, false},
+    {56, 3, 64, 64, {{2, 1}, {1, 1}, {1, 1}, 1, CLG_PADDING_EXPLICIT, 0}, false, false},
     {56, 3, 64, 64, {{1, 1}, {1, 1}, {2, 2}, 1, CLG_PADDING_EXPLICIT, 0}, false, false},
     {56, 5, 64, 64, {{1, 1}, {2, 2}, {1, 1}, 2, CLG_PADDING_EXPLICIT, 0}, false, false},
     {56, 7, 64, 64, PAD(3, 3), false, false},
@@ -291,8 +341,9 @@ START_TEST(it_is_chosen_where_it_is_faster)
             ck_assert(clg__winograd_forward_by_default(&device, y, MANY) == c->by_default);
         clg_tensor *dw = NULL;
         TEST_OK(clg_vjp(y, y, &w, 1, &dw));
-        ck_assert(clg__winograd_backward_weights_applies(&device, dw) == c->applies);
-        if (c->applies)
+        const bool weights = c->applies && c->params.stride[0] == 1;
+        ck_assert(clg__winograd_backward_weights_applies(&device, dw) == weights);
+        if (weights)
             ck_assert(clg__winograd_backward_weights_by_default(&device, dw, MANY) ==
                       c->by_default);
         clg_graph_destroy(g);
@@ -356,13 +407,14 @@ int main(void)
     Suite *suite = suite_create("winograd");
     TCase *values = testing_case(suite, "values");
     tcase_add_loop_test(values, values_and_gradients_are_right, 0, 3);
+    tcase_add_loop_test(values, values_and_gradients_of_stride_2_are_right, 0, 3);
     tcase_add_loop_test(values, layers_and_smaller_batches_agree_with_the_direct_algorithm, 0, 2);
     tcase_add_loop_test(values,
                         gradients_of_smaller_batches_agree_with_the_direct_algorithm_and_repeat, 0,
                         CLG__COUNT(gradient_cases));
     tcase_add_loop_test(values, errors_are_about_those_of_the_direct_algorithm, 0,
                         CLG__COUNT(kernels));
-    tcase_add_loop_test(values, the_same_bits_come_out_again, 0, CLG__COUNT(kernels));
+    tcase_add_loop_test(values, the_same_bits_come_out_again, 0, CLG__COUNT(layers));
     TCase *where = testing_case(suite, "where");
     tcase_add_loop_test(where, it_is_chosen_where_it_is_faster, 0, CLG__COUNT(choices));
     tcase_add_test(where, gradients_of_the_data_choose_for_themselves);

@@ -43,18 +43,24 @@ clg_status clg__lanes_cpu_forward(clg__lowering *lo);          /* x, w -> y */
 clg_status clg__lanes_cpu_backward_data(clg__lowering *lo);    /* dy, w -> dx */
 clg_status clg__lanes_cpu_backward_weights(clg__lowering *lo); /* x, dy -> dw */
 
-/* ---- conv2d with stride 1, no dilation and one group: Winograd ---- */
+/* ---- conv2d with no dilation and one group: Winograd ---- */
 
-enum { CLG__WINOGRAD_VALUES = 36 }; /* points of a tile in both axes */
-
-/* A size of kernels: along an axis, the outputs of a tile along an axis, and what is measured. */
-typedef struct clg__winograd {
-    int kernel, outputs;
+/*
+ * A pass multiplies values of its two inputs: how many there are along an axis, and of products
+ * whose transform gives the result; and the cycles that transforms of a vector were measured to
+ * take. The first input has a value for each multiplication; others may serve several.
+ */
+typedef struct clg__winograd_pass {
+    int values, weights, products;
     struct {
-        double inputs, outputs, gradients; /* cycles to transform a vector of a tile's x, y, dy */
-        double weights, turned;            /* of a channel's weights, forward and to the data */
-        double sums;                       /* and of their gradients */
+        double first, second, products;
     } cycles;
+} clg__winograd_pass;
+
+/* A size of kernels and a stride along an axis, and a tile's outputs, forward. */
+typedef struct clg__winograd {
+    int kernel, stride, outputs;
+    clg__winograd_pass forward, data, weights; /* none for the weights: values 0 */
 } clg__winograd;
 
 /** NULL: not for this kernel, stride, dilation or number of groups. */
@@ -114,9 +120,9 @@ int64_t clg__tile_local_floats(const clg_context *ctx, int64_t eighths);
 clg__launch *clg__tile_kernel(clg__lowering *lo, const char *file, const char *kernel,
                               const clg__tile *tile);
 
-/** The same for Winograd's convolution of a size. */
+/** The same for Winograd's convolution of a size. `backward`: to the data. */
 clg__launch *clg__winograd_kernel(clg__lowering *lo, const char *file, const char *kernel,
-                                  const clg__winograd *size, const clg__tile *tile);
+                                  const clg__winograd *size, bool backward, const clg__tile *tile);
 
 /** Line length, at least `floats`, at which equal positions of successive lines spread over a
  * cache. */

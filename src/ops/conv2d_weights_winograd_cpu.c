@@ -13,12 +13,11 @@
 static const clg__tile_knobs knobs = {CLG__TUNE_WINOGRAD_WEIGHTS_TILE,
                                       CLG__TUNE_WINOGRAD_WEIGHTS_BLOCKS, 7, 8};
 
-enum { VALUES = CLG__WINOGRAD_VALUES };
-
 typedef struct problem {
     const clg__winograd *size;
-    int64_t taps;
-    int64_t batch, m, n; /* channels of x and dy */
+    const clg__winograd_pass *pass;
+    int64_t taps, values; /* along both axes */
+    int64_t batch, m, n;  /* channels of x and dy */
     int64_t source[2], outputs[2], origin[2], grid[2];
 } problem;
 
@@ -34,7 +33,9 @@ static problem read_problem(const struct clg__conv2d_attr *attr, const clg_shape
 {
     problem p = {.batch = x->dim[0], .m = x->dim[3], .n = dy->dim[3]};
     p.size = clg__winograd_find(attr);
+    p.pass = &p.size->weights;
     p.taps = p.size->kernel * p.size->kernel;
+    p.values = p.pass->values * p.pass->values;
     for (int i = 0; i < 2; i++) {
         p.source[i] = x->dim[1 + i];
         p.outputs[i] = dy->dim[1 + i];
@@ -62,14 +63,15 @@ static void shape_blocks(const problem *p, const clg__tile *tile, int64_t per_un
     b->splits = clg__max_i64(clg__ceil_div(per_unit * tile->compute_units, b->count), 1);
 }
 
+/* Sums of a few weights, or the inputs of a tile that is not whole. */
 static int64_t staging_floats(const problem *p, const clg__tile *tile)
 {
-    return p->taps * tile->panel;
+    return clg__max_i64(p->taps * tile->panel, p->values * tile->width);
 }
 
 static bool fits(const problem *p, const clg__tile *tile, const blocks *b)
 {
-    return VALUES * (b->values + b->gradients + b->products) + staging_floats(p, tile) <=
+    return p->values * (b->values + b->gradients + b->products) + staging_floats(p, tile) <=
            tile->local_floats;
 }
 
@@ -85,9 +87,9 @@ static double estimate(const problem *p, const clg__tile *tile, const blocks *b)
     const double depth = (double)clg__ceil_div(b->m, tile->width);
     const double width = (double)b->n / tile->width;
     const double area = (double)clg__round_up(b->m, tile->rows) * width;
-    double multiply = VALUES * area * (q / 2 + chunks * 3);
-    double inputs = depth * p->size->cycles.inputs + width * p->size->cycles.gradients;
-    double weights = b->m * width * p->size->cycles.sums;
+    double multiply = p->values * area * (q / 2 + chunks * 3);
+    double inputs = depth * p->pass->cycles.first + width * p->pass->cycles.second;
+    double weights = b->m * width * p->pass->cycles.products;
     double waves = (double)clg__ceil_div(b->count * b->splits, tile->compute_units) + 0.2;
     double sum =
         b->splits > 1 ? (double)b->splits * p->taps * p->m * p->n * 0.5 / tile->compute_units : 0;
@@ -129,7 +131,7 @@ clg_status clg__winograd_cpu_backward_weights(clg__lowering *lo)
     const blocks b = choose_blocks(lo->ctx, lo->node, &p, &tile, &cost);
     const int64_t splits = clg__min_i64(b.splits, clg__ceil_div(tiles_of(&p), b.q));
     clg__launch *launch = clg__winograd_kernel(lo, "conv2d_weights_winograd_cpu",
-                                               "conv2d_weights_winograd", p.size, &tile);
+                                               "conv2d_weights_winograd", p.size, false, &tile);
     clg__launch_buffer(launch, lo->in[0]);
     clg__launch_buffer(launch, lo->in[1]);
     LAUNCH_PAIR(launch, p.source);
@@ -139,7 +141,7 @@ clg_status clg__winograd_cpu_backward_weights(clg__lowering *lo)
     const int64_t numbers[] = {tiles_of(&p), p.m,    p.n,      b.q,         b.m,
                                b.n,          splits, b.values, b.gradients, b.products};
     for (size_t i = 0; i < CLG__COUNT(numbers); i++) clg__launch_int(launch, numbers[i]);
-    const int64_t local[] = {VALUES * b.values, VALUES * b.gradients, VALUES * b.products,
+    const int64_t local[] = {p.values * b.values, p.values * b.gradients, p.values * b.products,
                              staging_floats(&p, &tile)};
     for (size_t i = 0; i < CLG__COUNT(local); i++)
         clg__launch_local(launch, (size_t)local[i] * sizeof(float));
@@ -158,7 +160,8 @@ clg_status clg__winograd_cpu_backward_weights(clg__lowering *lo)
 
 bool clg__winograd_backward_weights_applies(const clg_context *ctx, const clg_tensor *node)
 {
-    if (!clg__winograd_find(node->attr)) return false;
+    const clg__winograd *size = clg__winograd_find(node->attr);
+    if (!size || !size->weights.values) return false;
     const problem p = read_problem(node->attr, &node->inputs[0]->shape, &node->inputs[1]->shape);
     const clg__tile tile = clg__tile_choose(ctx, &knobs, node, p.n);
     double cost = 0;

@@ -1,7 +1,8 @@
 /*
- * Winograd's convolution on CPU devices (cl/conv2d_winograd_cpu.cl): 3 x 3 or 5 x 5, stride 1,
- * forward and backward to the data, with 1/4 or 1/2.8 of the direct algorithm's multiplications.
- * All other sizes are arguments, so one compiled kernel serves all shapes with the same epilogue.
+ * Winograd's convolution on CPU devices (cl/conv2d_winograd_cpu.cl): 3 x 3 or 5 x 5 with stride 1,
+ * with 1/4 or 1/2.8 of the direct algorithm's multiplications, or 3 x 3 with stride 2, with 1/1.44;
+ * forward and backward to the data. All other sizes are arguments, so one compiled kernel serves
+ * all shapes with the same epilogue.
  *
  * Arrays of two are (vertical, horizontal).
  */
@@ -10,36 +11,40 @@
 
 static const clg__tile_knobs knobs = {CLG__TUNE_WINOGRAD_TILE, CLG__TUNE_WINOGRAD_BLOCKS, 6, 12};
 
-enum { VALUES = CLG__WINOGRAD_VALUES };
-
+/* 5 x 5: most inputs were looked at by the tile before. */
 static const clg__winograd sizes[] = {
-    {3, 4, {300, 200, 300, 110, 150, 250}},
-    {5, 2, {180, 100, 180, 400, 420, 340}}, /* most inputs were looked at by the tile before */
+    {3, 1, 4, {6, 6, 6, {300, 110, 200}}, {6, 6, 6, {300, 150, 200}}, {6, 6, 6, {300, 300, 250}}},
+    {5, 1, 2, {6, 6, 6, {180, 400, 100}}, {6, 6, 6, {180, 420, 100}}, {6, 6, 6, {180, 180, 340}}},
+    {3, 2, 2, {5, 4, 3, {150, 110, 60}}, {5, 4, 5, {150, 150, 150}}, {0}},
 };
 
 const clg__winograd *clg__winograd_find(const struct clg__conv2d_attr *attr)
 {
     for (int i = 0; i < 2; i++)
-        if (attr->kernel_size[i] != attr->kernel_size[0] || attr->stride[i] != 1 ||
+        if (attr->kernel_size[i] != attr->kernel_size[0] || attr->stride[i] != attr->stride[0] ||
             attr->dilation[i] != 1)
             return NULL;
     for (size_t i = 0; i < CLG__COUNT(sizes) && attr->groups == 1; i++)
-        if (sizes[i].kernel == attr->kernel_size[0]) return &sizes[i];
+        if (sizes[i].kernel == attr->kernel_size[0] && sizes[i].stride == attr->stride[0])
+            return &sizes[i];
     return NULL;
 }
 
 clg__launch *clg__winograd_kernel(clg__lowering *lo, const char *file, const char *kernel,
-                                  const clg__winograd *size, const clg__tile *tile)
+                                  const clg__winograd *size, bool backward, const clg__tile *tile)
 {
-    return clg__lower_kernel(lo, file, kernel, CLG__TILE_DEFINES "#define KERNEL %d\n",
-                             CLG__TILE_VALUES(tile), size->kernel);
+    return clg__lower_kernel(
+        lo, file, kernel,
+        CLG__TILE_DEFINES "#define KERNEL %d\n#define STRIDE %d\n#define BACKWARD %d\n",
+        CLG__TILE_VALUES(tile), size->kernel, size->stride, backward && size->stride > 1);
 }
 
 typedef struct winograd {
     const clg__winograd *size;
-    int64_t taps;
-    int64_t batch, k, n; /* channels of source and result */
-    int64_t source[2], result[2], origin[2], grid[2];
+    const clg__winograd_pass *pass;
+    int64_t taps, values, weights, products; /* along both axes */
+    int64_t batch, k, n;                     /* channels of source and result */
+    int64_t source[2], result[2], origin[2], phase[2], grid[2];
     bool backward;
 } winograd;
 
@@ -56,13 +61,19 @@ static winograd read_problem(const struct clg__conv2d_attr *attr, const clg_shap
     winograd p = {.batch = source->dim[0], .k = source->dim[3], .n = result->dim[3]};
     p.backward = backward;
     p.size = clg__winograd_find(attr);
-    p.taps = p.size->kernel * p.size->kernel;
+    const int64_t kernel = p.size->kernel, stride = p.size->stride;
+    p.taps = kernel * kernel;
+    p.pass = backward ? &p.size->data : &p.size->forward;
+    p.values = p.pass->values * p.pass->values;
+    p.weights = p.pass->weights * p.pass->weights;
+    p.products = p.pass->products * p.pass->products;
     for (int i = 0; i < 2; i++) {
         p.source[i] = source->dim[1 + i];
         p.result[i] = result->dim[1 + i];
-        p.grid[i] = clg__ceil_div(p.result[i], p.size->outputs);
-        p.origin[i] =
-            backward ? attr->padding[2 * i] - (p.size->kernel - 1) : -attr->padding[2 * i];
+        const int64_t pad = attr->padding[2 * i], spread = backward ? stride : 1;
+        p.grid[i] = clg__ceil_div(p.result[i], p.size->outputs * spread);
+        p.origin[i] = backward ? clg__ceil_div(pad, stride) - (kernel - 1) / stride : -pad;
+        p.phase[i] = pad % spread;
     }
     return p;
 }
@@ -70,6 +81,13 @@ static winograd read_problem(const struct clg__conv2d_attr *attr, const clg_shap
 static int64_t tiles_of(const winograd *p)
 {
     return p->batch * p->grid[0] * p->grid[1];
+}
+
+/* Of y, whichever way. */
+static double pixels_of(const winograd *p)
+{
+    const int64_t *y = p->backward ? p->source : p->result;
+    return (double)p->batch * y[0] * y[1];
 }
 
 static void shape_blocks(const winograd *p, const clg__tile *tile, blocks *b)
@@ -94,7 +112,8 @@ static int64_t staging_floats(const winograd *p, const clg__tile *tile)
 
 static bool fits(const winograd *p, const clg__tile *tile, const blocks *b)
 {
-    return VALUES * (b->values + b->weights + b->products) + staging_floats(p, tile) + b->q + 16 <=
+    return p->values * b->values + p->weights * b->weights + p->products * b->products +
+               staging_floats(p, tile) + b->q + 16 <=
            tile->local_floats;
 }
 
@@ -108,11 +127,10 @@ static double estimate(const winograd *p, const clg__tile *tile, const blocks *b
     const double chunks = (double)clg__ceil_div(p->k, b->k);
     const double depth = (double)clg__ceil_div(p->k, tile->width);
     const double width = (double)b->n / tile->width, area = (double)b->q * b->n;
-    double multiply = VALUES * area * (p->k / (2.0 * tile->width) + (chunks - 1) * 0.2 + 0.1);
-    double inputs = b->q * depth * p->size->cycles.inputs;
-    const double channel = p->backward ? p->size->cycles.turned : p->size->cycles.weights;
-    double weights = p->k * width * channel / (chunks > 1 ? 1 : b->sweep);
-    double outputs = b->q * width * p->size->cycles.outputs;
+    double multiply = p->values * area * (p->k / (2.0 * tile->width) + (chunks - 1) * 0.2 + 0.1);
+    double inputs = b->q * depth * p->pass->cycles.first;
+    double weights = p->k * width * p->pass->cycles.second / (chunks > 1 ? 1 : b->sweep);
+    double outputs = b->q * width * p->pass->cycles.products;
     double waves = (double)clg__ceil_div(b->count, tile->compute_units) + 0.2;
     return waves * (b->sweep * (multiply + inputs + weights + outputs) + 4000);
 }
@@ -147,24 +165,27 @@ static clg_status lower(clg__lowering *lo, bool backward)
     const clg__tile tile = clg__tile_choose(lo->ctx, &knobs, lo->node, p.n);
     blocks b = choose_blocks(&p, &tile);
     clg__launch *launch =
-        clg__winograd_kernel(lo, "conv2d_winograd_cpu", "conv2d_winograd", p.size, &tile);
+        clg__winograd_kernel(lo, "conv2d_winograd_cpu", "conv2d_winograd", p.size, backward, &tile);
     clg__launch_buffer(launch, lo->in[0]);
     clg__launch_buffer(launch, lo->in[1]);
     LAUNCH_PAIR(launch, p.source);
     LAUNCH_PAIR(launch, p.origin);
+    LAUNCH_PAIR(launch, p.phase);
     LAUNCH_PAIR(launch, p.grid);
     LAUNCH_PAIR(launch, p.result);
     const int64_t numbers[] = {tiles_of(&p), p.k, p.n,     w->dim[2], w->dim[3], backward,  b.q,
                                b.k,          b.n, b.sweep, b.values,  b.weights, b.products};
     for (size_t i = 0; i < CLG__COUNT(numbers); i++) clg__launch_int(launch, numbers[i]);
-    const int64_t local[] = {VALUES * b.values, VALUES * b.weights, VALUES * b.products,
+    const int64_t local[] = {p.values * b.values, p.weights * b.weights, p.products * b.products,
                              staging_floats(&p, &tile), b.q + 1};
     for (size_t i = 0; i < CLG__COUNT(local); i++)
         clg__launch_local(launch, (size_t)local[i] * sizeof(float));
     clg__launch_epilogue(launch);
     clg__launch_groups(launch, b.count);
     const double pixels = (double)p.batch * p.result[0] * p.result[1];
-    clg__launch_work(launch, 2 * pixels * p.n * p.k * p.taps, 4 * pixels * (p.n + p.k));
+    const double read = (double)p.batch * p.source[0] * p.source[1];
+    clg__launch_work(launch, 2 * pixels_of(&p) * p.n * p.k * p.taps,
+                     4 * (pixels * p.n + read * p.k));
     return lo->status;
 }
 
@@ -199,9 +220,10 @@ static bool by_default(const clg_context *ctx, const clg_tensor *node, bool back
     winograd p;
     clg__tile tile;
     const blocks b = nominal_blocks(ctx, node, backward, &p, &tile);
-    const double pixels = (double)p.batch * p.result[0] * p.result[1];
     const double vectors = (double)clg__ceil_div(p.n, tile.width);
-    const double direct = pixels * vectors * (p.taps * p.k / 2.0 + 8) / 0.93 / tile.compute_units;
+    const double multiply = pixels_of(&p) * p.taps * p.k / 2;
+    const double results = (double)p.batch * p.result[0] * p.result[1] * 8;
+    const double direct = vectors * (multiply + results) / 0.93 / tile.compute_units;
     return estimate(&p, &tile, &b) < direct * 6 / 7;
 }
 
