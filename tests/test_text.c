@@ -129,7 +129,8 @@ START_TEST(what_cannot_be_used_is_refused)
 {
     clg_dataset *dataset;
     const clg_dataset_params params = {.format = "text", .sequence = 4};
-    TEST_FAILS(open_text(&dataset, "abcd", &params), CLG_ERROR_FORMAT, "4 tokens, and one sample takes 5");
+    TEST_FAILS(open_text(&dataset, "abcd", &params), CLG_ERROR_FORMAT,
+               "4 tokens, and one sample takes 5");
     TEST_FAILS(open_text(&dataset, "", &params), CLG_ERROR_FORMAT, "0 samples");
     TEST_FAILS(open_text(&dataset, "ab\nc\xff dd", &params), CLG_ERROR_FORMAT,
                "line 2: this is not");
