@@ -110,6 +110,10 @@ int run_check(const char *out)
     if (!out) return check_place("runs");
     if (strlen(out) > RUN_PATH_SIZE - 100) return refuse_long_name();
     int code = check_place(out);
+    if (code != DONE || access(join(out, "config.yaml").text, F_OK)) return code;
+    struct run_dir run = {.path = (char *)out};
+    code = lock(&run); /* that it is being trained says more */
+    if (run.lock) close(run.lock);
     return code == DONE ? refuse_run(out) : code;
 }
 
