@@ -107,10 +107,11 @@ class Stopping(Tables):
         for ignored, code in ((False, 128 + signal.SIGHUP), (True, 128 + signal.SIGTERM)):
             with self.subTest(ignored=ignored):
                 run = self.folder / f"run{ignored}"
-                before = (lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)) if ignored else None
+                action = signal.SIG_IGN if ignored else signal.SIG_DFL  # not what this test was started with
                 process = subprocess.Popen(
                     [CLTRAIN, "train", "model.yaml", "--data", "t.csv", "--out", run, "--epochs", "1000000", "--json"],
-                    cwd=self.folder, preexec_fn=before, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+                    cwd=self.folder, preexec_fn=lambda a=action: signal.signal(signal.SIGHUP, a),
+                    stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
                 process.stdout.readline()
                 process.send_signal(signal.SIGHUP)
                 if ignored:
