@@ -250,7 +250,8 @@ class Runs(Case):
         finally:
             first.kill()
             first.communicate()
-        self.cltrain("train", "--resume", "run", "--epochs", "1")
+        epochs = len((self.folder / "run" / "metrics.jsonl").read_text().splitlines())
+        self.cltrain("train", "--resume", "run", "--epochs", str(epochs + 2))
 
     def test_resuming_says_what_it_does(self):
         spans = "The cosine schedule, made for 2 epochs, spans 3 from here on"
