@@ -112,6 +112,7 @@ class Stopping(Tables):
                     [CLTRAIN, "train", "model.yaml", "--data", "t.csv", "--out", run, "--epochs", "1000000", "--json"],
                     cwd=self.folder, preexec_fn=lambda a=action: signal.signal(signal.SIGHUP, a),
                     stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+                self.addCleanup(process.kill)
                 process.stdout.readline()
                 process.send_signal(signal.SIGHUP)
                 if ignored:
