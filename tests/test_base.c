@@ -205,12 +205,12 @@ static void assert_content(const char *expected)
 
 START_TEST(a_file_is_replaced_whole)
 {
-    TEST_OK(clg__file_write_atomic(path, "old", 3, true));
+    TEST_OK(clg__file_write_atomic(path, "old", 3, CLG__FILE_DURABLE));
     assert_content("old");
-    TEST_OK(clg__file_write_atomic(path, "newer", 5, false));
+    TEST_OK(clg__file_write_atomic(path, "newer", 5, 0));
     assert_content("newer");
     clg__atomic_file *file;
-    TEST_OK(clg__atomic_open(&file, path, true));
+    TEST_OK(clg__atomic_open(&file, path, CLG__FILE_DURABLE));
     TEST_OK(clg__atomic_write(file, "half", 4));
     assert_content("newer");
     clg__atomic_abort(file);
@@ -225,9 +225,9 @@ START_TEST(a_link_is_followed)
     const char *link = scratch_path("link");
     struct stat st;
     ck_assert_int_eq(symlink("file with space", link), 0);
-    TEST_OK(clg__file_write_atomic(link, "first", 5, true));
+    TEST_OK(clg__file_write_atomic(link, "first", 5, CLG__FILE_DURABLE));
     assert_content("first");
-    TEST_OK(clg__file_write_atomic(link, "second", 6, true));
+    TEST_OK(clg__file_write_atomic(link, "second", 6, CLG__FILE_DURABLE));
     assert_content("second");
     ck_assert_int_eq(lstat(link, &st), 0);
     ck_assert(S_ISLNK(st.st_mode));
@@ -243,25 +243,26 @@ START_TEST(a_pipe_stays_a_pipe)
     ck_assert_int_eq(mkfifo(path, 0600), 0);
     int both = open(path, O_RDWR | O_NONBLOCK);
     ck_assert_int_ge(both, 0);
-    TEST_OK(clg__file_write_atomic(path, "through", 7, true));
+    TEST_OK(clg__file_write_atomic(path, "through", 7, CLG__FILE_DURABLE));
     ck_assert_int_eq(read(both, content, sizeof content), 7);
     ck_assert_str_eq(content, "through");
     close(both);
     ck_assert_int_eq(stat(path, &st), 0);
     ck_assert(S_ISFIFO(st.st_mode));
-    TEST_FAILS(clg__file_write_atomic(scratch, "x", 1, true), CLG_ERROR_IO, "cannot open");
+    TEST_FAILS(clg__file_write_atomic(scratch, "x", 1, CLG__FILE_DURABLE), CLG_ERROR_IO,
+               "cannot open");
 }
 END_TEST
 
 /* Whatever file system call fails, the old or the new content is there, never a mixture. */
 START_TEST(a_failing_write_keeps_the_old_file)
 {
-    TEST_OK(clg__file_write_atomic(path, "old", 3, true));
+    TEST_OK(clg__file_write_atomic(path, "old", 3, CLG__FILE_DURABLE));
     bool succeeded = false;
     for (uint64_t n = 1; !succeeded; n++) {
         ck_assert_uint_lt(n, 100);
         clg__fault_set(CLG__FAULT_FILE, n, n % 2 == 0, 0);
-        succeeded = clg__file_write_atomic(path, "new", 3, true) == CLG_OK;
+        succeeded = clg__file_write_atomic(path, "new", 3, CLG__FILE_DURABLE) == CLG_OK;
         bool renamed = clg__fault_passed(CLG__FAULT_FILE) >= 5;
         clg__fault_set(CLG__FAULT_FILE, 0, false, 0);
         if (!renamed) assert_content("old");
@@ -275,7 +276,7 @@ START_TEST(reading_refuses_what_is_missing_large_or_no_file)
     void *data = NULL;
     size_t size = 0;
     TEST_FAILS(clg__file_read(path, 10, &data, &size), CLG_ERROR_IO, "file with space");
-    TEST_OK(clg__file_write_atomic(path, "eleven byte", 11, false));
+    TEST_OK(clg__file_write_atomic(path, "eleven byte", 11, 0));
     TEST_FAILS(clg__file_read(path, 10, &data, &size), CLG_ERROR_FORMAT, "11 bytes");
     TEST_FAILS(clg__file_read(scratch, 10, &data, &size), CLG_ERROR_IO, "not a regular file");
     ck_assert_ptr_null(data);
@@ -308,7 +309,7 @@ START_TEST(directories_are_made_with_their_parents)
     rmdir(deep);
     snprintf(deep, sizeof deep, "%s/a", scratch);
     rmdir(deep);
-    TEST_OK(clg__file_write_atomic(path, "x", 1, false));
+    TEST_OK(clg__file_write_atomic(path, "x", 1, 0));
     snprintf(deep, sizeof deep, "%s/below", path);
     TEST_FAILS(clg__make_directories(deep, 0700), CLG_ERROR_IO, "cannot create the directory");
     TEST_FAILS(clg__make_directories(path, 0700), CLG_ERROR_IO, "not a directory");

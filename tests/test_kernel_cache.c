@@ -104,7 +104,7 @@ static void load_entry(void)
 
 static void overwrite_entry(const void *data, size_t size)
 {
-    TEST_OK(clg__file_write_atomic(entry_name, data, size, false));
+    TEST_OK(clg__file_write_atomic(entry_name, data, size, 0));
 }
 
 /* Is the entry, as it is now, refused before a driver could see it? */
@@ -322,7 +322,7 @@ START_TEST(a_directory_that_cannot_be_made_is_refused)
     char file[600];
     make_directory();
     snprintf(file, sizeof file, "%s/file", directory);
-    TEST_OK(clg__file_write_atomic(file, "x", 1, false));
+    TEST_OK(clg__file_write_atomic(file, "x", 1, 0));
     expect_no_cache(file, "not a directory");
     expect_no_cache("/proc/nowhere/cache", "/proc/nowhere");
     remove_directory();

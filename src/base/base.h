@@ -157,9 +157,13 @@ clg_status clg__file_read(const char *path, size_t max_size, void **out, size_t 
 
 /* A file being written next to its final name; nothing is visible at `path` before the commit. */
 typedef struct clg__atomic_file clg__atomic_file;
-/** `durable`: fsync of file and directory at the commit (checkpoints); otherwise file fsync only.
- */
-clg_status clg__atomic_open(clg__atomic_file **out, const char *path, bool durable);
+/* How, as a mask. A name that a user gave is followed if it is a link, and a device or a pipe of
+ * that name is written into. */
+enum {
+    CLG__FILE_DURABLE = 1, /* the commit syncs the directory, too, and not only the file */
+    CLG__FILE_OURS = 2     /* a name that we chose: whatever is there is replaced, never opened */
+};
+clg_status clg__atomic_open(clg__atomic_file **out, const char *path, unsigned how);
 clg_status clg__atomic_write(clg__atomic_file *file, const void *data, size_t size);
 /** Flushes, renames over the final name, and frees `file` (also on failure; then the temp is gone).
  */
@@ -167,7 +171,7 @@ clg_status clg__atomic_commit(clg__atomic_file *file);
 /** Removes the temporary file; NULL is fine. */
 void clg__atomic_abort(clg__atomic_file *file);
 /** open, write, commit in one call. */
-clg_status clg__file_write_atomic(const char *path, const void *data, size_t size, bool durable);
+clg_status clg__file_write_atomic(const char *path, const void *data, size_t size, unsigned how);
 
 /** mkdir -p with mode; an existing directory is fine. */
 clg_status clg__make_directories(const char *path, unsigned mode);

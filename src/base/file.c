@@ -4,8 +4,9 @@
  * A file is written under a temporary name in the same directory, synced, and renamed over the
  * final name: a reader sees the old content or the new one, also after kill -9 or a full disk.
  * Links are followed first, since the rename would replace the link; and a device or a pipe, which
- * has no old content to keep, is written straight. Every file system call passes a fault point
- * (CLG__FAULT_FILE).
+ * has no old content to keep, is written straight: unless the name is ours, where nobody else has
+ * anything to say (a pipe among the cache's entries would be waited for). Every file system call
+ * passes a fault point (CLG__FAULT_FILE).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +20,7 @@
 
 struct clg__atomic_file {
     int fd;
-    bool durable;
+    unsigned how;
     char *path, *temp; /* temp is NULL if what `path` names is written straight */
 };
 
@@ -116,8 +117,8 @@ static bool is_written_straight(const char *path)
 /* Sets file->path, links followed, and file->temp; false: no memory. */
 static bool set_names(clg__atomic_file *file, const char *path)
 {
-    bool straight = is_written_straight(path);
-    char *real = straight ? NULL : realpath(path, NULL); /* NULL: nothing is there yet */
+    const bool ours = file->how & CLG__FILE_OURS, straight = !ours && is_written_straight(path);
+    char *real = ours || straight ? NULL : realpath(path, NULL); /* NULL: nothing is there yet */
     file->path = clg__strdup(real ? real : path);
     free(real);
     if (straight || !file->path) return file->path;
@@ -134,12 +135,12 @@ static int open_names(const clg__atomic_file *file)
     return open(file->path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
 }
 
-clg_status clg__atomic_open(clg__atomic_file **out, const char *path, bool durable)
+clg_status clg__atomic_open(clg__atomic_file **out, const char *path, unsigned how)
 {
     clg__atomic_file *file = clg__calloc(1, sizeof *file);
     if (!file) return CLG_ERROR_MEMORY;
     file->fd = -1;
-    file->durable = durable;
+    file->how = how;
     if (!set_names(file, path)) {
         clg__atomic_abort(file);
         return CLG_ERROR_MEMORY;
@@ -198,7 +199,7 @@ static clg_status commit(clg__atomic_file *file)
         return file_error("replace", file->path);
     close(file->fd);
     file->fd = -1; /* renamed: abort must not remove it */
-    return file->durable ? sync_directory_of(file->path) : CLG_OK;
+    return (file->how & CLG__FILE_DURABLE) ? sync_directory_of(file->path) : CLG_OK;
 }
 
 clg_status clg__atomic_commit(clg__atomic_file *file)
@@ -208,10 +209,10 @@ clg_status clg__atomic_commit(clg__atomic_file *file)
     return status;
 }
 
-clg_status clg__file_write_atomic(const char *path, const void *data, size_t size, bool durable)
+clg_status clg__file_write_atomic(const char *path, const void *data, size_t size, unsigned how)
 {
     clg__atomic_file *file;
-    CLG_TRY(clg__atomic_open(&file, path, durable));
+    CLG_TRY(clg__atomic_open(&file, path, how));
     clg_status status = clg__atomic_write(file, data, size);
     if (status == CLG_OK) return clg__atomic_commit(file);
     clg__atomic_abort(file);

@@ -244,7 +244,7 @@ clg_status clg_chart_write_svg(const char *path, const clg_chart_params *params)
     clg__str out = {0};
     if (!path) return clg__fail(CLG_ERROR_ARGUMENT, "clg_chart_write_svg: no path");
     clg_status status = draw_chart(&out, params);
-    if (status == CLG_OK) status = clg__file_write_atomic(path, out.text, out.length, false);
+    if (status == CLG_OK) status = clg__file_write_atomic(path, out.text, out.length, 0);
     clg__str_free(&out);
     return status;
 }

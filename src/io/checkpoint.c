@@ -57,7 +57,8 @@ static clg_status write_pointer(const char *directory, const char *pointer, cons
     char *path = join(directory, pointer);
     if (!path) return CLG_ERROR_MEMORY;
     int length = snprintf(content, sizeof content, "%s\n", name);
-    clg_status status = clg__file_write_atomic(path, content, (size_t)length, true);
+    clg_status status =
+        clg__file_write_atomic(path, content, (size_t)length, CLG__FILE_DURABLE | CLG__FILE_OURS);
     clg__free(path);
     return status;
 }

@@ -206,7 +206,7 @@ clg_status clg_image_write(const char *path, const clg_array *pixels)
                         (uint8_t *)(uintptr_t)pixels->data};
     coding c = {.path = path, .image = &image};
     clg_status status = encode_all(&c);
-    if (status == CLG_OK) status = clg__file_write_atomic(path, c.out.text, c.out.length, false);
+    if (status == CLG_OK) status = clg__file_write_atomic(path, c.out.text, c.out.length, 0);
     clg__str_free(&c.out);
     return status;
 }

@@ -40,7 +40,7 @@ static clg_status write_file(const char *path, const clg__str *dict, const clg_a
     preamble[9] = (unsigned char)(dict->length >> 8);
     size_t size = (size_t)clg_shape_count(&array->shape) * clg_dtype_size(array->dtype);
     clg__atomic_file *file = NULL;
-    CLG_TRY(clg__atomic_open(&file, path, false));
+    CLG_TRY(clg__atomic_open(&file, path, 0));
     clg_status status = clg__atomic_write(file, preamble, PREAMBLE);
     if (status == CLG_OK) status = clg__atomic_write(file, dict->text, dict->length);
     if (status == CLG_OK) status = clg__atomic_write(file, array->data, size);

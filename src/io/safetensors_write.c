@@ -230,7 +230,7 @@ static clg_status write_content(clg__atomic_file *file, const plan *p, const clg
 static clg_status write_file(const char *path, const plan *p, const clg__str *header)
 {
     clg__atomic_file *file;
-    CLG_TRY(clg__atomic_open(&file, path, true));
+    CLG_TRY(clg__atomic_open(&file, path, CLG__FILE_DURABLE));
     clg_status status = write_content(file, p, header);
     if (status == CLG_OK) return clg__atomic_commit(file);
     clg__atomic_abort(file);

@@ -115,7 +115,7 @@ clg_status clg__entry_write(const char *directory, const clg__str *key, const vo
     clg__str path = {0};
     clg__atomic_file *file;
     clg_status status = entry_path(&path, directory, key) ? CLG_OK : CLG_ERROR_MEMORY;
-    if (status == CLG_OK) status = clg__atomic_open(&file, path.text, false);
+    if (status == CLG_OK) status = clg__atomic_open(&file, path.text, CLG__FILE_OURS);
     clg__str_free(&path);
     if (status != CLG_OK) return status;
     status = write_parts(file, key, payload, payload_size);

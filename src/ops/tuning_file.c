@@ -247,7 +247,8 @@ static clg_status write_root(const char *path, const json_t *root)
     char *text = json_dumps(root, JSON_INDENT(2));
     if (!text) return clg__fail(CLG_ERROR_MEMORY, "out of memory for the tuning file");
     clg_status status = make_folder(path);
-    if (status == CLG_OK) status = clg__file_write_atomic(path, text, strlen(text), true);
+    if (status == CLG_OK)
+        status = clg__file_write_atomic(path, text, strlen(text), CLG__FILE_DURABLE);
     free(text);
     return status;
 }
