@@ -35,14 +35,14 @@
 #if STRIDE == 2
 #include "winograd_strided_cpu.h"
 #else
-#define POINTS 6      // values of a tile's inputs along an axis
-#define WEIGHTS POINTS  // values of the weights
-#define PRODUCTS POINTS // that become outputs
+#define POINTS 6        // along an axis: values of a tile's inputs,
+#define WEIGHTS POINTS  // of the weights,
+#define PRODUCTS POINTS // and of what becomes outputs
 #define FIRST_TERM(product) (product)
 #define WEIGHT_OF(term) (term)
-#define INPUTS POINTS // pixels
+#define INPUTS POINTS // pixels along an axis
 #define OUTPUTS (POINTS + 1 - KERNEL)
-#define INPUT_STEP OUTPUTS // pixels from one tile to the next
+#define INPUT_STEP OUTPUTS // from one tile's inputs to the next's
 #define P 0.625f
 #define Q 1.5f
 #define PP (P * P)
@@ -216,9 +216,11 @@ static void copy_part(__local float *part, int side, __global const float *from,
     for (int i = 0; i < side; i++)
 #pragma clang loop unroll(disable)
         for (int j = 0; j < side; j++, part += WIDTH) {
-            VSTORE_LOCAL((VECTOR)(0.0f), 0, part);
-            if (all((int2)(i, j) >= begin) && all((int2)(i, j) < end))
-                copy_row(part, from + i * line + (long)j * step, min(count, WIDTH));
+            __global const float *pixel = from + i * line + (long)j * step;
+            const int exists = i >= begin.s0 && i < end.s0 && j >= begin.s1 && j < end.s1;
+            const int whole = exists && count >= WIDTH;
+            VSTORE_LOCAL(whole ? VLOAD(0, pixel) : (VECTOR)(0.0f), 0, part);
+            if (exists && !whole) copy_row(part, pixel, count);
         }
 }
 
@@ -240,19 +242,21 @@ TRANSFORM transform_inputs(__local float *to, int stride, __global const float *
         for (int t = 0; t < AREA(POINTS); t++) PREFETCH_LOCAL(to + t * stride + c + WIDTH);
         if (inside && c + WIDTH <= count) {
 #pragma unroll
-            for (int j = 0; j < INPUTS; j++)
+            for (int j = 0; j < INPUTS; j++) {
 #pragma unroll
                 for (int i = 0; i < INPUTS; i++)
                     m[j][i] = VLOAD(0, images + i * line + j * g->channels);
+                inputs_to_values(m[j], g->phase.s0);
+            }
         } else {
             copy_part(part, INPUTS, images, line, g->channels, begin, end, count - c);
 #pragma unroll
-            for (int j = 0; j < INPUTS; j++)
+            for (int j = 0; j < INPUTS; j++) {
 #pragma unroll
                 for (int i = 0; i < INPUTS; i++) m[j][i] = VLOAD(i * INPUTS + j, part);
+                inputs_to_values(m[j], g->phase.s0);
+            }
         }
-#pragma unroll
-        for (int j = 0; j < INPUTS; j++) inputs_to_values(m[j], g->phase.s0);
 #pragma unroll
         for (int i = 0; i < POINTS; i++) {
 #pragma unroll
