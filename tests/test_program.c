@@ -339,6 +339,46 @@ START_TEST(a_run_calls_the_driver_once_a_launch)
 }
 END_TEST
 
+/* To the queue, once all work in it is done. */
+static cl_uint references(clg_context *ctx)
+{
+    cl_uint count = 0;
+    TEST_OK(clg_context_finish(ctx));
+    ck_assert_int_eq(
+        clGetCommandQueueInfo(ctx->queue, CL_QUEUE_REFERENCE_COUNT, sizeof count, &count, NULL),
+        CL_SUCCESS);
+    return count;
+}
+
+/* An event holds its queue, and some drivers (PoCL) count that, but let go of it a while later. */
+START_TEST(a_profile_that_fails_leaves_no_event)
+{
+    enum { TIMES = 10 };
+    clg_context *ctx = NULL;
+    TEST_OK(clg_context_create(&ctx, clg_context_options(.profiling = true)));
+    clg_graph *g = clg_graph_create(clg_graph_options(.batch = ROWS, .seed = 1));
+    clg_tensor *x = clg_input(g, "x", CLG_F32, CLG_SHAPE(CLG_BATCH, FEATURES));
+    clg_program *p = compile(ctx, g, hidden_layers(x, 2), CLG_INFERENCE);
+    clg_profile_row *rows = NULL;
+    size_t count = 0;
+    feed_filled(p, g, "x", 1);
+    TEST_OK(clg_program_run(p));
+    const cl_uint before = references(ctx);
+    clg_status status = CLG_ERROR_INTERNAL;
+    for (uint64_t n = 1; status != CLG_OK; n++)
+        for (int i = 0; i < TIMES; i++) {
+            clg__fault_set(CLG__FAULT_OPENCL, n, false, CL_OUT_OF_RESOURCES);
+            status = clg_program_profile(p, &rows, &count);
+            clg__fault_set(CLG__FAULT_OPENCL, 0, false, 0);
+            if (status == CLG_OK) clg_free(rows);
+        }
+    ck_assert_uint_lt(references(ctx), before + TIMES);
+    clg_program_destroy(p);
+    clg_graph_destroy(g);
+    clg_context_destroy(ctx);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("program");
@@ -356,5 +396,6 @@ int main(void)
     TCase *running = testing_case(suite, "running");
     tcase_add_test(running, a_run_allocates_nothing);
     tcase_add_test(running, a_run_calls_the_driver_once_a_launch);
+    tcase_add_test(running, a_profile_that_fails_leaves_no_event);
     return testing_run(suite);
 }

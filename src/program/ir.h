@@ -19,9 +19,10 @@
 
 enum {
     CLG__MAX_LOADS = 20,   /* distinct reads of one cluster stage */
-    CLG__MAX_STORES = 12,  /* results of one cluster stage */
+    CLG__MAX_NUMBERS = 32, /* numbers that follow the batch, of one cluster stage */
     CLG__MAX_MEMBERS = 64, /* pointwise nodes of one cluster stage */
-    CLG__MAX_REDUCES = 8
+    CLG__MAX_REDUCES = 8,
+    CLG__MAX_STORES = CLG__MAX_MEMBERS + CLG__MAX_REDUCES + 1 /* results of one cluster stage */
 };
 
 typedef struct clg__value {
@@ -190,11 +191,13 @@ typedef struct clg__space {
     uint32_t axes[CLG_MAX_DIMS]; /* axes of the shape that one collapsed axis stands for */
     clg__load loads[CLG__MAX_LOADS];
     int n_loads;
+    int numbers[CLG__MAX_NUMBERS]; /* uniform values that follow the batch: arguments */
+    int n_numbers;
 } clg__space;
 
 /**
- * Collects the loads of a stage and collapses the axes of its shape. False if the stage cannot be
- * one kernel: too many loads, or an epilogue that needs more than rows and columns.
+ * Collects the loads and numbers of a stage and collapses the axes of its shape. False if the stage
+ * cannot be one kernel: too many of them, or an epilogue that needs more than rows and columns.
  */
 bool clg__space_make(clg__space *space, const clg__ir *ir, const clg__cluster *cluster, int stage);
 /** Fills extents, strides and offsets for a batch size; the structure stays. */

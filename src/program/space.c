@@ -92,6 +92,30 @@ static bool collect_loads(clg__space *space, const clg__ir *ir, const clg__clust
     return true;
 }
 
+/* ---- numbers ---- */
+
+static bool add_number(clg__space *space, const clg__ir *ir, int id)
+{
+    if (!ir->values[id].uniform || ir->values[id].power == 0) return true;
+    for (int i = 0; i < space->n_numbers; i++)
+        if (space->numbers[i] == id) return true;
+    if (space->n_numbers == CLG__MAX_NUMBERS) return false;
+    space->numbers[space->n_numbers++] = id;
+    return true;
+}
+
+static bool collect_numbers(clg__space *space, const clg__ir *ir, const clg__cluster *c, int stage)
+{
+    for (int m = 0; m < c->body[stage].n_members; m++) {
+        const int id = c->body[stage].members[m];
+        const clg__value *v = &ir->values[id];
+        if (!add_number(space, ir, id)) return false;
+        for (int i = 0; !v->uniform && i < v->n_inputs; i++)
+            if (!add_number(space, ir, v->inputs[i])) return false;
+    }
+    return true;
+}
+
 /* ---- strides ---- */
 
 static void contiguous_strides(const clg_shape *shape, int64_t *strides)
@@ -184,7 +208,7 @@ bool clg__space_make(clg__space *space, const clg__ir *ir, const clg__cluster *c
 {
     const clg_shape *shape = stage_shape(c, stage);
     *space = (clg__space){0};
-    if (!collect_loads(space, ir, c, stage)) return false;
+    if (!collect_loads(space, ir, c, stage) || !collect_numbers(space, ir, c, stage)) return false;
     layout here, there;
     make_layout(&here, space, ir, shape, ir->graph->batch);
     make_layout(&there, space, ir, shape, OTHER_BATCH);

@@ -15,8 +15,6 @@
 #include "ops/tuning.h"
 #include "program/stage.h"
 
-enum { MOST_NUMBERS = 3 * CLG__MAX_MEMBERS }; /* uniform inputs of a stage; more than its stores */
-
 clg__generator clg__generator_make(clg__str *out, const clg__ir *ir, const clg__cluster *c,
                                    int stage)
 {
@@ -98,7 +96,7 @@ static int stage_stores(const clg__ir *ir, const clg__cluster *c, int stage, int
  */
 static bool may_bypass(const clg__ir *ir, const clg__cluster *c, int stage)
 {
-    int ids[CLG__MAX_MEMBERS + CLG__MAX_REDUCES + 1];
+    int ids[CLG__MAX_STORES];
     return ir->ctx->engine == CLG_ENGINE_CPU && stage_stores(ir, c, stage, ids) > 0;
 }
 
@@ -129,7 +127,7 @@ static int64_t row_length(const clg__ir *ir, const clg__cluster *c, const clg__s
 
 static bool bypasses(const clg__ir *ir, const clg__cluster *c, int stage, const clg__space *space)
 {
-    int ids[CLG__MAX_MEMBERS + CLG__MAX_REDUCES + 1];
+    int ids[CLG__MAX_STORES];
     const int n = stage_stores(ir, c, stage, ids);
     const bool whole_lines = row_length(ir, c, space) % clg__vector_width(ir->ctx) == 0;
     int64_t bytes = (int64_t)sizeof(float) * n;
@@ -138,25 +136,6 @@ static bool bypasses(const clg__ir *ir, const clg__cluster *c, int stage, const 
     for (int i = 0; i < n; i++)
         if (replaces_load(ir, space, ids[i])) return false;
     return bytes >= bypass_bytes(ir->ctx);
-}
-
-/* Uniform inputs of a stage whose number follows the batch: those become arguments. */
-static int stage_numbers(const clg__ir *ir, const clg__cluster *c, int stage, int *ids)
-{
-    int n = 0;
-    for (int m = 0; m < c->body[stage].n_members; m++) {
-        const clg__value *v = &ir->values[c->body[stage].members[m]];
-        int own = c->body[stage].members[m];
-        int count = v->uniform ? 1 : v->n_inputs;
-        for (int i = 0; i < count; i++) {
-            int id = v->uniform ? own : v->inputs[i];
-            if (!ir->values[id].uniform || ir->values[id].power == 0) continue;
-            bool known = false;
-            for (int k = 0; k < n; k++) known |= ids[k] == id;
-            if (!known) ids[n++] = id;
-        }
-    }
-    return n;
 }
 
 /* Sources that are made from an index are made again by every reader. */
@@ -222,7 +201,7 @@ static void emit_pointer(clg__generator *g, const char *qualifier, const char *t
 /* clg__bind_stage gives the arguments in the same order. */
 void clg__emit_parameters(clg__generator *g)
 {
-    int ids[MOST_NUMBERS];
+    int ids[CLG__MAX_STORES];
     char name[32];
 #define NAME(...) (snprintf(name, sizeof name, __VA_ARGS__), name)
     for (int k = 0; k < g->space.n_axes; k++) emit_long(g, NAME("%cd%d", g->p, k));
@@ -237,11 +216,10 @@ void clg__emit_parameters(clg__generator *g)
         for (int k = 0; k < g->space.n_axes; k++)
             if (stride_is_argument(&g->space, load, k)) emit_long(g, NAME("%ci%d_s%d", g->p, l, k));
     }
-    int n = stage_numbers(g->ir, g->cluster, g->stage, ids);
-    for (int i = 0; i < n; i++)
+    for (int i = 0; i < g->space.n_numbers; i++)
         emit_number_parameter(g, "float", 'F', g->slots ? &g->slots->floats : NULL,
                               NAME("%cu%d", g->p, i));
-    n = stage_stores(g->ir, g->cluster, g->stage, ids);
+    const int n = stage_stores(g->ir, g->cluster, g->stage, ids);
     for (int i = 0; i < n; i++)
         emit_pointer(g, "", storage_type(g->ir, ids[i]), NAME("%co%d", g->p, i));
     if (may_bypass(g->ir, g->cluster, g->stage)) emit_long(g, NAME("%cbypass", g->p));
@@ -283,7 +261,7 @@ static void tell_store(clg__launch *launch, const clg__ir *ir, const clg__space 
 void clg__bind_stage(clg__launch *launch, const clg__ir *ir, const clg__cluster *c, int stage,
                      const clg__space *space, int64_t batch)
 {
-    int ids[MOST_NUMBERS];
+    int ids[CLG__MAX_STORES];
     const int64_t samples = clg__space_samples(space, ir, c, stage, batch);
     for (int k = 0; k < space->n_axes; k++) clg__launch_long(launch, space->extent[k]);
     for (int l = 0; l < space->n_loads; l++) {
@@ -298,13 +276,12 @@ void clg__bind_stage(clg__launch *launch, const clg__ir *ir, const clg__cluster 
         for (int k = 0; k < space->n_axes; k++)
             if (stride_is_argument(space, load, k)) clg__launch_long(launch, load->stride[k]);
     }
-    int n = stage_numbers(ir, c, stage, ids);
-    for (int i = 0; i < n; i++) {
-        const clg__value *v = &ir->values[ids[i]];
+    for (int i = 0; i < space->n_numbers; i++) {
+        const clg__value *v = &ir->values[space->numbers[i]];
         double ratio = (double)batch / (double)ir->graph->batch;
         clg__launch_float(launch, v->number * pow(ratio, v->power));
     }
-    n = stage_stores(ir, c, stage, ids);
+    const int n = stage_stores(ir, c, stage, ids);
     for (int i = 0; i < n; i++) {
         clg__launch_buffer(launch, ids[i]);
         tell_store(launch, ir, space, ids[i], samples);
@@ -437,9 +414,8 @@ static void emit_uniform(clg__generator *g, int id, int width)
         emit_number(g->out, v->number, width);
         return;
     }
-    int ids[MOST_NUMBERS], i = 0;
-    stage_numbers(g->ir, g->cluster, g->stage, ids);
-    while (ids[i] != id) i++;
+    int i = 0;
+    while (g->space.numbers[i] != id) i++;
     clg__str_addf(g->out, "((%s)(%cu%d))", clg__vector_type(width), g->p, i);
 }
 
@@ -559,7 +535,7 @@ static void emit_float_store(clg__generator *g, const char *address, int id, int
 
 static void emit_stores(clg__generator *g, const char *index, int width)
 {
-    int ids[CLG__MAX_MEMBERS + CLG__MAX_REDUCES + 1];
+    int ids[CLG__MAX_STORES];
     int n = stage_stores(g->ir, g->cluster, g->stage, ids);
     for (int i = 0; i < n; i++) {
         char address[160];
@@ -580,7 +556,7 @@ static void emit_stores(clg__generator *g, const char *index, int width)
 
 void clg__emit_ahead(clg__generator *g, const char *index)
 {
-    int ids[CLG__MAX_MEMBERS + CLG__MAX_REDUCES + 1];
+    int ids[CLG__MAX_STORES];
     int n = stage_stores(g->ir, g->cluster, g->stage, ids);
     if (may_bypass(g->ir, g->cluster, g->stage)) clg__str_addf(g->out, "if (!%cbypass) { ", g->p);
     for (int i = 0; i < n; i++)

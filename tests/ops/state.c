@@ -76,6 +76,49 @@ START_TEST(numbers_follow_the_batch)
 }
 END_TEST
 
+/* `value` times the batch size: one number, not known before a batch size is. */
+static clg_tensor *counted(clg_graph *g, double value)
+{
+    return clg_sum(clg_full(g, CLG_SHAPE(CLG_BATCH), value), 0, false);
+}
+
+/* A kernel that stores two such numbers tells them from each other. */
+START_TEST(numbers_that_are_stored_follow_the_batch)
+{
+    fixture f = start(4);
+    clg_tensor *one = counted(f.g, 1), *two = counted(f.g, 2);
+    clg_tensor *outputs[] = {one, two, clg_sub(one, two)};
+    compile(&f, outputs, 3, CLG_INFERENCE);
+    clg_program_stats stats;
+    clg_program_query(f.program, &stats);
+    ck_assert_uint_eq(stats.launches, 1);
+    for (int64_t batch = 4; batch >= 1; batch--) {
+        TEST_OK(clg_program_set_batch(f.program, batch));
+        expect(&f, one, &(double){(double)batch}, 1);
+        expect(&f, two, &(double){2.0 * (double)batch}, 1);
+        expect(&f, outputs[2], &(double){-1.0 * (double)batch}, 1);
+    }
+    finish(&f);
+}
+END_TEST
+
+/* More of them than a kernel takes: each operation reads two, the first one three. */
+START_TEST(more_numbers_than_one_kernel_takes)
+{
+    enum { OPERATIONS = 70 };
+    fixture f = start(3);
+    clg_tensor *chosen = counted(f.g, 0.5);
+    for (int i = 1; i <= OPERATIONS; i++)
+        chosen = clg_where(chosen, counted(f.g, i), counted(f.g, -i));
+    compile(&f, &chosen, 1, CLG_INFERENCE);
+    for (int64_t batch = 3; batch >= 1; batch--) {
+        TEST_OK(clg_program_set_batch(f.program, batch));
+        expect(&f, chosen, &(double){OPERATIONS * (double)batch}, 1);
+    }
+    finish(&f);
+}
+END_TEST
+
 START_TEST(bytes_and_integers_become_numbers)
 {
     fixture f = start(1);
@@ -277,6 +320,8 @@ void ops_state_cases(Suite *suite)
     TCase *state = testing_case(suite, "state");
     tcase_add_test(state, constants_and_positions);
     tcase_add_test(state, numbers_follow_the_batch);
+    tcase_add_test(state, numbers_that_are_stored_follow_the_batch);
+    tcase_add_test(state, more_numbers_than_one_kernel_takes);
     tcase_add_test(state, bytes_and_integers_become_numbers);
     tcase_add_test(state, random_numbers_are_uniform_new_each_step_and_repeatable);
     tcase_add_test(state, the_step_number_counts_training_runs);
