@@ -165,11 +165,14 @@ void clg__launch_lines(clg__launch *launch, const clg__lowering *lo, int64_t lin
 /** Scratch for the partial results of a reduction in at most `most` parts: (parts * rows, columns).
  */
 clg__buffer_id clg__lower_partial(clg__lowering *lo, int64_t most, int64_t rows, int64_t columns);
-/** The same, and a kernel that hands its results to STORE_n writes them there. Call it last. */
-clg__buffer_id clg__launch_partial(clg__lowering *lo, clg__launch *launch, int64_t most,
-                                   int64_t rows, int64_t columns);
 /** Adds the partial results and hands them to the epilogue. */
 void clg__lower_sum_splits(clg__lowering *lo, clg__buffer_id parts, int64_t splits, int64_t rows,
                            int64_t columns);
+/**
+ * Where a kernel's results (rows, columns) go that it hands to STORE_n: to the epilogue, or with
+ * `most` > 1 to scratch for so many parts, of which `splits` are there and are added. Call it last.
+ */
+void clg__launch_parts(clg__launch *launch, int64_t most, int64_t splits, int64_t rows,
+                       int64_t columns);
 
 #endif

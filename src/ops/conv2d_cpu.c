@@ -293,10 +293,6 @@ clg_status clg__conv2d_cpu_backward_weights(clg__lowering *lo)
     add_local(launch, &b, b.rows);
     clg__launch_groups(launch, b.count * splits);
     clg__conv_add_work(launch, &p);
-    if (most > 1) {
-        clg__buffer_id parts = clg__launch_partial(lo, launch, most, rows, p.groups * p.n);
-        clg__lower_sum_splits(lo, parts, splits, rows, p.groups * p.n);
-    } else
-        clg__launch_epilogue(launch);
+    clg__launch_parts(launch, most, splits, rows, p.groups * p.n);
     return lo->status;
 }

@@ -205,7 +205,7 @@ clg_status clg__lanes_cpu_backward_weights(clg__lowering *lo)
     const int64_t chunks = clg__ceil_div(p.batch * p.axis[0].outputs, b.rows) *
                            clg__ceil_div(p.axis[1].outputs, b.columns);
     const int64_t splits = clg__min_i64(most, chunks);
-    const int64_t rows = p.axis[0].taps * p.axis[1].taps * p.k, columns = p.groups * p.n;
+    const int64_t rows = p.axis[0].taps * p.axis[1].taps * p.k;
 
     clg__launch *launch =
         clg__tile_kernel(lo, "conv2d_weights_lanes_cpu", "conv2d_weights_lanes", &tile);
@@ -221,11 +221,7 @@ clg_status clg__lanes_cpu_backward_weights(clg__lowering *lo)
     add_local(launch, &b, b.offsets - b.rows, b.rows);
     clg__launch_groups(launch, b.count * splits);
     clg__conv_add_work(launch, &p);
-    if (most > 1) {
-        clg__buffer_id parts = clg__launch_partial(lo, launch, most, rows, columns);
-        clg__lower_sum_splits(lo, parts, splits, rows, columns);
-    } else
-        clg__launch_epilogue(launch);
+    clg__launch_parts(launch, most, splits, rows, p.groups * p.n);
     return lo->status;
 }
 

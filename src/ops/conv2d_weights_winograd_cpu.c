@@ -148,11 +148,7 @@ clg_status clg__winograd_cpu_backward_weights(clg__lowering *lo)
     clg__launch_groups(launch, b.count * splits);
     const double pixels = (double)p.batch * p.outputs[0] * p.outputs[1];
     clg__launch_work(launch, 2 * pixels * p.n * p.m * p.taps, 4 * pixels * (p.n + p.m));
-    if (b.splits > 1) {
-        clg__buffer_id parts = clg__launch_partial(lo, launch, b.splits, p.taps * p.m, p.n);
-        clg__lower_sum_splits(lo, parts, splits, p.taps * p.m, p.n);
-    } else
-        clg__launch_epilogue(launch);
+    clg__launch_parts(launch, b.splits, splits, p.taps * p.m, p.n);
     return lo->status;
 }
 

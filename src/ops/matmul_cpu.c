@@ -263,10 +263,6 @@ clg_status clg__matmul_cpu(clg__lowering *lo)
     if (suits_strands(lo, &p, &tile)) clg__launch_strands(launch, p.m, 1);
     clg__launch_work(launch, 2.0 * rows * p.n * p.k,
                      4.0 * (rows * p.k + (double)p.k * p.n + rows * p.n));
-    if (p.split) {
-        clg__buffer_id parts = clg__launch_partial(lo, launch, wanted, rows, p.n);
-        clg__lower_sum_splits(lo, parts, b.splits, rows, p.n);
-    } else
-        clg__launch_epilogue(launch);
+    clg__launch_parts(launch, p.split ? wanted : 1, b.splits, rows, p.n);
     return lo->status;
 }

@@ -103,14 +103,6 @@ clg__buffer_id clg__lower_partial(clg__lowering *lo, int64_t most, int64_t rows,
     return clg__lower_scratch(lo, bytes);
 }
 
-clg__buffer_id clg__launch_partial(clg__lowering *lo, clg__launch *launch, int64_t most,
-                                   int64_t rows, int64_t columns)
-{
-    clg__buffer_id parts = clg__lower_partial(lo, most, rows, columns);
-    clg__launch_plain(launch, parts, columns);
-    return parts;
-}
-
 void clg__lower_sum_splits(clg__lowering *lo, clg__buffer_id parts, int64_t splits, int64_t rows,
                            int64_t columns)
 {
@@ -126,4 +118,17 @@ void clg__lower_sum_splits(clg__lowering *lo, clg__buffer_id parts, int64_t spli
     clg__launch_groups(launch, clg__ceil_div(pieces, per_group));
     clg__launch_work(launch, (double)splits * rows * columns,
                      (splits + 1.0) * rows * columns * sizeof(float));
+}
+
+void clg__launch_parts(clg__launch *launch, int64_t most, int64_t splits, int64_t rows,
+                       int64_t columns)
+{
+    if (!launch || most <= 1) {
+        clg__launch_epilogue(launch);
+        return;
+    }
+    clg__lowering *lo = launch->lowering;
+    clg__buffer_id parts = clg__lower_partial(lo, most, rows, columns);
+    clg__launch_plain(launch, parts, columns);
+    clg__lower_sum_splits(lo, parts, splits, rows, columns);
 }
