@@ -28,22 +28,26 @@ bool clg__depthwise_applies(const struct clg__conv2d_attr *attr, const clg_shape
 clg_status clg__depthwise_cpu_data(clg__lowering *lo, bool backward);
 clg_status clg__depthwise_cpu_weights(clg__lowering *lo); /* x, dy -> dw */
 
-/* ---- conv2d of many groups with few channels: vectors across groups ---- */
+/* ---- conv2d by algorithms that do not always apply ---- */
 
-bool clg__lanes_forward_applies(const clg_context *ctx, const clg_tensor *node);
-bool clg__lanes_backward_data_applies(const clg_context *ctx, const clg_tensor *node);
-bool clg__lanes_backward_weights_applies(const clg_context *ctx, const clg_tensor *node);
-/** Where groups fill vectors better than the channels of one do. */
-bool clg__lanes_forward_by_default(const clg_context *ctx, const clg_tensor *node, int64_t batch);
-bool clg__lanes_backward_data_by_default(const clg_context *ctx, const clg_tensor *node,
-                                         int64_t batch);
-bool clg__lanes_backward_weights_by_default(const clg_context *ctx, const clg_tensor *node,
-                                            int64_t batch);
-clg_status clg__lanes_cpu_forward(clg__lowering *lo);          /* x, w -> y */
-clg_status clg__lanes_cpu_backward_data(clg__lowering *lo);    /* dy, w -> dx */
-clg_status clg__lanes_cpu_backward_weights(clg__lowering *lo); /* x, dy -> dw */
+/* What clg__algorithm asks of one, for a pass: clg__lanes_forward_applies and so on. */
+#define CLG__CONV2D_PASS(algorithm, pass)                                                          \
+    bool clg__##algorithm##_##pass##_applies(const clg_context *ctx, const clg_tensor *node);      \
+    bool clg__##algorithm##_##pass##_by_default(const clg_context *ctx, const clg_tensor *node,    \
+                                                int64_t batch);                                    \
+    clg_status clg__##algorithm##_cpu_##pass(clg__lowering *lo)
+#define CLG__CONV2D_ALGORITHM(algorithm)                                                           \
+    CLG__CONV2D_PASS(algorithm, forward);         /* x, w -> y */                                  \
+    CLG__CONV2D_PASS(algorithm, backward_data);   /* dy, w -> dx */                                \
+    CLG__CONV2D_PASS(algorithm, backward_weights) /* x, dy -> dw */
 
-/* ---- conv2d with no dilation and one group: Winograd ---- */
+/** Many groups with few channels, vectors across groups: by default where groups fill vectors
+ * better than the channels of one do. */
+CLG__CONV2D_ALGORITHM(lanes);
+
+/** No dilation and one group: by default where it is estimated to be clearly faster than the direct
+ * algorithm. */
+CLG__CONV2D_ALGORITHM(winograd);
 
 /*
  * A pass multiplies values of its two inputs: how many there are along an axis, and of products
@@ -65,19 +69,6 @@ typedef struct clg__winograd {
 
 /** NULL: not for this kernel, stride, dilation or number of groups. */
 const clg__winograd *clg__winograd_find(const struct clg__conv2d_attr *attr);
-bool clg__winograd_forward_applies(const clg_context *ctx, const clg_tensor *node);
-bool clg__winograd_backward_data_applies(const clg_context *ctx, const clg_tensor *node);
-bool clg__winograd_backward_weights_applies(const clg_context *ctx, const clg_tensor *node);
-/** Where it is estimated to be clearly faster than the direct algorithm. */
-bool clg__winograd_forward_by_default(const clg_context *ctx, const clg_tensor *node,
-                                      int64_t batch);
-bool clg__winograd_backward_data_by_default(const clg_context *ctx, const clg_tensor *node,
-                                            int64_t batch);
-bool clg__winograd_backward_weights_by_default(const clg_context *ctx, const clg_tensor *node,
-                                               int64_t batch);
-clg_status clg__winograd_cpu_forward(clg__lowering *lo);          /* x, w -> y */
-clg_status clg__winograd_cpu_backward_data(clg__lowering *lo);    /* dy, w -> dx */
-clg_status clg__winograd_cpu_backward_weights(clg__lowering *lo); /* x, dy -> dw */
 
 /* ---- shared by the algorithms of this engine ---- */
 

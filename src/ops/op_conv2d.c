@@ -85,41 +85,31 @@ static void backward_weights_gradient(clg_tensor *out, clg_tensor *g, clg_tensor
     dx[1] = forward(out->attr, out->inputs[0], g);
 }
 
-#define WINOGRAD(pass)                                                                             \
+/* One that does not always apply, and one that does. */
+#define SOMETIMES(algorithm, pass)                                                                 \
     {                                                                                              \
-        .name = "winograd", .engines = 1u << CLG_ENGINE_CPU, .fuses_epilogue = true,               \
-        .applies = clg__winograd_##pass##_applies,                                                 \
-        .by_default = clg__winograd_##pass##_by_default, .lower = clg__winograd_cpu_##pass         \
+        .name = #algorithm, .engines = 1u << CLG_ENGINE_CPU, .fuses_epilogue = true,               \
+        .applies = clg__##algorithm##_##pass##_applies,                                            \
+        .by_default = clg__##algorithm##_##pass##_by_default,                                      \
+        .lower = clg__##algorithm##_cpu_##pass                                                     \
     }
-#define LANES(pass)                                                                                \
+#define ALWAYS(algorithm, engine, function)                                                        \
     {                                                                                              \
-        .name = "lanes", .engines = 1u << CLG_ENGINE_CPU, .fuses_epilogue = true,                  \
-        .applies = clg__lanes_##pass##_applies, .by_default = clg__lanes_##pass##_by_default,      \
-        .lower = clg__lanes_cpu_##pass                                                             \
+        .name = #algorithm, .engines = 1u << (engine), .fuses_epilogue = true, .lower = (function) \
     }
-#define TILE(pass)                                                                                 \
+#define ALGORITHMS(pass)                                                                           \
     {                                                                                              \
-        .name = "tile", .engines = 1u << CLG_ENGINE_CPU, .fuses_epilogue = true,                   \
-        .lower = clg__conv2d_cpu_##pass                                                            \
-    }
-#define LOCAL(pass)                                                                                \
-    {                                                                                              \
-        .name = "local", .engines = 1u << CLG_ENGINE_GPU, .fuses_epilogue = true,                  \
-        .lower = clg__conv2d_gpu_##pass                                                            \
+        SOMETIMES(winograd, pass), SOMETIMES(lanes, pass),                                         \
+            ALWAYS(tile, CLG_ENGINE_CPU, clg__conv2d_cpu_##pass),                                  \
+            ALWAYS(local, CLG_ENGINE_GPU, clg__conv2d_gpu_##pass),                                 \
+        {                                                                                          \
+            .name = NULL                                                                           \
+        }                                                                                          \
     }
 
-static const clg__algorithm forward_algorithms[] = {
-    WINOGRAD(forward), LANES(forward), TILE(forward), LOCAL(forward), {.name = NULL}};
-static const clg__algorithm backward_data_algorithms[] = {WINOGRAD(backward_data),
-                                                          LANES(backward_data),
-                                                          TILE(backward_data),
-                                                          LOCAL(backward_data),
-                                                          {.name = NULL}};
-static const clg__algorithm backward_weights_algorithms[] = {WINOGRAD(backward_weights),
-                                                             LANES(backward_weights),
-                                                             TILE(backward_weights),
-                                                             LOCAL(backward_weights),
-                                                             {.name = NULL}};
+static const clg__algorithm forward_algorithms[] = ALGORITHMS(forward);
+static const clg__algorithm backward_data_algorithms[] = ALGORITHMS(backward_data);
+static const clg__algorithm backward_weights_algorithms[] = ALGORITHMS(backward_weights);
 
 const clg__op clg__op_conv2d = {.name = "conv2d",
                                 .formula = "y = x * w over windows of x, NHWC and HWIO",
