@@ -3,7 +3,6 @@
 usage: test_mishaps.py CLTRAIN [TEST...]
 """
 import os
-import pathlib
 import signal
 import stat
 import subprocess
@@ -13,30 +12,8 @@ import unittest
 import zipfile
 
 sys.dont_write_bytecode = True  # leaves nothing in the source folder
-from test_cltrain import CLTRAIN, Case
-
-TABLE = """model:
-  name: table
-  input: [2]
-  classes: 3
-  layers:
-    - {kind: standardize}
-    - {kind: linear, units: 3}
-training: {optimizer: sgd, lr: 0.1, batch: 16, epochs: 3, validation: 0.2, gradient_norms: false}
-"""
-
-
-class Tables(Case):
-    def setUp(self):
-        super().setUp()
-        self.write("".join(f"{i % 3 + i / 100},{-(i % 3)},{'abc'[i % 3]}\n" for i in range(90)), "t.csv")
-        self.write(TABLE)
-
-    def train(self, *more, code=0):
-        return self.cltrain("train", "model.yaml", "--data", "t.csv", *more, code=code)
-
-    def checkpoints(self, run):
-        return sorted(path.name for path in (self.folder / run / "checkpoints").glob("*.safetensors"))
+from tables import TABLE, Tables
+from test_cltrain import CLTRAIN
 
 
 class Results(Tables):
@@ -81,7 +58,7 @@ class Decorations(Tables):
     def test_training_goes_on(self):
         for name in self.NAMES:
             (self.folder / "run" / name).mkdir(parents=True)
-        warnings = self.train("--out", "run").stderr
+        warnings = self.train("--out", "run", "--epochs", "3").stderr
         for name in self.NAMES:
             self.assertEqual(len([line for line in warnings.splitlines() if name in line]), 1, warnings)
         self.assertEqual(warnings.count("cltrain: warning: "), len(self.NAMES))
@@ -94,7 +71,7 @@ class Decorations(Tables):
     def test_an_epoch_without_a_record_is_kept(self):
         metrics = self.folder / "run" / "metrics.jsonl"
         metrics.mkdir(parents=True)
-        self.assertIn("metrics.jsonl", self.train("--out", "run", code=1).stderr)
+        self.assertIn("metrics.jsonl", self.train("--out", "run", "--epochs", "3", code=1).stderr)
         self.assertEqual(len(self.checkpoints("run")), 1)
         metrics.rmdir()
         self.assertIn("epoch 2", self.cltrain("train", "--resume", "run").stderr)
@@ -134,7 +111,7 @@ class Stopping(Tables):
         self.assertTrue((self.folder / "run" / "notes.tmp-mine").exists())
 
     def test_fewer_epochs(self):
-        self.train("--out", "run")
+        self.train("--out", "run", "--epochs", "3")
         config = (self.folder / "run" / "config.yaml").read_text()
         self.assertIn("--epochs 1: run is in its epoch 3 already",
                       self.cltrain("train", "--resume", "run", "--epochs", "1", code=2).stderr)

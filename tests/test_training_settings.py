@@ -7,48 +7,13 @@ import math
 import os
 import pathlib
 import random
-import struct
 import subprocess
 import sys
-import tempfile
 import unittest
 
-CLTRAIN = str(pathlib.Path(sys.argv[1]).resolve())
-
-
-class Case(unittest.TestCase):
-    def setUp(self):
-        self.temporary = tempfile.TemporaryDirectory()
-        self.folder = pathlib.Path(self.temporary.name)
-
-    def tearDown(self):
-        self.temporary.cleanup()
-
-    def cltrain(self, *arguments, code=0):
-        result = subprocess.run([CLTRAIN, *map(str, arguments)], cwd=self.folder, text=True,
-                                capture_output=True, timeout=300)
-        self.assertEqual(result.returncode, code, f"{arguments}\n{result.stdout}\n{result.stderr}")
-        return result
-
-    def lines(self, *arguments):
-        return [json.loads(line) for line in self.cltrain(*arguments, "--json").stdout.splitlines()]
-
-    def write(self, text, name="model.yaml"):
-        (self.folder / name).write_text(text, encoding="utf-8")
-        return name
-
-    def variables(self, run):
-        """{name: numbers} of a run's latest checkpoint."""
-        folder = self.folder / run / "checkpoints"
-        content = (folder / (folder / "latest").read_text().strip()).read_bytes()
-        length, = struct.unpack("<Q", content[:8])
-        data = content[8 + length:]
-        found = {}
-        for name, about in json.loads(content[8:8 + length]).items():
-            if name != "__metadata__" and about["dtype"] == "F32":
-                begin, end = about["data_offsets"]
-                found[name] = struct.unpack(f"<{(end - begin) // 4}f", data[begin:end])
-        return found
+sys.dont_write_bytecode = True  # leaves nothing in the source folder
+from tables import Runs, TABLE, Tables
+from test_cltrain import CLTRAIN
 
 
 def deviation(numbers):
@@ -75,7 +40,7 @@ INITS = [
 ]
 
 
-class InitialWeights(Case):
+class InitialWeights(Runs):
     HEAD = "model:\n  name: inits\n  input: [20]\n  classes: 2\n  layers:\n"
 
     def test_every_kind(self):
@@ -105,18 +70,7 @@ class InitialWeights(Case):
             self.assertRegex(self.cltrain("graph", "model.yaml", code=3).stderr, message)
 
 
-TABLE = """model:
-  name: table
-  input: [2]
-  classes: 3
-  layers:
-    - {kind: standardize}
-    - {kind: linear, units: 3}
-training: {optimizer: sgd, lr: 0.1, batch: 16, epochs: 2, validation: 0, gradient_norms: false}
-"""
-
-
-class Folds(Case):
+class Folds(Runs):
     FOLDS, ROWS = 4, 60
 
     def setUp(self):
@@ -198,10 +152,9 @@ class Folds(Case):
         self.assertIn("cannot change", self.cltrain("train", "--resume", "run", "--folds", "2", code=2).stderr)
 
 
-class Rates(Case):
+class Rates(Tables):
     def test_zero_is_zero(self):
         """A rate of 0 is not taken for none given, on the command line, in a file and in a resumed run."""
-        self.write("".join(f"{i % 7},{i % 5},{'abc'[i % 3]}\n" for i in range(60)), "t.csv")
         self.write(TABLE.replace("lr: 0.1", "lr: 0"))
         self.write(TABLE, "other.yaml")
         for run, more in ("file", ["model.yaml"]), ("option", ["other.yaml", "--lr", "0"]):
@@ -214,7 +167,6 @@ class Rates(Case):
 
     def test_schedules(self):
         """Rates of the last step of each of three epochs, of 3 steps each: a fifth of the rows is the test part."""
-        self.write("".join(f"{i % 7},{i % 5},{'abc'[i % 3]}\n" for i in range(60)), "t.csv")
         for schedule, more, rates in (
                 ("step", "every: 1, gamma: 0.5", (1, 0.5, 0.25)),
                 ("multi_step", "milestones: '0.5 2', gamma: 0.1", (0.1, 0.1, 0.01)),
@@ -229,16 +181,8 @@ class Rates(Case):
         self.assertNotIn("gamma", (self.folder / "c" / "config.yaml").read_text())
 
 
-class Runs(Case):
+class Resuming(Tables):
     """What becomes of the folder of a run: who may train it, and what resuming it says."""
-
-    def setUp(self):
-        super().setUp()
-        self.write("".join(f"{i % 7},{i % 5},{'abc'[i % 3]}\n" for i in range(60)), "t.csv")
-        self.write(TABLE)
-
-    def train(self, *more, code=0):
-        return self.cltrain("train", "model.yaml", "--data", "t.csv", *more, code=code)
 
     def test_one_process_at_a_time(self):
         first = subprocess.Popen([CLTRAIN, "train", "model.yaml", "--data", "t.csv", "--out", "run", "--epochs", "1000000",
@@ -284,7 +228,7 @@ class Runs(Case):
         self.assertNotIn("locked", self.cltrain("train", "--resume", "run").stderr)
 
 
-class ClassWeights(Case):
+class ClassWeights(Runs):
     """A feature that is always 0: what is learned is how often the classes are, times their weights."""
     SHARE = 0.1  # of the second class
     MODEL = ("model:\n  name: weights\n  input: [1]\n  classes: 2\n{loss}  layers:\n"
@@ -331,7 +275,7 @@ SHARED = pathlib.Path(os.environ.get("CLGRAD_SHARED_DATA") or
                       pathlib.Path(os.environ.get("CLGRAD_SOURCE_ROOT", ".")) / ".." / "shared" / "data")
 
 
-class MemoryBudget(Case):
+class MemoryBudget(Runs):
     """Steps run again, which changes no bit of the weights; what cannot be kept to ends before training."""
     MODEL = ("model:\n  name: deep\n  input: [2]\n  classes: 2\n  layers:\n" +
              "    - {kind: linear, units: 128}\n    - {kind: tanh}\n" * 6 + "    - {kind: linear, units: 2}\n"
@@ -351,7 +295,7 @@ class MemoryBudget(Case):
         self.assertFalse((self.folder / "none").exists())
 
 
-class RealTables(Case):
+class RealTables(Runs):
     """The models for real tables are as good as they are said to be (docs/model-files.md)."""
 
     def test_five_folds(self):
