@@ -151,6 +151,36 @@ START_TEST(kernels_that_differ_behind_their_results_are_one_module)
 }
 END_TEST
 
+START_TEST(a_wanted_algorithm_that_cannot_be_is_named)
+{
+    static const struct {
+        const char *variable, *value, *message;
+        clg_status status;
+    } cases[] = {
+        {"CLGRAD_MATMUL", "zzz", "CLGRAD_MATMUL: \"zzz\" is none of tile, clblast, local",
+         CLG_ERROR_ARGUMENT},
+        {"CLGRAD_CONV2D", "lane", "\"lane\" is none of winograd, lanes, tile, local",
+         CLG_ERROR_ARGUMENT},
+        {"CLGRAD_CONV2D", "lanes", "conv2d: no algorithm named lanes serves this node on ",
+         CLG_ERROR_UNSUPPORTED}, /* it is for groups */
+    };
+    clg_context *ctx = testing_context();
+    clg_graph *g = clg_graph_create(NULL);
+    clg_tensor *x = clg_input(g, "x", CLG_F32, CLG_SHAPE(1, 3, 3, 3));
+    clg_tensor *y = clg_conv2d(x, clg_matmul(x, x, NULL), NULL);
+    clg_program *p = NULL;
+    for (size_t i = 0; i < CLG__COUNT(cases); i++) {
+        setenv(cases[i].variable, cases[i].value, 1);
+        TEST_FAILS(
+            clg_program_compile(&p, ctx, g, clg_program_options(.outputs = &y, .n_outputs = 1)),
+            cases[i].status, cases[i].message);
+        unsetenv(cases[i].variable);
+    }
+    clg_graph_destroy(g);
+    clg_context_destroy(ctx);
+}
+END_TEST
+
 /* ---- other batch sizes ---- */
 
 START_TEST(what_keeps_its_size_is_not_fed_again)
@@ -386,6 +416,7 @@ int main(void)
     tcase_add_test(building, kernels_read_f32_but_for_what_their_rows_say);
     tcase_add_test(building, a_context_builds_each_kernel_once);
     tcase_add_test(building, kernels_that_differ_behind_their_results_are_one_module);
+    tcase_add_test(building, a_wanted_algorithm_that_cannot_be_is_named);
     tcase_add_test(building, what_keeps_its_size_is_not_fed_again);
     tcase_add_test(building, a_failed_change_of_the_batch_size_is_mended_by_the_next);
     tcase_add_test(building, the_table_of_kernels_grows_and_replaces);

@@ -330,13 +330,13 @@ static clg_status cluster_reduce(clg__ir *ir, int id)
     return CLG_OK;
 }
 
-/* $CLGRAD_<OP>; NULL if it is not set. */
-static const char *wanted_algorithm(const clg__op *op)
+enum { VARIABLE = 64 };
+
+/* CLGRAD_<OP>, and its value; NULL if it is not set. */
+static const char *wanted_algorithm(const clg__op *op, char variable[VARIABLE])
 {
-    char variable[64] = "CLGRAD_";
-    size_t used = strlen(variable);
-    for (const char *p = op->name; *p && used + 1 < sizeof variable; p++)
-        variable[used++] = (char)(*p >= 'a' && *p <= 'z' ? *p - 'a' + 'A' : *p);
+    snprintf(variable, VARIABLE, "CLGRAD_%s", op->name);
+    for (char *p = variable; *p; p++) *p = (char)(*p >= 'a' && *p <= 'z' ? *p - 'a' + 'A' : *p);
     return getenv(variable);
 }
 
@@ -354,6 +354,26 @@ static const clg__algorithm *find_algorithm(const clg__ir *ir, const clg_tensor 
     return NULL;
 }
 
+/* A wanted one (or NULL) is none of the operation's, or not for this node and device. */
+static clg_status no_algorithm(const clg__ir *ir, const clg_tensor *node, const char *wanted,
+                               const char *variable)
+{
+    clg__str names = {0};
+    bool known = !wanted;
+    for (const clg__algorithm *a = node->op->algorithms; a->name; a++) {
+        known |= wanted && strcmp(a->name, wanted) == 0;
+        clg__str_addf(&names, "%s%s", names.length ? ", " : "", a->name);
+    }
+    clg_status status =
+        known ? clg__fail(CLG_ERROR_UNSUPPORTED, "%s: no algorithm %s%s%sserves this node on %s",
+                          node->op->name, wanted ? "named " : "", wanted ? wanted : "",
+                          wanted ? " " : "", ir->ctx->info.name)
+              : clg__fail(CLG_ERROR_ARGUMENT, "%s: \"%s\" is none of %s", variable, wanted,
+                          clg__str_text(&names));
+    clg__str_free(&names);
+    return status;
+}
+
 /*
  * The algorithm of a kernel node: $CLGRAD_<OP>, else what tuning chose for the node's class of
  * problems if it applies to the node, else the engine's first that applies.
@@ -361,15 +381,13 @@ static const clg__algorithm *find_algorithm(const clg__ir *ir, const clg_tensor 
 static clg_status choose_algorithm(const clg__ir *ir, const clg_tensor *node,
                                    const clg__algorithm **chosen)
 {
-    const char *wanted = wanted_algorithm(node->op);
+    char variable[VARIABLE];
+    const char *wanted = wanted_algorithm(node->op, variable);
     const char *tuned = wanted ? NULL : clg__tuned_algorithm(ir->ctx, node);
     const clg__algorithm *found = NULL;
     if (tuned) found = find_algorithm(ir, node, tuned, true);
     if (!found) found = find_algorithm(ir, node, wanted, !wanted);
-    if (!found)
-        return clg__fail(CLG_ERROR_UNSUPPORTED, "%s: no algorithm %s%s%sserves this node on %s",
-                         node->op->name, wanted ? "named " : "", wanted ? wanted : "",
-                         wanted ? " " : "", ir->ctx->info.name);
+    if (!found) return no_algorithm(ir, node, wanted, variable);
     *chosen = found;
     return CLG_OK;
 }
