@@ -2,6 +2,8 @@
  * Programs within a memory budget: steps run again, the plan keeps to the budget, and no bit of
  * what is computed changes; what cannot be done is said.
  */
+#include <float.h>
+
 #include "evaluate.h"
 #include "program/program.h"
 
@@ -310,6 +312,29 @@ START_TEST(allocations_fail_while_steps_are_chosen)
 }
 END_TEST
 
+/* Looking for a NaN goes through all values, and there is memory for twice the budget only. */
+START_TEST(a_search_for_nan_keeps_to_the_budget)
+{
+    training t = make_training("cpu", residual);
+    clg_nonfinite found = {0};
+    TEST_OK(compile(&t, 0));
+    const uint64_t budget = t.stats.arena_bytes / 10 * 6;
+    clg_program_destroy(t.program);
+    TEST_OK(compile(&t, budget));
+    run_step(&t, ROWS);
+    const size_t inputs = (size_t)t.x.count * sizeof(float) + sizeof t.labels;
+    t.ctx->memory_limit = t.ctx->memory_used + budget + inputs + 4096;
+    TEST_OK(clg_program_find_nonfinite(t.program, &found));
+    ck_assert_ptr_null(found.tensor);
+    float bias[CLASSES] = {FLT_MAX, -FLT_MAX};
+    TEST_OK(clg_variable_write(clg_graph_find(t.graph, "fc.bias"), bias, CLASSES));
+    run_step(&t, ROWS);
+    TEST_OK(clg_program_find_nonfinite(t.program, &found));
+    ck_assert_ptr_nonnull(found.tensor);
+    free_training(&t);
+}
+END_TEST
+
 /* ---- steps that must not run again ---- */
 
 enum { SMALL = 64, LARGE = 1024 };
@@ -381,6 +406,7 @@ int main(void)
     tcase_add_test(budget, what_no_batch_makes_fit_is_named);
     tcase_add_test(budget, a_budget_costs_few_compilations);
     tcase_add_test(budget, allocations_fail_while_steps_are_chosen);
+    tcase_add_test(budget, a_search_for_nan_keeps_to_the_budget);
     tcase_add_test(budget, what_read_a_variable_does_not_run_after_its_change);
     tcase_add_test(budget, what_changes_a_variable_runs_once);
     return testing_run(suite);

@@ -129,7 +129,8 @@ typedef struct clg_nonfinite {
  * computation, that holds a NaN or Inf: an input, a variable, or the result of an operation, also
  * of one inside a fused kernel. Inputs are those that were fed last. Variables are as they are now:
  * if a step has already spread the NaN over the parameters, these are what is found (a `guard` of
- * clg_minimize keeps them). Compiles programs that are large and slow; costs nothing before.
+ * clg_minimize keeps them). Compiles programs that are large and slow, within the program's memory
+ * budget where they can be; costs nothing before.
  */
 CLG_API clg_status clg_program_find_nonfinite(clg_program *program, clg_nonfinite *out);
 

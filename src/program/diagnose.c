@@ -7,7 +7,8 @@
  * kernels), in order of computation, and at last the steps inside the kernel that stored the first
  * bad one. All that leads to the program's outputs goes before what is there for updates: these
  * have run once already, and running statistics may be NaN as a consequence. Values are looked at
- * on the host. What does not fit into memory at once is replayed in halves.
+ * on the host. What does not fit into memory at once, or into the program's memory budget, is
+ * replayed in halves.
  */
 #include <math.h>
 
@@ -100,12 +101,13 @@ static clg_status copy_feeds(const clg_program *from, clg_program *to)
     return CLG_OK;
 }
 
-static clg_status replay(search *s, clg_tensor *const *items, size_t n)
+static clg_status replay(search *s, clg_tensor *const *items, size_t n, uint64_t budget)
 {
     clg_program *p = s->program, *again = NULL;
     CLG_TRY(clg__program_create(&again, p->ctx, p->graph,
                                 clg_program_options(.outputs = items, .n_outputs = n,
-                                                    .mode = p->ir.mode, .batch = p->batch),
+                                                    .mode = p->ir.mode, .batch = p->batch,
+                                                    .memory_budget = budget),
                                 p));
     clg_status status = copy_feeds(p, again);
     if (status == CLG_OK) status = clg_program_run(again);
@@ -115,12 +117,15 @@ static clg_status replay(search *s, clg_tensor *const *items, size_t n)
     return status;
 }
 
-/* In order, as many at once as fit into memory. */
+/* In order, as many at once as fit. One that does not fit into the budget is tried without: it is
+ * kept to the end of its replay, which the program itself need not do. */
 static clg_status replay_parts(search *s, clg_tensor *const *items, size_t n)
 {
     if (n == 0 || s->found->tensor) return CLG_OK;
-    clg_status status = replay(s, items, n);
-    if (status != CLG_ERROR_MEMORY || n == 1) return status;
+    const uint64_t budget = s->program->memory_budget;
+    clg_status status = replay(s, items, n, budget);
+    if (status != CLG_ERROR_MEMORY) return status;
+    if (n == 1) return budget ? replay(s, items, n, 0) : status;
     CLG_TRY(replay_parts(s, items, n / 2));
     return replay_parts(s, items + n / 2, n - n / 2);
 }

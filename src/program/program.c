@@ -263,6 +263,7 @@ static clg_status create_within(clg_program **out, clg_context *ctx, clg_graph *
     p->graph = graph;
     p->replayed = replayed;
     p->batch = p->max_batch = params->batch ? params->batch : graph->batch;
+    p->memory_budget = params->memory_budget;
     p->work_group = *limit;
     const size_t before = set_work_group(ctx, *limit);
     clg_status status = compile(p, params);

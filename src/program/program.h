@@ -48,10 +48,11 @@ struct clg_program {
     clg_graph *graph;
     clg__ir ir;
     int64_t max_batch, batch;
-    bool bound;        /* launches and arguments are those of `batch` */
-    bool has_run;      /* at `batch`: outputs have values */
-    size_t work_group; /* work-items that its kernels were lowered for at most */
-    size_t allowed;    /* by the kernel that allows the least, if that is fewer; 0 otherwise */
+    uint64_t memory_budget; /* as it was compiled with; 0: none */
+    bool bound;             /* launches and arguments are those of `batch` */
+    bool has_run;           /* at `batch`: outputs have values */
+    size_t work_group;      /* work-items that its kernels were lowered for at most */
+    size_t allowed;         /* by the kernel that allows the least, if that is fewer; 0 otherwise */
     clg__step *steps;
     int n_steps;
     cl_kernel *kernels; /* one per launch, so that arguments are bound once; NULL for host calls */
