@@ -31,24 +31,28 @@ static const convolution convolutions[] = {
     {1, 3, 3, 1200, 3, 3, 20, {{1, 1}, {1, 1}, {1, 1}, 1, CLG_PADDING_EXPLICIT, 0}},
 };
 
+/* What the three passes read and add to. */
+typedef struct passes {
+    const float *x, *w, *dy;
+    double *y, *dx, *dw;
+} passes;
+
 /* Adds x w to y, dy w to dx and x dy to dw for one pixel of y and one position of the window. */
-static inline void reference_step(const convolution *p, const array *x, const array *w,
-                                  const array *dy, int64_t pixel, int64_t source, int position,
-                                  double *y, double *dx, double *dw)
+static inline void reference_step(const convolution *p, const passes *a, int64_t pixel,
+                                  int64_t source, int position)
 {
     const int cg = p->c / p->params.groups, ng = p->oc / p->params.groups;
     for (int o = 0; o < p->oc; o++)
         for (int c = 0; c < cg; c++) {
             int64_t iy = pixel * p->oc + o, ix = source * p->c + o / ng * cg + c;
             int64_t iw = ((int64_t)position * cg + c) * p->oc + o;
-            y[iy] += (double)x->data[ix] * w->data[iw];
-            dx[ix] += (double)dy->data[iy] * w->data[iw];
-            dw[iw] += (double)x->data[ix] * dy->data[iy];
+            a->y[iy] += (double)a->x[ix] * a->w[iw];
+            a->dx[ix] += (double)a->dy[iy] * a->w[iw];
+            a->dw[iw] += (double)a->x[ix] * a->dy[iy];
         }
 }
 
-static inline void reference(const convolution *p, const clg_shape *out, const array *x,
-                             const array *w, const array *dy, double *y, double *dx, double *dw)
+static inline void reference(const convolution *p, const clg_shape *out, const passes *all)
 {
     const clg_conv2d_params *a = &p->params;
     const int64_t oh = out->dim[1], ow = out->dim[2], window = (int64_t)p->kh * p->kw;
@@ -58,7 +62,7 @@ static inline void reference(const convolution *p, const clg_shape *out, const a
         int64_t column = pixel % ow * a->stride[1] - a->pad[1] + k % p->kw * a->dilation[1];
         if (row < 0 || row >= p->h || column < 0 || column >= p->w) continue;
         int64_t source = (pixel / ow / oh * p->h + row) * p->w + column;
-        reference_step(p, x, w, dy, pixel, source, (int)k, y, dx, dw);
+        reference_step(p, all, pixel, source, (int)k);
     }
 }
 
@@ -83,7 +87,7 @@ static inline void check_convolution(clg_context *ctx, const convolution *p)
     double *expected[3];
     const array *got[] = {&y, &dx, &dw};
     for (int i = 0; i < 3; i++) expected[i] = calloc((size_t)got[i]->count, sizeof(double));
-    reference(p, out, &x, &w, &dy, expected[0], expected[1], expected[2]);
+    reference(p, out, &(passes){x.data, w.data, dy.data, expected[0], expected[1], expected[2]});
     const double window = (double)p->kh * p->kw;
     assert_close("conv2d", &y, expected[0], 3e-7 * window * cg + 1e-6);
     assert_close("conv2d_backward_data", &dx, expected[1], 3e-7 * window * p->oc + 1e-6);

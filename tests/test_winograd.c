@@ -222,7 +222,7 @@ static void errors(clg_context *ctx, const char *algorithm, const struct size *s
     const array *got[] = {&y, &dx, &dw};
     double *exact[3];
     for (int i = 0; i < 3; i++) exact[i] = calloc((size_t)got[i]->count, sizeof(double));
-    reference(&p, &to, &x, &w, &dy, exact[0], exact[1], exact[2]);
+    reference(&p, &to, &(passes){x.data, w.data, dy.data, exact[0], exact[1], exact[2]});
     for (int i = 0; i < 3; i++) {
         double square = 0, difference = 0;
         for (int64_t k = 0; k < got[i]->count; k++) {

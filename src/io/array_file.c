@@ -164,8 +164,8 @@ static clg_status open_member(clg__array_file *a, const char *path, const char *
     a->name = name.text;
     a->checksum = true;
     a->crc32 = entry.crc32;
-    CLG_TRY(clg__stream_open_part(&a->data, &a->file, a->name, entry.offset, entry.packed_size,
-                                  entry.packing));
+    const clg__part part = {entry.offset, entry.packed_size, entry.packing};
+    CLG_TRY(clg__stream_open_part(&a->data, &a->file, a->name, &part));
     return clg__npy_header(&a->data, &a->header, &a->header_crc32);
 }
 
@@ -174,12 +174,11 @@ static clg_status open_single(clg__array_file *a, bool gzip)
 {
     unsigned char head[8] = {0};
     size_t got;
-    CLG_TRY(clg__stream_open_part(&a->data, &a->file, a->name, 0, a->file.size,
-                                  gzip ? CLG__GZIP : CLG__PLAIN));
+    const clg__part whole = {0, a->file.size, gzip ? CLG__GZIP : CLG__PLAIN};
+    CLG_TRY(clg__stream_open_part(&a->data, &a->file, a->name, &whole));
     CLG_TRY(clg__stream_read(&a->data, head, sizeof head, &got));
     clg__stream_close(&a->data); /* from the start again, now that the format is known */
-    CLG_TRY(clg__stream_open_part(&a->data, &a->file, a->name, 0, a->file.size,
-                                  gzip ? CLG__GZIP : CLG__PLAIN));
+    CLG_TRY(clg__stream_open_part(&a->data, &a->file, a->name, &whole));
     if (clg__npy_detect(head, got)) return clg__npy_header(&a->data, &a->header, &a->crc32);
     return clg__idx_header(&a->data, &a->header);
 }

@@ -349,8 +349,9 @@ static clg_status read_one(const clg__samples *samples, size_t at, size_t count,
 }
 
 static clg_status deliver(const clg_dataset *dataset, size_t at, const void *stored,
-                          float *features, size_t count, bool raw)
+                          float *features, bool raw)
 {
+    const size_t count = clg__dataset_features(dataset);
     if (dataset->info.storage == CLG_U8) {
         deliver_bytes(dataset, stored, features, count);
         return CLG_OK;
@@ -381,7 +382,7 @@ clg_status clg__dataset_read(const clg_dataset *dataset, int64_t index, float *f
             memcpy(target, (const char *)samples->targets + at * per_target, per_target);
     }
     if (dataset->relabel) *(int32_t *)target = dataset->relabel[*(const int32_t *)target];
-    return features ? deliver(dataset, at, stored, features, count, raw) : CLG_OK;
+    return features ? deliver(dataset, at, stored, features, raw) : CLG_OK;
 }
 
 clg_status clg_dataset_read(const clg_dataset *dataset, int64_t index, float *features,

@@ -48,15 +48,15 @@ static clg_status start_inflate(clg__stream *s)
 }
 
 clg_status clg__stream_open_part(clg__stream *s, const clg__reader *file, const char *name,
-                                 uint64_t offset, uint64_t size, clg__packing packing)
+                                 const clg__part *part)
 {
     *s = (clg__stream){.file = *file,
                        .name = name,
-                       .offset = offset,
-                       .end = offset + size,
-                       .size = size,
-                       .packing = packing};
-    return packing == CLG__PLAIN ? CLG_OK : start_inflate(s);
+                       .offset = part->offset,
+                       .end = part->offset + part->size,
+                       .size = part->size,
+                       .packing = part->packing};
+    return part->packing == CLG__PLAIN ? CLG_OK : start_inflate(s);
 }
 
 clg_status clg__stream_open(clg__stream *s, const char *path)
@@ -67,9 +67,9 @@ clg_status clg__stream_open(clg__stream *s, const char *path)
     CLG_TRY(clg__reader_open(&file, path));
     clg_status status = CLG_OK;
     if (file.size >= sizeof magic) status = clg__reader_at(&file, 0, magic, sizeof magic);
-    bool gzip = magic[0] == 0x1f && magic[1] == 0x8b;
-    if (status == CLG_OK)
-        status = clg__stream_open_part(s, &file, path, 0, file.size, gzip ? CLG__GZIP : CLG__PLAIN);
+    const bool gzip = magic[0] == 0x1f && magic[1] == 0x8b;
+    const clg__part whole = {0, file.size, gzip ? CLG__GZIP : CLG__PLAIN};
+    if (status == CLG_OK) status = clg__stream_open_part(s, &file, path, &whole);
     s->owned = status == CLG_OK;
     if (status != CLG_OK) clg__reader_close(&file);
     return status;

@@ -26,9 +26,14 @@ typedef struct clg__stream {
 
 /** Opens a whole file; gzip is told by its content. `path` outlives the stream. */
 clg_status clg__stream_open(clg__stream *s, const char *path);
-/** Opens `size` bytes at `offset` of a file that outlives the stream. */
+/* Bytes of a file. */
+typedef struct clg__part {
+    uint64_t offset, size;
+    clg__packing packing;
+} clg__part;
+/** Opens a part of a file that outlives the stream. */
 clg_status clg__stream_open_part(clg__stream *s, const clg__reader *file, const char *name,
-                                 uint64_t offset, uint64_t size, clg__packing packing);
+                                 const clg__part *part);
 /** Closing twice, or one that could not be opened, is fine. */
 void clg__stream_close(clg__stream *s);
 

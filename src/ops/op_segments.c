@@ -40,9 +40,12 @@ clg__segments clg__segments_make(clg_graph *g, const int64_t *lengths, size_t pi
 }
 
 static clg_tensor *build(const clg__op *op, clg_tensor *x, const clg__segments *segments,
-                         int64_t from, int64_t to, bool squared)
+                         bool squared)
 {
     if (!x || !segments->table) return NULL;
+    const bool sums = op == &clg__op_segment_sum;
+    const int64_t from = sums ? segments->count : segments->pieces;
+    const int64_t to = sums ? segments->pieces : segments->count;
     clg_graph *g = x->graph;
     if (x->shape.ndim != 1 || x->shape.dim[0] != from || x->shape.batched)
         return clg__graph_fail(g, CLG_ERROR_ARGUMENT, "%s: expected (%lld), got %s", op->name,
@@ -159,10 +162,10 @@ const clg__op clg__op_segment_repeat = {
 
 clg_tensor *clg__segment_sum(clg_tensor *x, const clg__segments *segments, bool squared)
 {
-    return build(&clg__op_segment_sum, x, segments, segments->count, segments->pieces, squared);
+    return build(&clg__op_segment_sum, x, segments, squared);
 }
 
 clg_tensor *clg__segment_repeat(clg_tensor *x, const clg__segments *segments)
 {
-    return build(&clg__op_segment_repeat, x, segments, segments->pieces, segments->count, false);
+    return build(&clg__op_segment_repeat, x, segments, false);
 }

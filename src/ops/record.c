@@ -13,7 +13,7 @@ static clg_tensor *as_read(const clg__op *op, int i, clg_tensor *x)
 clg_tensor *clg__node(clg_graph *g, const clg__op *op, clg_dtype dtype, clg_shape shape,
                       const void *attr, int n_inputs, clg_tensor *const *inputs)
 {
-    clg_tensor *read[CLG__MAX_INPUTS];
+    clg_tensor node = {.op = op, .dtype = dtype, .shape = shape, .n_inputs = n_inputs};
     for (int i = 0; i < n_inputs; i++) {
         if (!inputs[i]) return NULL;
         if (inputs[i]->graph != g)
@@ -25,8 +25,8 @@ clg_tensor *clg__node(clg_graph *g, const clg__op *op, clg_dtype dtype, clg_shap
         return clg__graph_fail(g, CLG_ERROR_ARGUMENT, "%s: the result's shape %s %s", op->name,
                                CLG__SHAPE_TEXT(&shape), fault);
     for (int i = 0; i < n_inputs; i++)
-        if (!(read[i] = as_read(op, i, inputs[i]))) return NULL;
-    return clg__graph_append(g, op, dtype, &shape, attr, op->attr_size, n_inputs, read);
+        if (!(node.inputs[i] = as_read(op, i, inputs[i]))) return NULL;
+    return clg__graph_append(g, &node, attr, op->attr_size);
 }
 
 bool clg__broadcast_shapes(clg_graph *g, const char *op, const clg_shape *a, const clg_shape *b,

@@ -127,22 +127,22 @@ static void contiguous_strides(const clg_shape *shape, int64_t *strides)
     }
 }
 
-/* Strides of a load along the axes of `shape` (at the same batch size); 0 where it is repeated. */
-static void load_strides(const clg__ir *ir, const clg__load *load, const clg_shape *shape,
-                         int64_t batch, int64_t *strides, int64_t *offset)
+/* Strides of a load along the axes of `shape` (at the same batch size), 0 where it is repeated; and
+ * its offset. */
+static int64_t load_strides(const clg__ir *ir, const clg__load *load, const clg_shape *shape,
+                            int64_t batch, int64_t *strides)
 {
     const clg_tensor *value = ir->values[load->value].node;
     const clg_tensor *seen = load->view >= 0 ? ir->values[load->view].node : value;
     clg_shape in = clg__shape_at_batch(&value->shape, ir->graph->batch, batch);
     clg_shape out = clg__shape_at_batch(&seen->shape, ir->graph->batch, batch);
-    int64_t own[CLG_MAX_DIMS];
-    *offset = 0;
+    int64_t own[CLG_MAX_DIMS], offset = 0;
     if (load->view >= 0) {
         /* The view's own input says how the memory is laid out, not what stands for it now. */
         clg_shape laid_out = clg__shape_at_batch(&seen->inputs[0]->shape, ir->graph->batch, batch);
-        seen->op->view(seen, &laid_out, &out, offset, own);
+        seen->op->view(seen, &laid_out, &out, &offset, own);
     } else if (value->op->load) {
-        value->op->view(value, NULL, &in, offset, own);
+        value->op->view(value, NULL, &in, &offset, own);
     } else {
         contiguous_strides(&in, own);
     }
@@ -151,6 +151,7 @@ static void load_strides(const clg__ir *ir, const clg__load *load, const clg_sha
         bool repeated = j < 0 || (out.dim[j] == 1 && !(out.batched >> j & 1));
         strides[i] = repeated ? 0 : own[j];
     }
+    return offset;
 }
 
 /* ---- collapsing ---- */
@@ -163,10 +164,9 @@ typedef struct layout {
 static void make_layout(layout *l, const clg__space *space, const clg__ir *ir,
                         const clg_shape *shape, int64_t batch)
 {
-    int64_t offset;
     l->shape = clg__shape_at_batch(shape, ir->graph->batch, batch);
     for (int i = 0; i < space->n_loads; i++)
-        load_strides(ir, &space->loads[i], &l->shape, batch, l->strides[i], &offset);
+        load_strides(ir, &space->loads[i], &l->shape, batch, l->strides[i]);
 }
 
 static bool walks_as_one(const layout *l, int n_loads, int outer, int inner)
@@ -248,7 +248,7 @@ void clg__space_bind(clg__space *space, const clg__ir *ir, const clg__cluster *c
     }
     for (int l = 0; l < space->n_loads; l++) {
         int64_t strides[CLG_MAX_DIMS];
-        load_strides(ir, &space->loads[l], &shape, batch, strides, &space->loads[l].offset);
+        space->loads[l].offset = load_strides(ir, &space->loads[l], &shape, batch, strides);
         for (int k = 0; k < space->n_axes; k++)
             space->loads[l].stride[k] = innermost[k] < 0 ? 0 : strides[innermost[k]];
     }

@@ -92,36 +92,24 @@ void *clg__graph_alloc(clg_graph *g, size_t size)
     return memory;
 }
 
-static void free_node(clg_tensor *node)
-{
-    if (!node) return;
-    clg__free(node->attr);
-    clg__free(node);
-}
-
-clg_tensor *clg__graph_append(clg_graph *g, const struct clg__op *op, clg_dtype dtype,
-                              const clg_shape *shape, const void *attr, size_t attr_size,
-                              int n_inputs, clg_tensor *const *inputs)
+clg_tensor *clg__graph_append(clg_graph *g, const clg_tensor *given, const void *attr,
+                              size_t attr_size)
 {
     if (g->status != CLG_OK) return NULL;
-    clg_tensor *node = clg__calloc(1, sizeof *node);
+    clg_tensor *node = clg__alloc(sizeof *node);
     void *copy = attr_size ? clg__alloc(attr_size) : NULL;
-    if (node) node->attr = copy;
     bool room = clg__grow((void **)&g->nodes, &g->nodes_capacity, g->n_nodes + 1,
                           sizeof *g->nodes) == CLG_OK;
     if (!node || (attr_size && !copy) || !room) {
-        if (!node) clg__free(copy);
-        free_node(node);
+        clg__free(copy);
+        clg__free(node);
         return fail_as_recorded(g, CLG_ERROR_MEMORY);
     }
     if (attr_size) memcpy(copy, attr, attr_size);
+    *node = *given;
     node->graph = g;
     node->id = (int)g->n_nodes;
-    node->op = op;
-    node->dtype = dtype;
-    node->shape = *shape;
-    node->n_inputs = n_inputs;
-    for (int i = 0; i < n_inputs; i++) node->inputs[i] = inputs[i];
+    node->attr = copy;
     g->nodes[g->n_nodes++] = node;
     return node;
 }
@@ -145,7 +133,8 @@ static clg_tensor *append_variable(clg_graph *g, const struct clg__op *op, const
     if (clg__grow((void **)&g->variables, &g->variables_capacity, g->n_variables + 1,
                   sizeof *g->variables) != CLG_OK)
         return fail_as_recorded(g, CLG_ERROR_MEMORY);
-    clg_tensor *node = clg__graph_append(g, op, CLG_F32, shape, attr, sizeof *attr, 0, NULL);
+    const clg_tensor given = {.op = op, .dtype = CLG_F32, .shape = *shape};
+    clg_tensor *node = clg__graph_append(g, &given, attr, sizeof *attr);
     if (!node) return NULL;
     g->variables[g->n_variables++] = node;
     node->name = name ? clg__strdup(name) : NULL;

@@ -98,10 +98,10 @@ clg_status clg__graph_check(const clg_graph *g);
 /** Zeroed memory that the graph frees. NULL, and the graph failed, when there is none. */
 void *clg__graph_alloc(clg_graph *g, size_t size);
 
-/** Records a node (attr copied). NULL after a failure; the graph then has it. */
-clg_tensor *clg__graph_append(clg_graph *g, const struct clg__op *op, clg_dtype dtype,
-                              const clg_shape *shape, const void *attr, size_t attr_size,
-                              int n_inputs, clg_tensor *const *inputs);
+/** Records a copy of the `given` op, dtype, shape and inputs with a copy of `attr`. NULL after a
+ * failure; the graph then has it. */
+clg_tensor *clg__graph_append(clg_graph *g, const clg_tensor *given, const void *attr,
+                              size_t attr_size);
 
 /** Registers a new variable node under a unique name, with storage of its own. */
 clg_tensor *clg__graph_add_variable(clg_graph *g, const struct clg__op *op, const char *name,
