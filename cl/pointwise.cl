@@ -7,6 +7,7 @@
  */
 
 #include "entry.h"
+#include "prefetch_cpu.h"
 
 #define V1(literal) (literal##f)
 #define V4(literal) ((float4)(literal##f))
@@ -67,8 +68,8 @@ static inline void store_vector_16(float16 v, __global float *p)
 }
 
 /*
- * Results that no cache holds until they are read: `bypass` says so. Stored the usual way, a line is
- * read before it is written, and drives out another one that is still wanted.
+ * Results that no cache holds until they are read: `bypass` says so. Stored the usual way, a line
+ * is read before it is written, and drives out another one that is still wanted.
  */
 #if defined(__has_builtin)
 #if __has_builtin(__builtin_nontemporal_store)

@@ -3,9 +3,34 @@
  */
 #include "program/stage.h"
 
+enum { SHORT_ROW = 4096 }; /* elements: until it is read, what was asked for stays in the cache */
+
+/* Loads of a matrix's columns through a view: their rows are mostly apart, such as those of a gate
+ * among others, and a processor guesses little of what comes next. */
+static uint32_t loads_of_rows(const clg__generator *g)
+{
+    uint32_t loads = 0;
+    for (int l = 0; l < g->space.n_loads && g->space.n_axes == 2; l++) {
+        const clg__load *load = &g->space.loads[l];
+        const bool in_memory = !g->ir->values[load->value].node->op->load;
+        if (in_memory && load->view >= 0 && load->moves & 1 && load->unit) loads |= 1u << l;
+    }
+    return loads & g->chosen;
+}
+
+/* Asks for such columns of the next row. */
+static void emit_next_row(clg__generator *g, uint32_t loads)
+{
+    for (int l = 0; l < g->space.n_loads; l++)
+        if (loads >> l & 1)
+            clg__str_addf(g->out, "PREFETCH(%ci%d + %cp%d + next * %ci%d_s0 + c);\n", g->p, l, g->p,
+                          l, g->p, l);
+}
+
 static void emit_pointwise_kernel(clg__generator *g, const char *name, int width)
 {
     int inner = g->space.n_axes - 1;
+    const uint32_t ahead = width > 4 ? loads_of_rows(g) : 0;
     clg__str_addf(
         g->out, "ENTRY void %s(WHERE_PARAMS ulong rows, ulong row_chunk, ulong column_chunk", name);
     clg__emit_parameters(g);
@@ -17,10 +42,13 @@ static void emit_pointwise_kernel(clg__generator *g, const char *name, int width
                   g->p, inner);
     clg__emit_invariants(g);
     clg__str_add(g->out, "for (ulong row = r0; row < r1; ++row) {\n");
+    if (ahead)
+        clg__str_addf(g->out, "const ulong next = columns <= %d && row + 1 < r1;\n", SHORT_ROW);
     clg__emit_coordinates(g, 0, inner - 1, "row");
     clg__emit_bases(g, inner);
     clg__str_addf(g->out, "ulong c = c0;\nVECTOR_LOOP for (; c + %d <= c1; c += %d) {\n", width,
                   width);
+    emit_next_row(g, ahead);
     clg__emit_block(g, "c", "row * columns + c", width);
     clg__str_add(g->out, "}\nPLAIN_LOOP for (; c < c1; ++c) {\n");
     clg__emit_block(g, "c", "row * columns + c", 1);
