@@ -1,13 +1,16 @@
 /*
  * Strands: launches in a row that one launch carries out, each compute unit for its share of the
- * samples. The same graph on the GPU engine, which has no strands, says what is right. Where a
- * sample needs another one, there must be none.
+ * samples, or of each launch where samples are few. The same graph on the GPU engine, which has no
+ * strands, says what is right. Where a sample needs another one, there must be none.
  */
 #include <CL/cl.h>
 
+#include "device/devices.h"
 #include "evaluate.h"
+#include "kernels/kernels.h"
+#include "memory/buffer.h"
 
-enum { STEPS = 9, ROWS = 7, FEATURES = 5, UNITS = 19, MOST = 3 };
+enum { STEPS = 9, ROWS = 19, FEATURES = 5, UNITS = 19, MOST = 3 };
 
 /* What to build. */
 typedef struct plan {
@@ -114,7 +117,7 @@ static void compare(const network *got, const network *wanted)
  * batch sizes. */
 static size_t compare_engines(plan p)
 {
-    const int64_t batches[] = {ROWS, 4, 1, ROWS};
+    const int64_t batches[] = {ROWS, 7, 4, 1, ROWS}; /* few: in step */
     network cpu = make_network(&p, "cpu"), gpu = make_network(&p, "gpu");
     for (size_t b = 0; b < CLG__COUNT(batches); b++) {
         run(&cpu, batches[b]);
@@ -177,9 +180,73 @@ START_TEST(the_step_reaches_the_kernels)
 }
 END_TEST
 
-START_TEST(samples_that_meet_stay_in_step)
+START_TEST(samples_that_meet_are_in_no_strands)
 {
     ck_assert_uint_ge(compare_engines((plan){.mix = add_other_rows}), 2 * STEPS);
+}
+END_TEST
+
+/* ---- in step ---- */
+
+enum { LAUNCHES = 300, SHARES = 23 }; /* more strands than run at once */
+
+/* counts[i][s] += 1 in place of launch i's share of strand s, if that of launch i - 1 is done. */
+static const char walk[] =
+    "__kernel void walk(__global int *counters, __global int *counts) {\n"
+    "const int strands = get_num_groups(0);\n"
+    "for (int i = 0; i < LAUNCHES; i++)\n"
+    "for (int k = 0; k < strands; k++) {\n"
+    "const int s = (get_group_id(0) + k) % strands;\n"
+    "if (!(k ? other_share_taken(counters, s, i) : own_share_taken(counters, s, i))) continue;\n"
+    "int ready = 1;\n"
+    "for (int o = 0; i && o < strands; o++)\n"
+    "ready &= counts[(i - 1) * strands + o] == counts[o];\n"
+    "counts[i * strands + s] += ready;\n"
+    "share_done(counters, s, i);\n"
+    "}\n"
+    "strand_leaves(counters, strands);\n"
+    "}\n";
+
+static cl_kernel make_walk(clg_context *ctx)
+{
+    cl_kernel kernel;
+    clg__str text = {0};
+    clg__str_addf(&text, "#define LAUNCHES %d\n%s%s", LAUNCHES, clg__kernel_file("in_step")->text,
+                  walk);
+    clg__module_request request = {.name = "walk", .source = text.text, .options = ""};
+    TEST_OK(clg__modules_get(ctx, &request, 1));
+    TEST_OK(clg__kernel_create(&kernel, request.module, "walk"));
+    clg__str_free(&text);
+    return kernel;
+}
+
+START_TEST(shares_are_carried_out_once_and_in_order)
+{
+    static int counts[LAUNCHES * SHARES];
+    const size_t global = SHARES, local = 1;
+    clg_context *ctx = engine_context("cpu");
+    if (clg__platform_engine(&ctx->info) != CLG_ENGINE_CPU) return clg_context_destroy(ctx);
+    clg__buffer *counters, *result;
+    TEST_OK(clg__buffer_create(&counters, ctx, (2 * SHARES + 1) * 128, "counters"));
+    TEST_OK(clg__buffer_create(&result, ctx, sizeof counts, "counts"));
+    TEST_OK(clg__buffer_fill_zero(counters, 0, counters->size));
+    TEST_OK(clg__buffer_write(result, 0, counts, sizeof counts));
+    cl_kernel kernel = make_walk(ctx);
+    ck_assert_int_eq(clSetKernelArg(kernel, 0, sizeof(cl_mem), &counters->mem), CL_SUCCESS);
+    ck_assert_int_eq(clSetKernelArg(kernel, 1, sizeof(cl_mem), &result->mem), CL_SUCCESS);
+    for (int run = 1; run <= 3; run++) {
+        ck_assert_int_eq(
+            clEnqueueNDRangeKernel(ctx->queue, kernel, 1, NULL, &global, &local, 0, NULL, NULL),
+            CL_SUCCESS);
+        TEST_OK(clg__buffer_read(result, 0, counts, sizeof counts));
+        for (int i = 0; i < LAUNCHES * SHARES; i++)
+            ck_assert_msg(counts[i] == run, "launch %d, share %d: %d for %d", i / SHARES,
+                          i % SHARES, counts[i], run);
+    }
+    clReleaseKernel(kernel);
+    clg__buffer_destroy(counters);
+    clg__buffer_destroy(result);
+    clg_context_destroy(ctx);
 }
 END_TEST
 
@@ -237,7 +304,8 @@ int main(void)
     tcase_add_test(launches, their_gradients_do_too);
     tcase_add_test(launches, products_of_one_matrix_run_in_strands);
     tcase_add_test(launches, the_step_reaches_the_kernels);
-    tcase_add_test(launches, samples_that_meet_stay_in_step);
+    tcase_add_test(launches, samples_that_meet_are_in_no_strands);
+    tcase_add_test(launches, shares_are_carried_out_once_and_in_order);
     tcase_add_loop_test(launches, a_failure_leaks_nothing, 0, 2);
     return testing_run(suite);
 }

@@ -99,7 +99,6 @@ int clg__tile_width(const clg_context *ctx);
 clg__tile clg__tile_choose(const clg_context *ctx, const clg__tile_knobs *knobs,
                            const clg_tensor *node, int64_t columns);
 
-enum { CLG__FEW_ROWS = 4 }; /* FEW_ROWS of cl/tile_cpu.h */
 #define CLG__TILE_DEFINES                                                                          \
     "#define TILE_ROWS %d\n#define VECTORS %d\n#define WIDTH %d\n#define FEW_ROWS %d\n"
 #define CLG__TILE_VALUES(tile) (tile)->rows, (tile)->vectors, (tile)->width, CLG__FEW_ROWS

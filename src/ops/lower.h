@@ -26,9 +26,13 @@
 #define CLG_LOWER_INTERNAL_H
 
 #include "device/context.h"
+#include "device/devices.h"
 #include "tensor/graph.h"
 
-enum { CLG__MAX_ARGS = 128 };
+enum {
+    CLG__MAX_ARGS = 128,
+    CLG__FEW_ROWS = 4 /* of a product, which is bound by memory then: FEW_ROWS of cl/tile_cpu.h */
+};
 
 /*
  * Buffers are named by id while lowering: >= 0 a planned value, < 0 a scratch area of this step:
@@ -170,6 +174,14 @@ void clg__launch_touches(clg__launch *launch, int64_t unit, int64_t span, bool w
 static inline int64_t clg__strand_length(int64_t extent, int64_t strands)
 {
     return clg__ceil_div(extent, strands);
+}
+/** Whether so few indices are left to each strand that they share each launch's work-groups
+ * instead, and go in step: recorded as for no strands, but for that many compute units. Not where
+ * the CPU engine was asked for on other devices: compute units have to see each other's results. */
+static inline bool clg__strands_in_step(const clg_context *ctx, int64_t extent, int64_t strands)
+{
+    return clg__strand_length(extent, strands) <= CLG__FEW_ROWS &&
+           clg__platform_engine(&ctx->info) == CLG_ENGINE_CPU;
 }
 
 /** A temporary area that lives during this step only. Size must not grow when the batch shrinks. */

@@ -127,9 +127,11 @@ static bool suits_strands(const clg__lowering *lo, const matmul *p, const clg__t
 {
     const int64_t strands = lo->strands ? lo->strands : tile->compute_units;
     const int64_t rows = clg__strand_length(p->m, strands);
+    if (!p->kept || !p->by_sample) return false;
+    if (clg__strands_in_step(lo->ctx, p->m, strands)) return true;
     const blocks b = strand_blocks(p, tile, strands);
     const int64_t panels = p->k * p->n * (int64_t)sizeof(float);
-    return p->kept && p->by_sample && b.local[0] + b.local[2] <= tile->local_floats &&
+    return b.local[0] + b.local[2] <= tile->local_floats &&
            (lo->strands || rows > 2 * CLG__FEW_ROWS ||
             panels <= (int64_t)lo->ctx->info.local_memory);
 }
@@ -247,7 +249,8 @@ clg_status clg__matmul_cpu(clg__lowering *lo)
     if (lo->strands || p.kept) fit_rows(&tile, lo);
     p.split = is_split(&p, &tile);
     p.prepared = p.kept || suits_panels(lo, &tile);
-    blocks b = lo->strands ? strand_blocks(&p, &tile, lo->strands) : choose_blocks(&p, &tile);
+    const bool apart = lo->strands && !clg__strands_in_step(lo->ctx, p.m, lo->strands);
+    blocks b = apart ? strand_blocks(&p, &tile, lo->strands) : choose_blocks(&p, &tile);
     const int64_t wanted = 2 * tile.compute_units;
     if (p.split)
         b.splits =

@@ -58,7 +58,9 @@ static void lower_pointwise(clg_program *p, clg__step *step, clg__cluster *c, cl
     for (int k = 0; k < space.n_axes - 1; k++) rows *= space.extent[k];
     chunks chunk = {.rows = 1, .columns = width};
     const int64_t samples = clg__space_samples(&space, &p->ir, c, 0, batch);
-    if (step->strands)
+    if (step->strands && clg__strands_in_step(p->ctx, samples, step->strands))
+        chunk = shares(rows, columns, step->strands, width);
+    else if (step->strands)
         chunk = strand_chunks(&space, rows, columns, samples, step->strands);
     else if (p->ctx->engine == CLG_ENGINE_CPU)
         chunk = shares(rows, columns, work_items(p->ctx, rows * columns), width);

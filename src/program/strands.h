@@ -11,6 +11,11 @@
  * That strands do not meet is shown on memory, not on the graph: what any launch of one strand
  * writes, no launch of another touches. So it holds whatever the planner lets share memory.
  *
+ * Where strands would have few samples each, a product is bound by reading all of its weights. Then
+ * strands go in step: each takes its share of the work-groups of each launch, the same columns of
+ * the weights every time, which stay in its compute unit's cache, and waits for the others behind
+ * it (cl/in_step.cl). Nothing has to be shown for that, as it is what launches do.
+ *
  * Launches for strands are found when a program is built, for the CPU engine; which they are does
  * not change with the batch. Where strands would meet at another batch size, one takes all.
  */
@@ -37,6 +42,7 @@ typedef struct clg__strands {
     int n_kernels;
     unsigned char *kernel_of; /* per launch */
     int64_t strands;          /* their number at the bound batch size; 1 if they would meet */
+    bool in_step;             /* they share each launch's work-groups and wait for each other */
     clg__hash128 key;
     clg__kernel_place place;
     cl_kernel kernel;

@@ -8,14 +8,17 @@
  *          4.. arguments, a buffer as the number of its memory and an offset; behind those of a
  *              kernel file's own the number of the epilogue and its shared arguments
  *
- * CPU engine: a work-group is one work-item.
+ * Behind the rows are the counters of strands in step (cl/in_step.cl). CPU engine: a work-group is
+ * one work-item.
  */
 #include "program/arguments.h"
 #include "program/program.h"
 
 enum {
     FIRST_ARGUMENT = 4, /* word of a row */
-    STEP_ARGUMENT = 2   /* argument of the kernel */
+    STEP_ARGUMENT = 2,  /* argument of the kernel */
+    MEMORY_ARGUMENT = 5,
+    COUNTER_BYTES = 128 /* LINE of cl/in_step.cl */
 };
 
 clg__hash128 clg__strands_key(const clg__strands *s, const clg__hash128 *keys)
@@ -61,25 +64,41 @@ static size_t row_words(const clg_program *p, const clg__strands *s, const clg__
     return words;
 }
 
+/* Carries out a launch: its share, then, in step, those of strands that are not there. */
+static void add_launch(clg__str *out, const clg__str *calls)
+{
+    clg__str_addf(out,
+                  "PLAIN_LOOP for (ulong k = 0; k < (in_step ? strands : 1); k++) {\n"
+                  "const ulong strand = (get_group_id(0) + k) %% strands;\n"
+                  "if (in_step && !(k ? other_share_taken(counters, strand, i)\n"
+                  ": own_share_taken(counters, strand, i))) continue;\n"
+                  "const ulong first = strand * t[1], end = min(first + t[1], t[3]);\n"
+                  "PLAIN_LOOP for (ulong g = first; g < end; g++) switch ((int)t[0]) {\n%s}\n"
+                  "if (in_step) share_done(counters, strand, i);\n}\n",
+                  clg__str_text(calls));
+}
+
 void clg__strands_code(clg__str *out, const clg_program *p, const clg__strands *s,
                        const clg__slots *slots)
 {
     clg__str calls = {0};
     const size_t words = add_calls(&calls, p, s, slots);
+    clg__str_add(out, clg__kernel_file("in_step")->text);
     clg__str_add(out, "\n__attribute__((reqd_work_group_size(1, 1, 1))) __kernel void strands("
-                      "__global const ulong *table, ulong launches, ulong step, "
-                      "__local float *local_memory");
+                      "__global ulong *table, ulong launches, ulong step, "
+                      "__local float *local_memory, ulong in_step");
     for (int i = 0; i < CLG__STRAND_MEMORIES; i++) clg__str_addf(out, ", __global float *m%d", i);
     clg__str_add(out, ")\n{\n__global void *const memory[] = {");
     for (int i = 0; i < CLG__STRAND_MEMORIES; i++) clg__str_addf(out, "%sm%d", i ? ", " : "", i);
-    clg__str_addf(
-        out,
-        "};\nconst ulong strand = get_group_id(0);\n"
-        "PLAIN_LOOP for (ulong i = 0; i < launches; i++) {\n"
-        "__global const ulong *t = table + i * %zu;\n"
-        "const ulong first = strand * t[1], end = min(first + t[1], t[3]);\n"
-        "PLAIN_LOOP for (ulong g = first; g < end; g++) switch ((int)t[0]) {\n%s}\n}\n}\n",
-        words, clg__str_text(&calls));
+    clg__str_addf(out,
+                  "};\nconst ulong strands = get_num_groups(0);\n"
+                  "volatile __global int *const counters = "
+                  "(volatile __global int *)(table + launches * %zu);\n"
+                  "PLAIN_LOOP for (ulong i = 0; i < launches; i++) {\n"
+                  "__global const ulong *t = table + i * %zu;\n",
+                  words, words);
+    add_launch(out, &calls);
+    clg__str_add(out, "}\nif (in_step) strand_leaves(counters, strands);\n}\n");
     out->failed |= calls.failed;
     clg__str_free(&calls);
 }
@@ -151,7 +170,9 @@ static void write_row(row *r)
     const clg__launch *launch = clg__launch_at(r->p, r->launch);
     const size_t groups = launch->global[0] * (launch->dims > 1 ? launch->global[1] : 1);
     r->words[0] = (cl_ulong)kernel->body;
-    r->words[1] = r->s->strands == 1 ? groups : (cl_ulong)launch->strand_groups;
+    r->words[1] = r->s->in_step        ? (cl_ulong)clg__ceil_div((int64_t)groups, r->s->strands)
+                  : r->s->strands == 1 ? groups
+                                       : (cl_ulong)launch->strand_groups;
     r->words[2] = launch->global[0];
     r->words[3] = groups;
     r->at = FIRST_ARGUMENT;
@@ -174,8 +195,9 @@ static void write_rows(clg_program *p, clg__strands *s, cl_ulong *words, size_t 
 static clg_status write_table(clg_program *p, clg__strands *s)
 {
     const size_t width = row_words(p, s, &s->place.slots);
-    const size_t size = (size_t)s->count * width * sizeof(cl_ulong);
-    cl_ulong *words = clg__calloc((size_t)s->count, width * sizeof *words);
+    const size_t counters = (2 * (size_t)p->ctx->info.compute_units + 1) * COUNTER_BYTES;
+    const size_t size = (size_t)s->count * width * sizeof(cl_ulong) + counters;
+    cl_ulong *words = clg__calloc(1, size);
     clg_status status = words ? CLG_OK : CLG_ERROR_MEMORY;
     if (status == CLG_OK) write_rows(p, s, words, width);
     if (status == CLG_OK && s->n_memories > CLG__STRAND_MEMORIES)
@@ -189,14 +211,15 @@ static clg_status write_table(clg_program *p, clg__strands *s)
 
 static clg_status set_arguments(const clg__strands *s)
 {
-    const cl_ulong launches = (cl_ulong)s->count, no_step = 0;
+    const cl_ulong launches = (cl_ulong)s->count, no_step = 0, in_step = s->in_step;
     const cl_mem none = NULL;
     CLG_TRY(CLG__CL(clSetKernelArg(s->kernel, 0, sizeof(cl_mem), &s->table->mem)));
     CLG_TRY(CLG__CL(clSetKernelArg(s->kernel, 1, sizeof launches, &launches)));
     CLG_TRY(CLG__CL(clSetKernelArg(s->kernel, STEP_ARGUMENT, sizeof no_step, &no_step)));
     CLG_TRY(CLG__CL(clSetKernelArg(s->kernel, 3, s->local_bytes, NULL)));
+    CLG_TRY(CLG__CL(clSetKernelArg(s->kernel, 4, sizeof in_step, &in_step)));
     for (cl_uint i = 0; i < CLG__STRAND_MEMORIES; i++)
-        CLG_TRY(CLG__CL(clSetKernelArg(s->kernel, 4 + i, sizeof(cl_mem),
+        CLG_TRY(CLG__CL(clSetKernelArg(s->kernel, MEMORY_ARGUMENT + i, sizeof(cl_mem),
                                        (int)i < s->n_memories ? &s->memories[i] : &none)));
     return CLG_OK;
 }
@@ -205,9 +228,12 @@ clg_status clg__strands_bind(clg_program *p)
 {
     for (int i = 0; i < p->n_strands; i++) {
         clg__strands *s = &p->strands[i];
+        const int64_t units = (int64_t)p->ctx->info.compute_units;
         bool apart;
         CLG_TRY(clg__strands_apart(p, s->first, s->count, &apart));
-        s->strands = apart ? (int64_t)p->ctx->info.compute_units : 1;
+        s->in_step =
+            clg__strands_in_step(p->ctx, clg__launch_at(p, s->first)->strand_extent, units);
+        s->strands = apart || s->in_step ? units : 1;
         CLG_TRY(write_table(p, s));
         CLG_TRY(set_arguments(s));
     }
