@@ -1,8 +1,8 @@
 /*
- * Winograd's convolution (winograd_cpu.h) backward to the weights on CPU devices, 3 x 3 or 5 x 5
- * with stride 1. Forward, y = A^T (B^T x B . G w G^T) A for each tile is linear in w, so that dw =
- * G^T (sum over the tiles of B^T x B . A dy A^T) G: products of values again, and the transform to
- * the weights comes once, behind the sum.
+ * Winograd's convolution (winograd_cpu.h) backward to the weights on CPU devices, with stride
+ * 1 of squares. Forward, y = A^T (B^T x B . G w G^T) A for each tile is linear in w, so that dw = G^T
+ * (sum over the tiles of B^T x B . A dy A^T) G: products of values again, and the transform to the
+ * weights comes once, behind the sum.
  *
  * A work-group (one work-item) owns block_m input and block_n output channels and walks over its
  * share of the batch's tiles in chunks of block_q. A chunk of x and dy is transformed into local
@@ -28,17 +28,17 @@ TRANSFORM transform_gradients(__local float *to, int stride, int panel_floats,
     dy += tile_offset(g, q) + channel;
     for (int c = 0; c < count; c += PANEL, to += panel_floats)
         for (int v = 0; v < VECTORS; v++, dy += WIDTH) {
-            const int left = count - c - v * WIDTH;
+            const int at = channel + c + v * WIDTH;
             VECTOR m[OUTPUTS][POINTS], d[POINTS];
             for (int t = 0; t < AREA(POINTS); t++) PREFETCH_LOCAL(to + t * stride + (v + 1) * WIDTH);
-            if (inside && left >= WIDTH) {
+            if (inside && at + WIDTH <= g->channels) {
 #pragma unroll
                 for (int j = 0; j < OUTPUTS; j++)
 #pragma unroll
                     for (int i = 0; i < OUTPUTS; i++)
                         m[j][i] = VLOAD(0, dy + i * line + j * g->channels);
             } else {
-                copy_part(part, OUTPUTS, dy, line, g->channels, (int2)(0), end, left);
+                copy_part(part, OUTPUTS, 1, dy - at, line, g->channels, (int2)(0), end, at);
 #pragma unroll
                 for (int j = 0; j < OUTPUTS; j++)
 #pragma unroll
@@ -89,8 +89,11 @@ ENTRY void conv2d_weights_winograd(
     int product_stride, __local float *values, __local float *gradients, __local float *products,
     __local float *staging EPILOGUE_PARAMS)
 {
-    const tiling g = {grid, source, origin, (int2)(0), INPUT_STEP, INPUTS, channels};
-    const tiling results = {grid, outputs, (int2)(0), (int2)(0), OUTPUTS, OUTPUTS, depth};
+    const int2 none = (int2)(0);
+    const int pixel = channels / AREA(FOLD), step = INPUT_STEP * FOLD;
+    const long floats = (long)tiles / (grid.s0 * grid.s1) * source.s0 * source.s1 * pixel;
+    const tiling g = {grid, source, origin, none, step, INPUTS * FOLD, pixel, floats};
+    const tiling results = {grid, outputs, none, none, OUTPUTS, OUTPUTS, depth, 0};
     const int blocks_n = (depth + block_n - 1) / block_n;
     const int blocks_m = (channels + block_m - 1) / block_m;
     const int id = (int)WHERE_X, split = id / blocks_n / blocks_m;
@@ -112,7 +115,8 @@ ENTRY void conv2d_weights_winograd(
                                 &results, q0 + i, n0, columns, staging);
         }
         const long next = q0 + count_q, next_end = min(next + block_q, (long)tiles);
-        tiles_ahead next_x = look_at_tiles(x, &g, next, next_end, m0, count);
+        tiles_ahead next_x = look_at_tiles(x, &g, next, next_end, m0 % pixel,
+                                           min(count, pixel));
         tiles_ahead next_dy = look_at_tiles(dy, &results, next, next_end, n0, columns);
         const int lines_x = tiles_ahead_lines(&next_x, calls);
         const int lines_dy = tiles_ahead_lines(&next_dy, calls);
@@ -130,8 +134,14 @@ ENTRY void conv2d_weights_winograd(
     for (int n = 0; n < columns; n += PANEL)
         for (int m = 0; m < count; m++) {
             transform_weights(staging, products + n * rows + m * PANEL, product_stride);
-            for (int i = 0; i < TAPS; i++)
-                STORE_ROW(staging + i * PANEL, min(PANEL, columns - n),
-                          (ulong)(split * TAPS + i) * channels + m0 + m, (ulong)(n0 + n));
+            const int within = (m0 + m) / pixel, channel = (m0 + m) % pixel;
+            for (int i = 0; i < TAPS; i++) {
+                const int v = i / KERNEL * FOLD + within / FOLD;
+                const int h = i % KERNEL * FOLD + within % FOLD;
+                if (v < SIDE && h < SIDE)
+                    STORE_ROW(staging + i * PANEL, min(PANEL, columns - n),
+                              (ulong)((split * SIDE + v) * SIDE + h) * pixel + channel,
+                              (ulong)(n0 + n));
+            }
         }
 }

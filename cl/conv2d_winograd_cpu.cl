@@ -1,7 +1,7 @@
 /*
- * Winograd's convolution (winograd_cpu.h) on CPU devices, 3 x 3 or 5 x 5, forward and backward to
- * the data: backward, the source is dy, the kernel is turned round, and a tap's matrix (channels in,
- * out) is used transposed.
+ * Winograd's convolution (winograd_cpu.h) on CPU devices, forward and backward to the data:
+ * backward, the source is dy, the kernel is turned round, and a tap's matrix (channels in, out) is
+ * used transposed.
  *
  * Tiles of outputs are numbered through the batch. A work-group (one work-item) owns `sweep`
  * blocks of block_q successive tiles, and block_n output channels; it walks over the source
@@ -17,12 +17,44 @@
 #include "tile_cpu.h"
 #include "winograd_cpu.h"
 
-/* The weights (TAPS, rows, columns), as a matrix of source channels x output channels for each tap.
+/*
+ * The weights (SIDE, SIDE, rows, columns), as a matrix of source channels x output channels for each
+ * tap, which is a square of weights.
  */
 typedef struct taps {
     __global const float *w;
     int rows, columns, backward;
 } taps;
+
+/* Source channels k .. + count - 1 of a tap and `columns` <= PANEL output channels from n: a panel of
+ * WIDTH rows. */
+static void pack_tap(__local float *panel, const taps *w, int tap, int k, int count, int n,
+                     int columns)
+{
+    if (w->backward) tap = TAPS - 1 - tap;
+#if FOLD == 1
+    __global const float *from = w->w + (ulong)tap * w->rows * w->columns;
+    if (w->backward)
+        pack_panels_transposed(panel, WIDTH, 0, from + (ulong)n * w->columns + k, w->columns, count,
+                               columns);
+    else
+        pack_panels(panel, WIDTH, 0, from + (ulong)k * w->columns + n, w->columns, count, columns);
+#else
+    /* row by row of the matrices that are a square's */
+    const int rows = w->backward ? columns : count, first = w->backward ? n : k;
+    const int row_step = w->backward ? 1 : PANEL, step = w->backward ? PANEL : 1;
+    const int length = w->backward ? count : columns, column = w->backward ? k : n;
+    zero_row(panel, WIDTH * PANEL);
+    for (int i = 0; i < rows; i++) {
+        const int pixel = (first + i) / w->rows, row = (first + i) % w->rows;
+        const int y = tap / KERNEL * FOLD + pixel / FOLD, x = tap % KERNEL * FOLD + pixel % FOLD;
+        __global const float *from =
+            w->w + ((ulong)(y * SIDE + x) * w->rows + row) * w->columns + column;
+        for (int j = 0; j < length && y < SIDE && x < SIDE; j++)
+            panel[i * row_step + j * step] = from[j];
+    }
+#endif
+}
 
 /*
  * G g G^T of source channels k0 .. + count - 1 and `columns` <= PANEL output channels from n0:
@@ -33,17 +65,8 @@ TRANSFORM transform_weights(__local float *to, int stride, const taps *w, int k0
 {
     for (int k = 0; k < count; k += WIDTH) {
         const int rows = min(WIDTH, count - k);
-        for (int i = 0; i < TAPS; i++) {
-            __local float *tap = staging + i * WIDTH * PANEL;
-            __global const float *from =
-                w->w + (ulong)(w->backward ? TAPS - 1 - i : i) * w->rows * w->columns;
-            if (w->backward)
-                pack_panels_transposed(tap, WIDTH, 0, from + (ulong)n0 * w->columns + k0 + k,
-                                       w->columns, rows, columns);
-            else
-                pack_panels(tap, WIDTH, 0, from + (ulong)(k0 + k) * w->columns + n0, w->columns,
-                            rows, columns);
-        }
+        for (int i = 0; i < TAPS; i++)
+            pack_tap(staging + i * WIDTH * PANEL, w, i, k0 + k, rows, n0, columns);
         for (int r = 0; r < rows * VECTORS; r++) {
             VECTOR m[KERNEL][WEIGHTS], v[WEIGHTS];
             __local const float *tap = staging + r * WIDTH;
@@ -116,10 +139,43 @@ typedef struct waiting {
     int q, end, column;
 } waiting;
 
-/* The k-th pixel of a tile of outputs, of which the first is `pixel` of a result `width` wide. */
-static ulong output_pixel(ulong pixel, int k, int width)
+/*
+ * Outputs of a finished tile's panel (OUTPUTS, OUTPUTS, PANEL) that are one pixel's in each square:
+ * `count` of them, `skip` floats behind the first; of the squares from `begin` to before `end`.
+ */
+typedef struct pixels {
+    int2 begin, end;
+    int width; /* of the image */
+    int skip, count;
+    ulong first, column; /* pixel of square 0 and its channel */
+} pixels;
+
+/* Pixel i of the squares of tile q, in a panel of channels `column` .. + count - 1 of squares. */
+static pixels output_pixels(const tiling *g, int q, int i, int column, int count)
 {
-    return pixel + (ulong)(k / OUTPUTS) * width + k % OUTPUTS;
+    const int2 within = (int2)(i / RESULT_FOLD, i % RESULT_FOLD), at = tile_position(g, q) + within;
+    const int behind = column - i * g->channels; /* the pixel's first channel */
+    const int skip = RESULT_FOLD > 1 ? max(-behind, 0) : 0;
+    const pixels p = {RESULT_FOLD > 1 ? -(at < 0) : 0,
+                      min((g->size - at + RESULT_FOLD - 1) / RESULT_FOLD, OUTPUTS),
+                      g->size.s1,
+                      skip,
+                      RESULT_FOLD > 1 ? min(g->channels - behind, count) - skip : count,
+                      pixel_number(g, q, at),
+                      behind + skip};
+    return p;
+}
+
+static int has_pixel(const pixels *p, int square)
+{
+    const int v = square / OUTPUTS, h = square % OUTPUTS;
+    return h < p->end.s1 && v >= p->begin.s0 && h >= p->begin.s1;
+}
+
+static ulong pixel_of(const pixels *p, int square)
+{
+    return p->first + (long)(square / OUTPUTS) * RESULT_FOLD * p->width +
+           square % OUTPUTS * RESULT_FOLD;
 }
 
 ENTRY void conv2d_winograd(
@@ -131,8 +187,13 @@ ENTRY void conv2d_winograd(
     int product_stride, __local float *values, __local float *weights, __local float *products,
     __local float *staging, __local int *offset EPILOGUE_PARAMS)
 {
-    const tiling g = {grid, source, origin, phase, INPUT_STEP, INPUTS, channels};
-    const tiling results = {grid, result, (int2)(0), phase, OUTPUTS, OUTPUTS, 1};
+    const int pixel = channels / AREA(SOURCE_FOLD), result_pixel = columns / AREA(RESULT_FOLD);
+    const int step = INPUT_STEP * SOURCE_FOLD, result_step = OUTPUTS * RESULT_FOLD;
+    const int2 first_square = RESULT_FOLD > 1 ? -phase : (int2)(0);
+    const long floats = (long)tiles / (grid.s0 * grid.s1) * source.s0 * source.s1 * pixel;
+    const tiling g = {grid, source, origin, phase, step, INPUTS * SOURCE_FOLD, pixel, floats};
+    const tiling results = {grid,        result,      first_square, phase,
+                            result_step, result_step, result_pixel, 0};
     const taps kernel_taps = {w + w_offset, tap_rows, tap_columns, backward};
     const int blocks_n = (columns + block_n - 1) / block_n, chunked = block_k < channels;
     const ulong id = WHERE_X;
@@ -162,7 +223,8 @@ ENTRY void conv2d_winograd(
                 transform_weights(weights + n * block_k, weight_stride, &kernel_taps, k0, count,
                                   n0 + n, min(PANEL, width - n), staging);
             tiles_ahead next = look_at_tiles(images, &g, min(q0 + block_q, end),
-                                             min(q0 + 2 * block_q, end), k0, count);
+                                             min(q0 + 2 * block_q, end), k0 % g.channels,
+                                             min(count, g.channels));
             const int lines = tiles_ahead_lines(&next, max(calls * panels, 1));
 
             for (int n = 0; n < width; n += PANEL) {
@@ -177,19 +239,20 @@ ENTRY void conv2d_winograd(
                                        weight_stride, count);
                     for (; done.q < done.end && (long)(done.q - first_q) * calls < (i + 1L) * waits;
                          done.q++, done.products += PANEL) {
-                        const int2 at = tile_position(&results, done.q);
-                        const int2 inside = min(result - at, (int2)(OUTPUTS));
-                        const ulong pixel = tile_offset(&results, done.q);
-                        const int ready = min(PANEL, width - done.column);
-                        const ulong column = n0 + done.column;
-                        for (int k = 0; k < inside.s0 * OUTPUTS; k++)
-                            if (k % OUTPUTS < inside.s1)
-                                ROW_AHEAD(ready, output_pixel(pixel, k, result.s1), column);
+                        const int ready = min(PANEL, width - done.column), column = n0 + done.column;
+                        pixels p[AREA(RESULT_FOLD)];
+                        for (int i = 0; i < AREA(RESULT_FOLD); i++)
+                            p[i] = output_pixels(&results, done.q, i, column, ready);
+                        for (int i = 0; i < AREA(RESULT_FOLD); i++)
+                            for (int k = 0; k < p[i].end.s0 * OUTPUTS; k++)
+                                if (has_pixel(&p[i], k))
+                                    ROW_AHEAD(p[i].count, pixel_of(&p[i], k), p[i].column);
                         transform_outputs(staging, done.products, product_stride, phase);
-                        for (int k = 0; k < inside.s0 * OUTPUTS; k++)
-                            if (k % OUTPUTS < inside.s1)
-                                STORE_ROW(staging + k * PANEL, ready,
-                                          output_pixel(pixel, k, result.s1), column);
+                        for (int i = 0; i < AREA(RESULT_FOLD); i++)
+                            for (int k = 0; k < p[i].end.s0 * OUTPUTS; k++)
+                                if (has_pixel(&p[i], k))
+                                    STORE_ROW(staging + k * PANEL + p[i].skip, p[i].count,
+                                              pixel_of(&p[i], k), p[i].column);
                     }
                 }
                 if (last) {

@@ -1,10 +1,11 @@
 /*
  * Winograd's convolution: F(4x4, 3x3), 4 x 4 outputs of a 3 x 3 kernel, with 36 multiplications
- * instead of 144, or F(2x2, 5x5), with 36 instead of 100; both from the 6 x 6 inputs that they look
- * at. Along one axis, six inputs d, the weights g and the outputs y are coefficients of
- * polynomials, and a product of polynomials is a product of their values at points:
- * y = A^T (B^T d . G g). Two axes do so one after the other. The points alone decide B, so that the
- * kernel's size changes only how many coefficients G and A have.
+ * instead of 144, F(2x2, 5x5), with 36 instead of 100, or F(3x3, 4x4) and F(5x5, 2x2), with 36
+ * instead of 144 and 100; all from the 6 x 6 inputs that they look at. Along one axis, six inputs
+ * d, the weights g and the outputs y are coefficients of polynomials, and a product of polynomials
+ * is a product of their values at points: y = A^T (B^T d . G g). Two axes do so one after the
+ * other. The points alone decide B, so that the kernel's size changes only how many coefficients G
+ * and A have.
  *
  * The points are 0, +-P, +-Q and infinity. With the usual 1 and 2, values of the larger powers
  * swamp the smaller ones: simulated for 3 x 3 with 8 to 256 channels, the root mean square error is
@@ -12,19 +13,37 @@
  * 2.8 times (5 x 5 with 8 and 128 channels: 2.2 and 1.2, instead of 4.1 and 2.7); and their powers
  * are exact in f32, so that the matrices themselves lose nothing.
  *
+ * With a stride s, a square of s x s pixels is one input with s * s times the channels, row by row
+ * of the square (FOLD). A kernel of SIDE x SIDE weights is one of KERNEL x KERNEL squares then, with
+ * stride 1: 7 x 7 with stride 2 is 4 x 4, of which a row and a column of pixels are zero. Backward
+ * to the data the results are squares. Windows, and so squares, begin where the padding does.
+ *
  * 3 x 3 with stride 2 has its transforms, of the same names, in winograd_strided_cpu.h. There, a
  * value of weights serves several values of inputs, and a product that is transformed is the sum of
  * several terms: one for each value of the inputs, with the weights WEIGHT_OF(term); the product
  * has those from FIRST_TERM(product) to before FIRST_TERM(product + 1).
  */
 #ifndef KERNEL
-#define KERNEL 3 // weights along an axis: 3, or 5 with stride 1
+#define KERNEL 3 // weights along an axis, of squares: 2 to 5; 3 with stride 2
 #endif
 #ifndef STRIDE
-#define STRIDE 1 // 1 or 2
+#define STRIDE 1 // of squares: 1 or 2
+#endif
+#ifndef FOLD
+#define FOLD 1 // pixels along a square's side: 1 with stride 2
+#endif
+#ifndef SIDE
+#define SIDE KERNEL // weights along an axis, of pixels
 #endif
 #ifndef BACKWARD
-#define BACKWARD 0 // 1: to the data, with stride 2; with stride 1, an argument says it
+#define BACKWARD 0 // 1: to the data, with stride 2 or squares; else an argument says it
+#endif
+#if BACKWARD
+#define SOURCE_FOLD 1
+#define RESULT_FOLD FOLD
+#else
+#define SOURCE_FOLD FOLD
+#define RESULT_FOLD 1
 #endif
 #define TAPS (KERNEL * KERNEL)
 #define AREA(n) ((n) * (n)) // of a tile with n along an axis
@@ -132,7 +151,8 @@ typedef struct tiling {
     int2 grid, size, origin; // origin: position of tile 0's first pixel; negative in the padding
     int2 phase;              // see values_to_outputs with stride 2; else 0
     int step, extent;        // pixels from one tile to the next, and of a tile, along an axis
-    int channels;
+    int channels;            // of a pixel
+    long floats;             // of all images
 } tiling;
 
 /* Position of tile q's first pixel; its image is q / (grid.s0 * grid.s1). */
@@ -142,12 +162,17 @@ static int2 tile_position(const tiling *g, int q)
     return (int2)(at / g->grid.s1, at % g->grid.s1) * g->step + g->origin;
 }
 
+/* Number of the pixel at `at` of tile q's image. */
+static long pixel_number(const tiling *g, int q, int2 at)
+{
+    const long image = q / (g->grid.s0 * g->grid.s1);
+    return (image * g->size.s0 + at.s0) * g->size.s1 + at.s1;
+}
+
 /* First element of tile q: outside of the images if its first pixel is. */
 static long tile_offset(const tiling *g, int q)
 {
-    const int2 at = tile_position(g, q);
-    const long image = q / (g->grid.s0 * g->grid.s1);
-    return ((image * g->size.s0 + at.s0) * g->size.s1 + at.s1) * g->channels;
+    return pixel_number(g, q, tile_position(g, q)) * g->channels;
 }
 
 /*
@@ -206,22 +231,49 @@ static void fetch_tiles(tiles_ahead *a, int lines)
 }
 
 /*
- * A tile of `side` x `side` vectors, of which only those from `begin` to before `end` and `count`
- * channels of each exist: with zeros for the others. `from` is the tile's first pixel.
+ * A tile of `side` x `side` vectors: those of squares of `fold` x `fold` pixels, from channel c of a
+ * square on. `from` is the tile's first pixel; only those from `begin` to before `end` exist, with
+ * zeros for the others and behind the last channel.
  */
-static void copy_part(__local float *part, int side, __global const float *from, long line,
-                      int step, int2 begin, int2 end, int count)
+static void copy_part(__local float *part, int side, int fold, __global const float *from,
+                      long line, int channels, int2 begin, int2 end, int c)
 {
+    const int run = fold * channels;
 #pragma clang loop unroll(disable)
     for (int i = 0; i < side; i++)
 #pragma clang loop unroll(disable)
         for (int j = 0; j < side; j++, part += WIDTH) {
-            __global const float *pixel = from + i * line + (long)j * step;
-            const int exists = i >= begin.s0 && i < end.s0 && j >= begin.s1 && j < end.s1;
-            const int whole = exists && count >= WIDTH;
-            VSTORE_LOCAL(whole ? VLOAD(0, pixel) : (VECTOR)(0.0f), 0, part);
-            if (exists && !whole) copy_row(part, pixel, count);
+            const int left = clamp(begin.s1 - j * fold, 0, fold) * channels;
+            const int right = min(end.s1 - j * fold, fold) * channels;
+            VSTORE_LOCAL((VECTOR)(0.0f), 0, part);
+#pragma clang loop unroll(disable)
+            for (int row = 0; row < fold; row++) {
+                const int y = i * fold + row, shift = c - row * run;
+                const int first = max(left - shift, 0), last = min(right - shift, WIDTH);
+                if (y >= begin.s0 && y < end.s0 && first < last)
+                    copy_row(part + first, from + y * line + (long)j * run + shift + first,
+                             last - first);
+            }
         }
+}
+
+#define NUMBERS_4 0, 1, 2, 3
+#define NUMBERS_8 NUMBERS_4, 4, 5, 6, 7
+#define NUMBERS_16 NUMBERS_8, 8, 9, 10, 11, 12, 13, 14, 15
+#define LANE_NUMBER ((JOIN(int, WIDTH))(JOIN(NUMBERS_, WIDTH)))
+
+/*
+ * Channels from c on of a square, in which its row `row` begins or goes on; a row has `run`. Channel
+ * c of row 0, if it had so many, is at p, and that of the next row `step` behind. What follows the
+ * last channel is whatever does so in memory.
+ */
+static VECTOR load_square(__global const float *p, long step, int run, int c, int row)
+{
+    VECTOR v = VLOAD(0, p + row * step);
+#pragma clang loop unroll(disable)
+    for (row++; row < SOURCE_FOLD && row * run < c + WIDTH; row++)
+        v = select(v, VLOAD(0, p + row * step), LANE_NUMBER >= row * run - c);
+    return v;
 }
 
 /*
@@ -231,25 +283,29 @@ static void copy_part(__local float *part, int side, __global const float *from,
 TRANSFORM transform_inputs(__local float *to, int stride, __global const float *images,
                            const tiling *g, int q, int channel, int count, __local float *part)
 {
-    const int2 at = tile_position(g, q), begin = clamp(-at, 0, INPUTS);
-    const int2 end = clamp(g->size - at, 0, INPUTS);
-    const int inside = all(begin == (int2)(0)) && all(end == (int2)(INPUTS));
-    const long line = (long)g->size.s1 * g->channels;
-    images += tile_offset(g, q) + channel;
-    for (int c = 0; c < count; c += WIDTH, images += WIDTH) {
+    const int2 at = tile_position(g, q), begin = max(-at, 0), end = g->size - at;
+    const int run = SOURCE_FOLD * g->channels;
+    const long line = (long)g->size.s1 * g->channels, offset = tile_offset(g, q);
+    /* where the last square's last row goes on, counted from channel 0 of the square */
+    const long last = offset + (g->extent - 1) * line + (INPUTS - SOURCE_FOLD) * run;
+    const int inside = all(begin == 0) && all(end >= g->extent);
+    images += offset + channel;
+    for (int c = channel; c < channel + count; c += WIDTH, to += WIDTH, images += WIDTH) {
         VECTOR m[INPUTS][POINTS], d[POINTS];
         /* where the next vectors will go: beyond the first-level cache, and far apart */
-        for (int t = 0; t < AREA(POINTS); t++) PREFETCH_LOCAL(to + t * stride + c + WIDTH);
-        if (inside && c + WIDTH <= count) {
+        for (int t = 0; t < AREA(POINTS); t++) PREFETCH_LOCAL(to + t * stride + WIDTH);
+        if (inside && last + c + WIDTH <= g->floats) {
+            const int row = SOURCE_FOLD > 1 ? c / run : 0;
 #pragma unroll
             for (int j = 0; j < INPUTS; j++) {
 #pragma unroll
                 for (int i = 0; i < INPUTS; i++)
-                    m[j][i] = VLOAD(0, images + i * line + j * g->channels);
+                    m[j][i] = load_square(images + i * SOURCE_FOLD * line + j * run, line - run, run,
+                                          c, row);
                 inputs_to_values(m[j], g->phase.s0);
             }
         } else {
-            copy_part(part, INPUTS, images, line, g->channels, begin, end, count - c);
+            copy_part(part, INPUTS, SOURCE_FOLD, images - c, line, g->channels, begin, end, c);
 #pragma unroll
             for (int j = 0; j < INPUTS; j++) {
 #pragma unroll
@@ -264,7 +320,7 @@ TRANSFORM transform_inputs(__local float *to, int stride, __global const float *
             inputs_to_values(d, g->phase.s1);
 #pragma unroll
             for (int j = 0; j < POINTS; j++)
-                VSTORE_LOCAL(d[j], 0, to + (i * POINTS + j) * stride + c);
+                VSTORE_LOCAL(d[j], 0, to + (i * POINTS + j) * stride);
         }
     }
 }

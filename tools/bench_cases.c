@@ -82,7 +82,7 @@ static int build_conv(struct bench_setup *setup, const struct bench_case *row)
     return DONE;
 }
 
-/* Shapes of LeNet, CIFAR ResNets, ResNet-18 and -50, VGG, ResNeXt and MobileNet. */
+/* Shapes of LeNet, CIFAR ResNets, ResNet-18 and -50, VGG, ResNeXt, MobileNet, AlexNet and DCGAN. */
 static const struct {
     const char *name;
     int64_t batch;
@@ -97,7 +97,9 @@ static const struct {
     {"conv1x1-64-256-56-b8", 8, {56, 1, 64, 256, 1, 1, 1}},
     {"conv1x1-512-128-28-b8", 8, {28, 1, 512, 128, 1, 1, 1}},
     {"conv7x7s2-3-64-224-b8", 8, {224, 7, 3, 64, 2, 1, 1}},
+    {"conv11x11s4-3-64-224-b8", 8, {224, 11, 3, 64, 4, 1, 1}},
     {"conv3x3s2-64-128-56-b16", 16, {56, 3, 64, 128, 2, 1, 1}},
+    {"conv4x4s2-64-128-32-b64", 64, {32, 4, 64, 128, 2, 1, 1}},
     {"conv3x3d2-64-28-b16", 16, {28, 3, 64, 64, 1, 2, 1}},
     {"conv3x3g32-128-28-b16", 16, {28, 3, 128, 128, 1, 1, 32}},
     {"depthwise3x3-256-28-b16", 16, {28, 3, 256, 256, 1, 1, 256}},

@@ -61,7 +61,10 @@ typedef struct clg__winograd_pass {
     } cycles;
 } clg__winograd_pass;
 
-/* A size of kernels and a stride along an axis, and a tile's outputs, forward. */
+/*
+ * A size of kernels and a stride along an axis, and a tile's outputs, forward. With stride 1 also
+ * for strides s and kernels that are as large in squares of s x s pixels; see cl/winograd_cpu.h.
+ */
 typedef struct clg__winograd {
     int kernel, stride, outputs;
     clg__winograd_pass forward, data, weights; /* none for the weights: values 0 */
@@ -69,6 +72,8 @@ typedef struct clg__winograd {
 
 /** NULL: not for this kernel, stride, dilation or number of groups. */
 const clg__winograd *clg__winograd_find(const struct clg__conv2d_attr *attr);
+/** Pixels along the side of a square. */
+int64_t clg__winograd_fold(const clg__winograd *size, const struct clg__conv2d_attr *attr);
 
 /* ---- shared by the algorithms of this engine ---- */
 
@@ -110,9 +115,9 @@ int64_t clg__tile_local_floats(const clg_context *ctx, int64_t eighths);
 clg__launch *clg__tile_kernel(clg__lowering *lo, const char *file, const char *kernel,
                               const clg__tile *tile);
 
-/** The same for Winograd's convolution of a size. `backward`: to the data. */
+/** The same for Winograd's convolution. `backward`: to the data. */
 clg__launch *clg__winograd_kernel(clg__lowering *lo, const char *file, const char *kernel,
-                                  const clg__winograd *size, bool backward, const clg__tile *tile);
+                                  bool backward, const clg__tile *tile);
 
 /** Line length, at least `floats`, at which equal positions of successive lines spread over a
  * cache. */

@@ -1,8 +1,7 @@
 /*
  * Winograd's convolution backward to the weights on CPU devices
- * (cl/conv2d_weights_winograd_cpu.cl): 3 x 3 or 5 x 5, stride 1, with 1/4 or 1/2.8 of the direct
- * algorithm's multiplications. All other sizes are arguments, so one compiled kernel serves all
- * shapes.
+ * (cl/conv2d_weights_winograd_cpu.cl): as conv2d_winograd_cpu.c, without 3 x 3 of stride 2. All
+ * other sizes are arguments, so one compiled kernel serves all shapes.
  *
  * Arrays of two are (vertical, horizontal).
  */
@@ -17,7 +16,8 @@ typedef struct problem {
     const clg__winograd *size;
     const clg__winograd_pass *pass;
     int64_t taps, values; /* along both axes */
-    int64_t batch, m, n;  /* channels of x and dy */
+    int64_t rows;         /* of the weights, in n columns */
+    int64_t batch, m, n;  /* channels of x or of its squares, and of dy */
     int64_t source[2], outputs[2], origin[2], grid[2];
 } problem;
 
@@ -34,7 +34,10 @@ static problem read_problem(const struct clg__conv2d_attr *attr, const clg_shape
     problem p = {.batch = x->dim[0], .m = x->dim[3], .n = dy->dim[3]};
     p.size = clg__winograd_find(attr);
     p.pass = &p.size->weights;
-    p.taps = p.size->kernel * p.size->kernel;
+    const int64_t fold = clg__winograd_fold(p.size, attr);
+    p.m *= fold * fold;
+    p.rows = attr->kernel_size[0] * attr->kernel_size[1] * x->dim[3];
+    p.taps = (int64_t)p.size->kernel * p.size->kernel;
     p.values = p.pass->values * p.pass->values;
     for (int i = 0; i < 2; i++) {
         p.source[i] = x->dim[1 + i];
@@ -43,6 +46,14 @@ static problem read_problem(const struct clg__conv2d_attr *attr, const clg_shape
         p.origin[i] = -attr->padding[2 * i];
     }
     return p;
+}
+
+/* Up to 12 channels are one tile: squares of 2 x 2 pixels with 3 each. */
+static clg__tile choose_tile(const clg_context *ctx, const clg_tensor *node, const problem *p)
+{
+    clg__tile tile = clg__tile_choose(ctx, &knobs, node, p->n);
+    if (tile.width == 16 && p->m > tile.rows && p->m <= 12) tile.rows = 12;
+    return tile;
 }
 
 static int64_t tiles_of(const problem *p)
@@ -91,8 +102,7 @@ static double estimate(const problem *p, const clg__tile *tile, const blocks *b)
     double inputs = depth * p->pass->cycles.first + width * p->pass->cycles.second;
     double weights = b->m * width * p->pass->cycles.products;
     double waves = (double)clg__ceil_div(b->count * b->splits, tile->compute_units) + 0.2;
-    double sum =
-        b->splits > 1 ? (double)b->splits * p->taps * p->m * p->n * 0.5 / tile->compute_units : 0;
+    double sum = b->splits > 1 ? (double)b->splits * p->rows * p->n * 0.5 / tile->compute_units : 0;
     return waves * (multiply + q * inputs + weights + 4000) + sum;
 }
 
@@ -126,12 +136,12 @@ static blocks choose_blocks(const clg_context *ctx, const clg_tensor *node, cons
 clg_status clg__winograd_cpu_backward_weights(clg__lowering *lo)
 {
     const problem p = read_problem(lo->node->attr, &lo->in_shape[0], &lo->in_shape[1]);
-    const clg__tile tile = clg__tile_choose(lo->ctx, &knobs, lo->node, p.n);
+    const clg__tile tile = choose_tile(lo->ctx, lo->node, &p);
     double cost = 0;
     const blocks b = choose_blocks(lo->ctx, lo->node, &p, &tile, &cost);
     const int64_t splits = clg__min_i64(b.splits, clg__ceil_div(tiles_of(&p), b.q));
     clg__launch *launch = clg__winograd_kernel(lo, "conv2d_weights_winograd_cpu",
-                                               "conv2d_weights_winograd", p.size, false, &tile);
+                                               "conv2d_weights_winograd", false, &tile);
     clg__launch_buffer(launch, lo->in[0]);
     clg__launch_buffer(launch, lo->in[1]);
     LAUNCH_PAIR(launch, p.source);
@@ -147,8 +157,8 @@ clg_status clg__winograd_cpu_backward_weights(clg__lowering *lo)
         clg__launch_local(launch, (size_t)local[i] * sizeof(float));
     clg__launch_groups(launch, b.count * splits);
     const double pixels = (double)p.batch * p.outputs[0] * p.outputs[1];
-    clg__launch_work(launch, 2 * pixels * p.n * p.m * p.taps, 4 * pixels * (p.n + p.m));
-    clg__launch_parts(launch, b.splits, splits, p.taps * p.m, p.n);
+    clg__launch_work(launch, 2 * pixels * p.n * p.rows, 4 * pixels * (p.n + p.m));
+    clg__launch_parts(launch, b.splits, splits, p.rows, p.n);
     return lo->status;
 }
 
@@ -159,7 +169,7 @@ bool clg__winograd_backward_weights_applies(const clg_context *ctx, const clg_te
     const clg__winograd *size = clg__winograd_find(node->attr);
     if (!size || !size->weights.values) return false;
     const problem p = read_problem(node->attr, &node->inputs[0]->shape, &node->inputs[1]->shape);
-    const clg__tile tile = clg__tile_choose(ctx, &knobs, node, p.n);
+    const clg__tile tile = choose_tile(ctx, node, &p);
     double cost = 0;
     const blocks b = choose_blocks(ctx, node, &p, &tile, &cost);
     return fits(&p, &tile, &b);
@@ -170,11 +180,11 @@ bool clg__winograd_backward_weights_by_default(const clg_context *ctx, const clg
                                                int64_t batch)
 {
     const problem p = read_problem(node->attr, &node->inputs[0]->shape, &node->inputs[1]->shape);
-    const clg__tile tile = clg__tile_choose(ctx, &knobs, node, p.n);
+    const clg__tile tile = choose_tile(ctx, node, &p);
     double cost = 0;
     choose_blocks(ctx, node, &p, &tile, &cost);
     const double pixels = 64.0 * p.outputs[0] * p.outputs[1];
-    const double rows = (double)clg__round_up(p.taps * p.m, tile.rows);
+    const double rows = (double)clg__round_up(p.rows, tile.rows);
     const double vectors = (double)clg__round_up(p.n, tile.panel) / tile.width;
     return cost < pixels * vectors * rows / 2 / 0.9 / tile.compute_units * 6 / 7;
 }

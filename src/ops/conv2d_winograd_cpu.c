@@ -1,8 +1,9 @@
 /*
- * Winograd's convolution on CPU devices (cl/conv2d_winograd_cpu.cl): 3 x 3 or 5 x 5 with stride 1,
- * with 1/4 or 1/2.8 of the direct algorithm's multiplications, or 3 x 3 with stride 2, with 1/1.44;
- * forward and backward to the data. All other sizes are arguments, so one compiled kernel serves
- * all shapes with the same epilogue.
+ * Winograd's convolution on CPU devices (cl/conv2d_winograd_cpu.cl), forward and backward to the
+ * data: square kernels of 2 to 5 weights along an axis with stride 1 take 1/2.8 to 1/4 of the
+ * direct algorithm's multiplications, and so do larger ones with a stride, by squares of pixels; 3
+ * x 3 with stride 2 takes 1/1.44. All other sizes are arguments, so one compiled kernel serves all
+ * shapes with the same epilogue.
  *
  * Arrays of two are (vertical, horizontal).
  */
@@ -13,38 +14,57 @@ static const clg__tile_knobs knobs = {CLG__TUNE_WINOGRAD_TILE, CLG__TUNE_WINOGRA
 
 /* 5 x 5: most inputs were looked at by the tile before. */
 static const clg__winograd sizes[] = {
+    {2, 1, 5, {6, 6, 6, {300, 60, 200}}, {6, 6, 6, {300, 80, 200}}, {6, 6, 6, {300, 350, 200}}},
     {3, 1, 4, {6, 6, 6, {300, 110, 200}}, {6, 6, 6, {300, 150, 200}}, {6, 6, 6, {300, 300, 250}}},
+    {4, 1, 3, {6, 6, 6, {300, 200, 150}}, {6, 6, 6, {300, 250, 150}}, {6, 6, 6, {300, 250, 300}}},
     {5, 1, 2, {6, 6, 6, {180, 400, 100}}, {6, 6, 6, {180, 420, 100}}, {6, 6, 6, {180, 180, 340}}},
     {3, 2, 2, {5, 4, 3, {150, 110, 60}}, {5, 4, 5, {150, 150, 150}}, {0}},
 };
 
-const clg__winograd *clg__winograd_find(const struct clg__conv2d_attr *attr)
+static const clg__winograd *find(int64_t kernel, int64_t stride)
 {
-    for (int i = 0; i < 2; i++)
-        if (attr->kernel_size[i] != attr->kernel_size[0] || attr->stride[i] != attr->stride[0] ||
-            attr->dilation[i] != 1)
-            return NULL;
-    for (size_t i = 0; i < CLG__COUNT(sizes) && attr->groups == 1; i++)
-        if (sizes[i].kernel == attr->kernel_size[0] && sizes[i].stride == attr->stride[0])
-            return &sizes[i];
+    for (size_t i = 0; i < CLG__COUNT(sizes); i++)
+        if (sizes[i].kernel == kernel && sizes[i].stride == stride) return &sizes[i];
     return NULL;
 }
 
-clg__launch *clg__winograd_kernel(clg__lowering *lo, const char *file, const char *kernel,
-                                  const clg__winograd *size, bool backward, const clg__tile *tile)
+const clg__winograd *clg__winograd_find(const struct clg__conv2d_attr *attr)
 {
+    const int64_t kernel = attr->kernel_size[0], stride = attr->stride[0];
+    for (int i = 0; i < 2; i++)
+        if (attr->kernel_size[i] != kernel || attr->stride[i] != stride || attr->dilation[i] != 1)
+            return NULL;
+    if (attr->groups != 1) return NULL;
+    const clg__winograd *own = find(kernel, stride);
+    return own ? own : find(clg__ceil_div(kernel, stride), 1);
+}
+
+int64_t clg__winograd_fold(const clg__winograd *size, const struct clg__conv2d_attr *attr)
+{
+    return attr->stride[0] / size->stride;
+}
+
+clg__launch *clg__winograd_kernel(clg__lowering *lo, const char *file, const char *kernel,
+                                  bool backward, const clg__tile *tile)
+{
+    const struct clg__conv2d_attr *attr = lo->node->attr;
+    const clg__winograd *size = clg__winograd_find(attr);
     return clg__lower_kernel(
         lo, file, kernel,
-        CLG__TILE_DEFINES "#define KERNEL %d\n#define STRIDE %d\n#define BACKWARD %d\n",
-        CLG__TILE_VALUES(tile), size->kernel, size->stride, backward && size->stride > 1);
+        CLG__TILE_DEFINES "#define KERNEL %d\n#define STRIDE %d\n#define FOLD %d\n"
+                          "#define SIDE %d\n#define BACKWARD %d\n",
+        CLG__TILE_VALUES(tile), size->kernel, size->stride, (int)clg__winograd_fold(size, attr),
+        (int)attr->kernel_size[0], backward && attr->stride[0] > 1);
 }
 
 typedef struct winograd {
     const clg__winograd *size;
     const clg__winograd_pass *pass;
     int64_t taps, values, weights, products; /* along both axes */
-    int64_t batch, k, n;                     /* channels of source and result */
+    int64_t batch, k, n; /* channels of source and result, or of their squares */
     int64_t source[2], result[2], origin[2], phase[2], grid[2];
+    int64_t channels, columns; /* of a pixel of source and result */
+    double multiplications;    /* of the direct algorithm, for one of them and a pixel of y */
     bool backward;
 } winograd;
 
@@ -61,8 +81,13 @@ static winograd read_problem(const struct clg__conv2d_attr *attr, const clg_shap
     winograd p = {.batch = source->dim[0], .k = source->dim[3], .n = result->dim[3]};
     p.backward = backward;
     p.size = clg__winograd_find(attr);
-    const int64_t kernel = p.size->kernel, stride = p.size->stride;
-    p.taps = kernel * kernel;
+    const int64_t fold = clg__winograd_fold(p.size, attr), stride = attr->stride[0];
+    const int64_t before = clg__ceil_div(p.size->kernel, p.size->stride) - 1; /* backward */
+    *(backward ? &p.n : &p.k) *= fold * fold;
+    p.channels = source->dim[3];
+    p.columns = result->dim[3];
+    p.multiplications = (double)(attr->kernel_size[0] * attr->kernel_size[1] * source->dim[3]);
+    p.taps = (int64_t)p.size->kernel * p.size->kernel;
     p.pass = backward ? &p.size->data : &p.size->forward;
     p.values = p.pass->values * p.pass->values;
     p.weights = p.pass->weights * p.pass->weights;
@@ -71,9 +96,10 @@ static winograd read_problem(const struct clg__conv2d_attr *attr, const clg_shap
         p.source[i] = source->dim[1 + i];
         p.result[i] = result->dim[1 + i];
         const int64_t pad = attr->padding[2 * i], spread = backward ? stride : 1;
-        p.grid[i] = clg__ceil_div(p.result[i], p.size->outputs * spread);
-        p.origin[i] = backward ? clg__ceil_div(pad, stride) - (kernel - 1) / stride : -pad;
         p.phase[i] = pad % spread;
+        const int64_t cut = fold > 1 ? p.phase[i] : 0; /* of the first square */
+        p.grid[i] = clg__ceil_div(p.result[i] + cut, p.size->outputs * spread);
+        p.origin[i] = backward ? clg__ceil_div(pad - cut, stride) - before : -pad;
     }
     return p;
 }
@@ -104,10 +130,11 @@ static void shape_blocks(const winograd *p, const clg__tile *tile, blocks *b)
     b->count = clg__ceil_div(all, b->sweep) * columns;
 }
 
-/* A few weights before their transform, or the outputs of a tile, which are fewer. */
+/* A few weights before their transform, the inputs of a tile that is not whole, or its outputs. */
 static int64_t staging_floats(const winograd *p, const clg__tile *tile)
 {
-    return p->taps * tile->width * tile->panel;
+    const int64_t weights = p->taps * tile->width * tile->panel;
+    return clg__max_i64(weights, p->values * clg__max_i64(tile->width, tile->panel));
 }
 
 static bool fits(const winograd *p, const clg__tile *tile, const blocks *b)
@@ -128,7 +155,8 @@ static double estimate(const winograd *p, const clg__tile *tile, const blocks *b
     const double depth = (double)clg__ceil_div(p->k, tile->width);
     const double width = (double)b->n / tile->width, area = (double)b->q * b->n;
     double multiply = p->values * area * (p->k / (2.0 * tile->width) + (chunks - 1) * 0.2 + 0.1);
-    double inputs = b->q * depth * p->pass->cycles.first;
+    /* Squares are put together from several vectors. */
+    double inputs = b->q * depth * p->pass->cycles.first * (p->k > p->channels ? 2.5 : 1);
     double weights = p->k * width * p->pass->cycles.second / (chunks > 1 ? 1 : b->sweep);
     double outputs = b->q * width * p->pass->cycles.products;
     double waves = (double)clg__ceil_div(b->count, tile->compute_units) + 0.2;
@@ -165,7 +193,7 @@ static clg_status lower(clg__lowering *lo, bool backward)
     const clg__tile tile = clg__tile_choose(lo->ctx, &knobs, lo->node, p.n);
     blocks b = choose_blocks(&p, &tile);
     clg__launch *launch =
-        clg__winograd_kernel(lo, "conv2d_winograd_cpu", "conv2d_winograd", p.size, backward, &tile);
+        clg__winograd_kernel(lo, "conv2d_winograd_cpu", "conv2d_winograd", backward, &tile);
     clg__launch_buffer(launch, lo->in[0]);
     clg__launch_buffer(launch, lo->in[1]);
     LAUNCH_PAIR(launch, p.source);
@@ -184,8 +212,8 @@ static clg_status lower(clg__lowering *lo, bool backward)
     clg__launch_groups(launch, b.count);
     const double pixels = (double)p.batch * p.result[0] * p.result[1];
     const double read = (double)p.batch * p.source[0] * p.source[1];
-    clg__launch_work(launch, 2 * pixels_of(&p) * p.n * p.k * p.taps,
-                     4 * (pixels * p.n + read * p.k));
+    clg__launch_work(launch, 2 * pixels_of(&p) * p.columns * p.multiplications,
+                     4 * (pixels * p.columns + read * lo->in_shape[0].dim[3]));
     return lo->status;
 }
 
@@ -220,8 +248,8 @@ static bool by_default(const clg_context *ctx, const clg_tensor *node, bool back
     winograd p;
     clg__tile tile;
     const blocks b = nominal_blocks(ctx, node, backward, &p, &tile);
-    const double vectors = (double)clg__ceil_div(p.n, tile.width);
-    const double multiply = pixels_of(&p) * p.taps * p.k / 2;
+    const double vectors = (double)clg__ceil_div(p.columns, tile.width);
+    const double multiply = pixels_of(&p) * p.multiplications / 2;
     const double results = (double)p.batch * p.result[0] * p.result[1] * 8;
     const double direct = vectors * (multiply + results) / 0.93 / tile.compute_units;
     return estimate(&p, &tile, &b) < direct * 6 / 7;
