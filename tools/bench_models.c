@@ -52,6 +52,21 @@ static int build_mlp(struct bench_setup *setup, const struct bench_case *row)
                   2.0 * (double)row->batch * (784 * 512 + 512 * 10));
 }
 
+/* `size` narrow layers: what a node costs to compile and to launch. */
+static int build_deep(struct bench_setup *setup, const struct bench_case *row)
+{
+    enum { UNITS = 64 };
+    char name[24];
+    add_inputs(setup);
+    clg_tensor *h = clg_flatten(setup->data);
+    for (int64_t i = 1; i < row->size; i++) {
+        snprintf(name, sizeof name, "fc%lld", (long long)i);
+        h = clg_relu(clg_linear_layer(h, name, UNITS, NULL));
+    }
+    return finish(setup, row, clg_linear_layer(h, "output", 10, NULL),
+                  2.0 * (double)row->batch * UNITS * (784 + (double)(row->size - 2) * UNITS + 10));
+}
+
 static clg_tensor *conv_pool(clg_tensor *x, const char *name, int64_t channels)
 {
     x = clg_conv2d_layer(x, name, channels, 5,
@@ -152,6 +167,8 @@ static const struct bench_conv lstm_256_256 = {.in = 256, .out = 256};
     }
 static const struct bench_case models[] = {
     CASE("step-mlp-b128", build_mlp, 128, 1),
+    CASE("step-mlp-l100-b128", build_deep, 128, 100),
+    CASE("step-mlp-l1000-b128", build_deep, 128, 1000),
     CASE("step-lenet-b64", build_lenet, 64, 1),
     CASE("step-resnet20-b128", build_model, 128, 1, .model = "resnet20"),
     CASE("step-vgg11-cifar-b64", build_model, 64, 1, .model = "vgg11_cifar"),

@@ -138,6 +138,11 @@ def mlp():
     return nn.Sequential(nn.Flatten(), nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 10))
 
 
+def deep_mlp(layers):
+    hidden = [module for _ in range(layers - 2) for module in (nn.Linear(64, 64), nn.ReLU())]
+    return nn.Sequential(nn.Flatten(), nn.Linear(784, 64), nn.ReLU(), *hidden, nn.Linear(64, 10))
+
+
 def lenet():
     return nn.Sequential(
         nn.Conv2d(1, 32, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
@@ -265,6 +270,10 @@ def conv_flops(geometry):
     return 2 * batch * (-(-side // stride)) ** 2 * kernel * kernel * inputs // groups * outputs
 
 
+def deep_flops(layers):
+    return 2 * 64 * (784 + 64 * (layers - 2) + 10)
+
+
 def lstm_flops(batch, features, units):
     return 2 * 64 * batch * 4 * units * (features + units)
 
@@ -292,6 +301,8 @@ CASES = {
     "sum-columns-4096": (lambda: total(0), 0, MATRIX),
     "adam-10m": (adam, 0, 7 * 4 * 10_000_000),
     "step-mlp-b128": (lambda: training_step(mlp(), digits(128)), 3 * 128 * MLP, 0),
+    "step-mlp-l100-b128": (lambda: training_step(deep_mlp(100), digits(128)), 3 * 128 * deep_flops(100), 0),
+    "step-mlp-l1000-b128": (lambda: training_step(deep_mlp(1000), digits(128)), 3 * 128 * deep_flops(1000), 0),
     "step-lenet-b64": (lambda: training_step(lenet(), digits(64)), 3 * 64 * LENET, 0),
     "step-resnet20-b128": (lambda: photo_step(resnet20(), 128, 32, 10, crop_and_flip, 0.1, 1e-4),
                            3 * 128 * RESNET20, 0),
