@@ -23,16 +23,24 @@
 #ifndef FULL_BARRIER
 #define FULL_BARRIER mem_fence(CLK_GLOBAL_MEM_FENCE)
 #endif
-#define LINE 32      // ints from one counter to the next
+#ifndef LINE
+#define LINE 32 // ints from one counter to the next
+#endif
+#ifndef PATIENCE
 #define PATIENCE 300 // looks at a share that nobody takes: 1 to 3 us
+#endif
 
 /* True: the caller has to carry out the strand's share of the launch. False: it is done. */
 static int share_taken(volatile __global int *counters, int strand, int launch, int patience)
 {
     volatile __global int *taken = counters + (2 * strand + 1) * LINE, *done = taken + LINE;
 #pragma clang loop vectorize(disable) unroll(disable)
-    while (*done <= launch)
-        if (patience-- <= 0 && atomic_cmpxchg(taken, launch, launch + 1) == launch) return 1;
+    while (*done <= launch) {
+        if (patience > 0)
+            patience--;
+        else if (*taken == launch && atomic_cmpxchg(taken, launch, launch + 1) == launch)
+            return 1;
+    }
     FULL_BARRIER;
     return 0;
 }

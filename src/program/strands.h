@@ -14,7 +14,8 @@
  * Where strands would have few samples each, a product is bound by reading all of its weights. Then
  * strands go in step: each takes its share of the work-groups of each launch, the same columns of
  * the weights every time, which stay in its compute unit's cache, and waits for the others behind
- * it (cl/in_step.cl). Nothing has to be shown for that, as it is what launches do.
+ * it (cl/in_step.cl). Nothing has to be shown for that, as it is what launches do. They do so, too,
+ * where launches that had one extent at the graph's batch size have several at another.
  *
  * Launches for strands are found when a program is built, for the CPU engine; which they are does
  * not change with the batch. Where strands would meet at another batch size, one takes all.
@@ -26,6 +27,13 @@
 #include "memory/buffer.h"
 
 enum { CLG__STRAND_KERNELS = 8, CLG__STRAND_MEMORIES = 8 }; /* at most */
+
+/* Of strands in step: ints from one counter to the next (LINE of cl/in_step.cl), bytes of all. */
+enum { CLG__STRAND_LINE = 32 };
+static inline size_t clg__strand_counters(size_t strands)
+{
+    return (2 * strands + 1) * CLG__STRAND_LINE * sizeof(cl_int);
+}
 
 /* One of the kernels that strands call. */
 typedef struct clg__strand_kernel {

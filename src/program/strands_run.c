@@ -17,8 +17,7 @@
 enum {
     FIRST_ARGUMENT = 4, /* word of a row */
     STEP_ARGUMENT = 2,  /* argument of the kernel */
-    MEMORY_ARGUMENT = 5,
-    COUNTER_BYTES = 128 /* LINE of cl/in_step.cl */
+    MEMORY_ARGUMENT = 5
 };
 
 clg__hash128 clg__strands_key(const clg__strands *s, const clg__hash128 *keys)
@@ -83,7 +82,7 @@ void clg__strands_code(clg__str *out, const clg_program *p, const clg__strands *
 {
     clg__str calls = {0};
     const size_t words = add_calls(&calls, p, s, slots);
-    clg__str_add(out, clg__kernel_file("in_step")->text);
+    clg__str_addf(out, "#define LINE %d\n%s", CLG__STRAND_LINE, clg__kernel_file("in_step")->text);
     clg__str_add(out, "\n__attribute__((reqd_work_group_size(1, 1, 1))) __kernel void strands("
                       "__global ulong *table, ulong launches, ulong step, "
                       "__local float *local_memory, ulong in_step");
@@ -195,7 +194,7 @@ static void write_rows(clg_program *p, clg__strands *s, cl_ulong *words, size_t 
 static clg_status write_table(clg_program *p, clg__strands *s)
 {
     const size_t width = row_words(p, s, &s->place.slots);
-    const size_t counters = (2 * (size_t)p->ctx->info.compute_units + 1) * COUNTER_BYTES;
+    const size_t counters = clg__strand_counters(p->ctx->info.compute_units);
     const size_t size = (size_t)s->count * width * sizeof(cl_ulong) + counters;
     cl_ulong *words = clg__calloc(1, size);
     clg_status status = words ? CLG_OK : CLG_ERROR_MEMORY;
@@ -224,15 +223,24 @@ static clg_status set_arguments(const clg__strands *s)
     return CLG_OK;
 }
 
+/* The extent that strands share; 0: launches have several. Equal ones at the batch size of the
+ * graph may be others at this one, such as the samples and the steps of a sequence. */
+static int64_t shared_extent(const clg_program *p, const clg__strands *s)
+{
+    const int64_t extent = clg__launch_at(p, s->first)->strand_extent;
+    for (int l = s->first + 1; l < s->first + s->count; l++)
+        if (clg__launch_at(p, l)->strand_extent != extent) return 0;
+    return extent;
+}
+
 clg_status clg__strands_bind(clg_program *p)
 {
     for (int i = 0; i < p->n_strands; i++) {
         clg__strands *s = &p->strands[i];
-        const int64_t units = (int64_t)p->ctx->info.compute_units;
-        bool apart;
-        CLG_TRY(clg__strands_apart(p, s->first, s->count, &apart));
-        s->in_step =
-            clg__strands_in_step(p->ctx, clg__launch_at(p, s->first)->strand_extent, units);
+        const int64_t units = (int64_t)p->ctx->info.compute_units, extent = shared_extent(p, s);
+        bool apart = false;
+        if (extent) CLG_TRY(clg__strands_apart(p, s->first, s->count, &apart));
+        s->in_step = clg__strands_in_step(p->ctx, extent, units);
         s->strands = apart || s->in_step ? units : 1;
         CLG_TRY(write_table(p, s));
         CLG_TRY(set_arguments(s));
