@@ -102,7 +102,7 @@ ENTRY void conv2d_weights_winograd(
     const int line = (count + WIDTH - 1) / WIDTH * WIDTH;
     const int rows = (count + TILE_ROWS - 1) / TILE_ROWS * TILE_ROWS;
     const int calls = AREA(POINTS) * (rows / TILE_ROWS) * ((columns + PANEL - 1) / PANEL);
-    const long chunks = (tiles + block_q - 1) / block_q;
+    const long chunks = ((long)tiles + block_q - 1) / block_q;
     const long first = chunks * split / splits, end = chunks * (split + 1) / splits;
     x += x_offset;
     dy += dy_offset;

@@ -156,11 +156,12 @@ static pixels output_pixels(const tiling *g, int q, int i, int column, int count
     const int2 within = (int2)(i / RESULT_FOLD, i % RESULT_FOLD), at = tile_position(g, q) + within;
     const int behind = column - i * g->channels; /* the pixel's first channel */
     const int skip = RESULT_FOLD > 1 ? max(-behind, 0) : 0;
+    const int rest = RESULT_FOLD > 1 ? min(g->channels - behind, count) - skip : count;
     const pixels p = {RESULT_FOLD > 1 ? -(at < 0) : 0,
-                      min((g->size - at + RESULT_FOLD - 1) / RESULT_FOLD, OUTPUTS),
+                      min((g->size - at + RESULT_FOLD - 1) / RESULT_FOLD, rest > 0 ? OUTPUTS : 0),
                       g->size.s1,
                       skip,
-                      RESULT_FOLD > 1 ? min(g->channels - behind, count) - skip : count,
+                      rest,
                       pixel_number(g, q, at),
                       behind + skip};
     return p;
@@ -241,18 +242,18 @@ ENTRY void conv2d_winograd(
                          done.q++, done.products += PANEL) {
                         const int ready = min(PANEL, width - done.column), column = n0 + done.column;
                         pixels p[AREA(RESULT_FOLD)];
-                        for (int i = 0; i < AREA(RESULT_FOLD); i++)
-                            p[i] = output_pixels(&results, done.q, i, column, ready);
-                        for (int i = 0; i < AREA(RESULT_FOLD); i++)
-                            for (int k = 0; k < p[i].end.s0 * OUTPUTS; k++)
-                                if (has_pixel(&p[i], k))
-                                    ROW_AHEAD(p[i].count, pixel_of(&p[i], k), p[i].column);
+                        for (int s = 0; s < AREA(RESULT_FOLD); s++)
+                            p[s] = output_pixels(&results, done.q, s, column, ready);
+                        for (int s = 0; s < AREA(RESULT_FOLD); s++)
+                            for (int k = 0; k < p[s].end.s0 * OUTPUTS; k++)
+                                if (has_pixel(&p[s], k))
+                                    ROW_AHEAD(p[s].count, pixel_of(&p[s], k), p[s].column);
                         transform_outputs(staging, done.products, product_stride, phase);
-                        for (int i = 0; i < AREA(RESULT_FOLD); i++)
-                            for (int k = 0; k < p[i].end.s0 * OUTPUTS; k++)
-                                if (has_pixel(&p[i], k))
-                                    STORE_ROW(staging + k * PANEL + p[i].skip, p[i].count,
-                                              pixel_of(&p[i], k), p[i].column);
+                        for (int s = 0; s < AREA(RESULT_FOLD); s++)
+                            for (int k = 0; k < p[s].end.s0 * OUTPUTS; k++)
+                                if (has_pixel(&p[s], k))
+                                    STORE_ROW(staging + k * PANEL + p[s].skip, p[s].count,
+                                              pixel_of(&p[s], k), p[s].column);
                     }
                 }
                 if (last) {

@@ -59,7 +59,7 @@
 #define PRODUCTS POINTS // and of what becomes outputs
 #define FIRST_TERM(product) (product)
 #define WEIGHT_OF(term) (term)
-#define INPUTS POINTS // pixels along an axis
+#define INPUTS POINTS // squares along an axis
 #define OUTPUTS (POINTS + 1 - KERNEL)
 #define INPUT_STEP OUTPUTS // from one tile's inputs to the next's
 #define P 0.625f
@@ -149,7 +149,8 @@ static void outputs_to_values(VECTOR v[POINTS])
 /* Where the tiles of a batch of images (N, size, channels) are: `grid` of them in each. */
 typedef struct tiling {
     int2 grid, size, origin; // origin: position of tile 0's first pixel; negative in the padding
-    int2 phase;              // see values_to_outputs with stride 2; else 0
+    int2 phase;              // pixels of the result that tile 0 begins before it; with stride 2 see
+                             // values_to_outputs; else 0
     int step, extent;        // pixels from one tile to the next, and of a tile, along an axis
     int channels;            // of a pixel
     long floats;             // of all images

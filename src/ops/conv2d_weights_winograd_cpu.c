@@ -52,7 +52,8 @@ static problem read_problem(const struct clg__conv2d_attr *attr, const clg_shape
 static clg__tile choose_tile(const clg_context *ctx, const clg_tensor *node, const problem *p)
 {
     clg__tile tile = clg__tile_choose(ctx, &knobs, node, p->n);
-    if (tile.width == 16 && p->m > tile.rows && p->m <= 12) tile.rows = 12;
+    const bool by_default = tile.width == 16 && tile.rows == knobs.rows && tile.vectors <= 2;
+    if (by_default && p->m > tile.rows && p->m <= 12) tile.rows = 12;
     return tile;
 }
 

@@ -21,6 +21,9 @@ static const clg__winograd sizes[] = {
     {3, 2, 2, {5, 4, 3, {150, 110, 60}}, {5, 4, 5, {150, 150, 150}}, {0}},
 };
 
+/* Pixels along a square: results are stored pixel by pixel of it. */
+enum { MOST_FOLD = 8 };
+
 static const clg__winograd *find(int64_t kernel, int64_t stride)
 {
     for (size_t i = 0; i < CLG__COUNT(sizes); i++)
@@ -36,7 +39,7 @@ const clg__winograd *clg__winograd_find(const struct clg__conv2d_attr *attr)
             return NULL;
     if (attr->groups != 1) return NULL;
     const clg__winograd *own = find(kernel, stride);
-    return own ? own : find(clg__ceil_div(kernel, stride), 1);
+    return own || stride > MOST_FOLD ? own : find(clg__ceil_div(kernel, stride), 1);
 }
 
 int64_t clg__winograd_fold(const clg__winograd *size, const struct clg__conv2d_attr *attr)

@@ -332,12 +332,13 @@ static clg_status cluster_reduce(clg__ir *ir, int id)
 
 enum { VARIABLE = 64 };
 
-/* CLGRAD_<OP>, and its value; NULL if it is not set. */
+/* CLGRAD_<OP>, and its value; NULL if it is not set, or empty. */
 static const char *wanted_algorithm(const clg__op *op, char variable[VARIABLE])
 {
     snprintf(variable, VARIABLE, "CLGRAD_%s", op->name);
     for (char *p = variable; *p; p++) *p = (char)(*p >= 'a' && *p <= 'z' ? *p - 'a' + 'A' : *p);
-    return getenv(variable);
+    const char *name = getenv(variable);
+    return name && *name ? name : NULL;
 }
 
 /* The first algorithm of this name (NULL: of the engine) that applies; or NULL. */
