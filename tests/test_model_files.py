@@ -165,6 +165,7 @@ BAD = [
     (model(["{kind: flatten}", "{kind: relu}", "{kind: max_pool2d}"]),
      r"8:7: layer 3 \(max_pool2d\): .*192.*comes from layer 2 \(relu\) in line 7"),
     (model(["{kind: linear, units: 3, repeat: 0}"]), r"repeat must be in"),
+    (model(["{kind: conv2d, channels: 3, kernel: 3, stride: 0}"]), r"stride takes a number or two from 1 on"),
     (model(["{kind: relu, repeat: 9999}", "{kind: relu, repeat: 9}"]), r"7:7: .*more than 10000 layers"),
     (model(["{kind: linear, units: 3, share: linear7}"]), r"no layer above is called 'linear7'"),
     (model(["{kind: relu, share: relu1}"]), r"no layer above is called"),

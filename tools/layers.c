@@ -42,7 +42,8 @@ clg_tensor *layer_error(struct layer_site *site, const char *option, const char 
 
 /* ---- options ---- */
 
-/* "5" -> {5, 5}, "5x3" -> {5, 3}; leaves `pair` alone if the option is not given. */
+/* "5" -> {5, 5}, "5x3" -> {5, 3}; leaves `pair` alone if the option is not given. Only paddings may
+ * be 0: the library takes its default for 0, which nobody has written. */
 static bool read_pair(struct layer_site *site, const char *option, const char *text, int pair[2])
 {
     if (!text) return true;
@@ -54,9 +55,11 @@ static bool read_pair(struct layer_site *site, const char *option, const char *t
         second = strtol(rest, &end, 10);
         good = end != rest;
     }
-    if (!good || *end || first < 0 || second < 0 || first > 65535 || second > 65535)
-        return layer_error(site, option, "%s takes a number or two (5 or 5x3), not '%s'", option,
-                           text);
+    const long least = strstr(option, "padding") ? 0 : 1;
+    if (!good || *end || first < least || second < least || first > 65535 || second > 65535)
+        return layer_error(site, option,
+                           "%s takes a number or two from %ld on (5 or 5x3), not '%s'", option,
+                           least, text);
     pair[0] = (int)first;
     pair[1] = (int)second;
     return true;
